@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * /dev/dsm: distributed shared memory.
+ *
+ * A file descriptor is made by open(2), introduced by DSM_IOC_API, and then
+ * bound to one region by DSM_IOC_CREATE or DSM_IOC_OPEN. mmap(2) of a bound
+ * descriptor maps the region (MAP_SHARED only); its offset is the offset in
+ * the region. Every ioctl but DSM_IOC_API fails with EINVAL before the
+ * handshake. Reserved and padding fields must be zero, and unknown flags are
+ * refused with EINVAL, so that they can be given a meaning later.
+ *
+ * The node a descriptor belongs to is that of the network namespace the
+ * caller was in when it opened it.
+ */
+#ifndef _UAPI_LINUX_DSM_H
+#define _UAPI_LINUX_DSM_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define DSM_API_VERSION		1
+
+/* A region's name: 1 to 63 of [A-Za-z0-9._-], not starting with '.'. */
+#define DSM_NAME_MAX		64
+
+/* Node ids are 0 .. DSM_NODES_MAX - 1. */
+#define DSM_NODES_MAX		4096
+
+/* A chunk is the unit in which homes are given out. */
+#define DSM_CHUNK_SHIFT		21
+#define DSM_CHUNK_SIZE		(1ULL << DSM_CHUNK_SHIFT)
+
+#define DSM_REGION_SIZE_MAX	(1ULL << 42)
+#define DSM_BLOCK_SIZE_MAX	65536U
+
+/*
+ * Where regions are mapped: a part of a 47-bit address space which PIE,
+ * mmap(2) and the address, thread and memory sanitizers all leave free.
+ */
+#define DSM_ADDR_MIN		0x400000000000ULL
+#define DSM_ADDR_MAX		0x500000000000ULL
+
+/* Which node keeps a chunk's directory. */
+enum dsm_home {
+	DSM_HOME_DEFAULT	= 0,	/* first touch */
+	DSM_HOME_FIRST_TOUCH	= 1,	/* the node that touched it first */
+	DSM_HOME_INTERLEAVED	= 2,	/* chunk number modulo nodes */
+	DSM_HOME_CREATOR	= 3,	/* the node that made the region */
+};
+
+/**
+ * struct dsm_api - DSM_IOC_API, the version handshake
+ * @version: in: the version the caller was built for; out: the module's.
+ *	A version the module does not speak fails with EPROTONOSUPPORT,
+ *	@version set all the same.
+ * @reserved: 0
+ * @features: out: DSM_FEATURE_* the module has
+ */
+struct dsm_api {
+	__u32 version;
+	__u32 reserved;
+	__u64 features;
+};
+
+#define DSM_FEATURE_ALL		0ULL
+
+/**
+ * struct dsm_node_info - DSM_IOC_NODE, this node
+ * @id: this node's id
+ * @count: configured nodes
+ * @up: nodes reachable now, this one included
+ * @flags: 0
+ * @page_size: bytes
+ *
+ * Fails with ENOTCONN until a helper has told the module who it is.
+ */
+struct dsm_node_info {
+	__u32 id;
+	__u32 count;
+	__u32 up;
+	__u32 flags;
+	__u32 page_size;
+	__u32 reserved[3];
+};
+
+/**
+ * struct dsm_region_arg - DSM_IOC_CREATE, DSM_IOC_OPEN, DSM_IOC_LIST
+ * @name: NUL-terminated
+ * @size: CREATE: in, bytes; rounded up to whole blocks. Else out.
+ * @base: out: the address every process maps it at
+ * @block_size: CREATE: in, bytes, a power of two from the page size to
+ *	DSM_BLOCK_SIZE_MAX; 0 is the page size. Else out.
+ * @home: enum dsm_home, CREATE: in; else out
+ * @mode: CREATE: in, permission bits, 0777 at most; else out
+ * @flags: CREATE: DSM_CREATE_*; OPEN: DSM_OPEN_*
+ * @uid: out: owner
+ * @gid: out: group
+ * @id: out: the region's number; LIST: in, list the first region whose id is
+ *	greater than this (0 to start); ENOENT ends the list
+ * @creator: out: the node that made it
+ *
+ * CREATE returns when every reachable node has acknowledged the region:
+ * EEXIST (exists), ENOSPC (no address range left), ETIMEDOUT (the registry
+ * node did not answer within timeout_ms), ENOTCONN (no helper yet), EINTR.
+ * OPEN: ENOENT, EACCES. Both bind the descriptor: EBUSY if it is bound.
+ */
+struct dsm_region_arg {
+	char  name[DSM_NAME_MAX];
+	__u64 size;
+	__u64 base;
+	__u32 block_size;
+	__u32 home;
+	__u32 mode;
+	__u32 flags;
+	__u32 uid;
+	__u32 gid;
+	__u32 id;
+	__u32 creator;
+	__u64 reserved[2];
+};
+
+#define DSM_CREATE_F_ALL	0U
+#define DSM_OPEN_RDONLY		(1U << 0)	/* only PROT_READ mappings */
+#define DSM_OPEN_F_ALL		(DSM_OPEN_RDONLY)
+
+/**
+ * struct dsm_name_arg - DSM_IOC_UNLINK
+ * @name: as above. The name is gone on every node when the call returns;
+ *	the memory goes when the last process of any node has let go of it.
+ *	ENOENT, EACCES (neither owner nor CAP_SYS_ADMIN), ETIMEDOUT, EINTR.
+ */
+struct dsm_name_arg {
+	char  name[DSM_NAME_MAX];
+	__u64 reserved;
+};
+
+/**
+ * struct dsm_range_arg - DSM_IOC_PREFETCH
+ * @offset: in the bound region, bytes
+ * @length: bytes; the range must lie inside the region
+ * @flags: DSM_PREFETCH_WRITE to fetch for writing
+ *
+ * Starts fetching and returns at once.
+ */
+struct dsm_range_arg {
+	__u64 offset;
+	__u64 length;
+	__u32 flags;
+	__u32 reserved;
+};
+
+#define DSM_PREFETCH_WRITE	(1U << 0)
+#define DSM_PREFETCH_F_ALL	(DSM_PREFETCH_WRITE)
+
+/*
+ * Synchronisation objects live at an offset of the bound region; their queue
+ * is kept by the home of the block at that offset and waiting is by message.
+ * An object exists while it is in use; nothing need be created. Its kind is
+ * that of the first operation that finds it idle; another kind's operation on
+ * one that is in use fails with EINVAL.
+ */
+enum dsm_sync_op {
+	DSM_SYNC_LOCK		= 1,	/* mutex: take, waiting if need be */
+	DSM_SYNC_TRYLOCK	= 2,	/* mutex: take or EBUSY */
+	DSM_SYNC_UNLOCK		= 3,	/* mutex: release; EPERM if not the holder's */
+	DSM_SYNC_BARRIER	= 4,	/* wait until @value callers are here */
+	DSM_SYNC_WAIT		= 5,	/* condition: release mutex @other, wait, take it again */
+	DSM_SYNC_WAKE		= 6,	/* condition: wake up to @value waiters */
+};
+
+/**
+ * struct dsm_sync_arg - DSM_IOC_SYNC
+ * @op: enum dsm_sync_op
+ * @value: BARRIER: the count, 1 to 2^31 - 1; WAKE: how many, at least 1
+ * @offset: the object, 8-byte aligned
+ * @other: WAIT: offset of the mutex, which the caller holds
+ * @timeout_ns: LOCK, WAIT: relative, 0 is none; others 0
+ * @result: out: LOCK, TRYLOCK, WAIT: DSM_SYNC_OWNERDEAD if the previous holder
+ *	died; BARRIER: DSM_SYNC_SERIAL for exactly one of them;
+ *	WAKE: how many were woken
+ *
+ * A mutex is held by a thread; DSM_SYNC_LOCK by its holder fails with
+ * EDEADLK. A process that exits holding one leaves it to the next taker with
+ * DSM_SYNC_OWNERDEAD. Also ETIMEDOUT, EINTR (LOCK, BARRIER, WAIT: a signal
+ * arrived; LOCK was not taken, the barrier was left, and WAIT holds the
+ * mutex again, a spurious wake-up), EIO (the home did not answer within
+ * timeout_ms).
+ */
+struct dsm_sync_arg {
+	__u32 op;
+	__u32 value;
+	__u64 offset;
+	__u64 other;
+	__u64 timeout_ns;
+	__u32 result;
+	__u32 reserved;
+};
+
+#define DSM_SYNC_OWNERDEAD	1U
+#define DSM_SYNC_SERIAL		2U
+
+/**
+ * struct dsm_window_arg - DSM_IOC_WINDOW, for the helper
+ * @id: the region. Binds the descriptor to the region's frames themselves:
+ *	a mapping of it never faults remotely. Needs CAP_NET_ADMIN over the
+ *	node's network namespace.
+ * @size: out: bytes
+ */
+struct dsm_window_arg {
+	__u32 id;
+	__u32 reserved;
+	__u64 size;
+};
+
+#define DSM_IOC_TYPE		0xD5
+
+#define DSM_IOC_API		_IOWR(DSM_IOC_TYPE, 0x10, struct dsm_api)
+#define DSM_IOC_NODE		_IOR(DSM_IOC_TYPE, 0x11, struct dsm_node_info)
+#define DSM_IOC_CREATE		_IOWR(DSM_IOC_TYPE, 0x12, struct dsm_region_arg)
+#define DSM_IOC_OPEN		_IOWR(DSM_IOC_TYPE, 0x13, struct dsm_region_arg)
+#define DSM_IOC_LIST		_IOWR(DSM_IOC_TYPE, 0x14, struct dsm_region_arg)
+#define DSM_IOC_UNLINK		_IOW(DSM_IOC_TYPE, 0x15, struct dsm_name_arg)
+#define DSM_IOC_PREFETCH	_IOW(DSM_IOC_TYPE, 0x16, struct dsm_range_arg)
+#define DSM_IOC_SYNC		_IOWR(DSM_IOC_TYPE, 0x17, struct dsm_sync_arg)
+#define DSM_IOC_WINDOW		_IOWR(DSM_IOC_TYPE, 0x18, struct dsm_window_arg)
+
+#endif /* _UAPI_LINUX_DSM_H */

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * What nodes say to each other.
+ *
+ * A connection carries frames: a fixed header, a body whose length the
+ * header gives, nothing else. All integers are little-endian. A frame of a
+ * type below DSM_WIRE_HELPER is made and read by the modules; the helpers
+ * carry it unread, but for @len, and for where a page's bytes go. A frame of
+ * a type from there on is between helpers.
+ *
+ * The first frame each way is HELLO. A helper that cannot speak one of the
+ * versions the other offers says so in its log and closes the connection.
+ *
+ * Frames of the modules are numbered (@seq, from 1, in each direction) and
+ * acknowledged (@ack, the last one received in order). A module keeps what
+ * has not been acknowledged and sends it again on a new connection; what
+ * comes twice is dropped. ACK itself has no number (@seq is 0).
+ */
+#ifndef _UAPI_LINUX_DSM_WIRE_H
+#define _UAPI_LINUX_DSM_WIRE_H
+
+#include <linux/types.h>
+#include <linux/dsm.h>
+
+#define DSM_WIRE_MAGIC		0x314d5344U	/* "DSM1" */
+#define DSM_WIRE_VERSION	1		/* the newest we speak */
+#define DSM_WIRE_VERSION_MIN	1		/* the oldest */
+
+/* The longest body of any frame: one block's bytes. */
+#define DSM_WIRE_BODY_MAX	DSM_BLOCK_SIZE_MAX
+
+enum dsm_wire_type {
+	/* coherence: a block's transactions */
+	DSM_GET_S = 1,		/* requester to home: let me read */
+	DSM_GET_M,		/* requester to home: let me write */
+	DSM_PUT_S,		/* sharer to home: take my copy from me */
+	DSM_PUT_M,		/* owner to home: take the block from me */
+	DSM_FWD_GET_S,		/* home to owner: send it to @node, keep a readable copy */
+	DSM_FWD_GET_M,		/* home to owner: send it to @node, keep nothing */
+	DSM_INV,		/* home to sharer: drop it, tell @node */
+	DSM_INV_ACK,		/* sharer to requester: dropped */
+	DSM_DATA,		/* owner to requester: the bytes; body: one block */
+	DSM_GRANT,		/* home to requester: yours, no bytes needed */
+	DSM_DONE,		/* requester to home: transaction over */
+
+	/* homes of chunks */
+	DSM_CLAIM = 32,		/* to the chunk's steward: whose is it? mine, if nobody's */
+	DSM_HOME,		/* steward's answer: @node */
+
+	/* regions; body: struct dsm_wire_region unless said */
+	DSM_REGION_CREATE = 48,	/* to the registry */
+	DSM_REGION_UNLINK,	/* to the registry */
+	DSM_REGION_NEW,		/* registry to all */
+	DSM_REGION_GONE,	/* registry to all: the name is gone; no body */
+	DSM_REGION_FREE,	/* registry to all: nobody uses it; no body */
+	DSM_REGION_ACK,		/* to the registry: NEW or GONE seen; no body */
+	DSM_REGION_IDLE,	/* to the registry: nobody here uses it; no body */
+	DSM_REGION_REPLY,	/* registry to who asked: @error; no body */
+
+	/* synchronisation objects */
+	DSM_SYNC_REQUEST = 64,	/* to the object's home; body: struct dsm_wire_sync */
+	DSM_SYNC_REPLY,		/* its answer; body: struct dsm_wire_sync */
+
+	DSM_ACK = 127,		/* nothing but @ack */
+
+	DSM_WIRE_HELPER = 128,	/* helpers only, from here on */
+	DSM_HELLO = 128,	/* body: struct dsm_wire_hello */
+	DSM_PING,		/* no body; @seq is echoed */
+	DSM_PONG,
+};
+
+/* enum dsm_wire_type's @flags */
+#define DSM_WIRE_ZERO		(1U << 0)	/* GRANT: the block is all zeroes */
+#define DSM_WIRE_MODIFIED	(1U << 1)	/* GRANT, DATA: for writing */
+
+/**
+ * struct dsm_wire_hdr - the header of every frame
+ * @magic: DSM_WIRE_MAGIC
+ * @len: bytes of body that follow the header, DSM_WIRE_BODY_MAX at most
+ * @type: enum dsm_wire_type
+ * @flags: DSM_WIRE_*
+ * @src: the node it comes from
+ * @view: the membership it was sent in; others are dropped
+ * @seq: its number on this link, or 0
+ * @ack: the last number received in order from the other side
+ * @region: which region, or 0
+ * @req: the requester's number for its transaction
+ * @block: which block of the region; CLAIM, HOME: which chunk
+ * @node: FWD_*, INV: the requester; HOME: the home
+ * @acks: DATA, GRANT, FWD_GET_M: how many INV_ACKs the requester will get
+ * @error: REGION_REPLY: 0 or a positive Linux errno
+ */
+struct dsm_wire_hdr {
+	__le32 magic;
+	__le32 len;
+	__u8   type;
+	__u8   flags;
+	__le16 src;
+	__le32 view;
+	__le64 seq;
+	__le64 ack;
+	__le32 region;
+	__le32 req;
+	__le64 block;
+	__le16 node;
+	__le16 acks;
+	__le32 error;
+	__le64 reserved;
+};
+
+/**
+ * struct dsm_wire_region - a region's description
+ * Fields as in struct dsm_region_arg. @id is in the header.
+ */
+struct dsm_wire_region {
+	__u8   name[DSM_NAME_MAX];
+	__le64 size;
+	__le64 base;
+	__le32 block_size;
+	__le32 home;
+	__le32 mode;
+	__le32 uid;
+	__le32 gid;
+	__le32 creator;
+	__le64 reserved;
+};
+
+/**
+ * struct dsm_wire_sync - an operation on a synchronisation object
+ * @op: enum dsm_sync_op, or DSM_SYNC_CANCEL in a request
+ * @value: as in struct dsm_sync_arg; REPLY: the result
+ * @offset: the object
+ * @owner: who asks: a number that is unique on its node, the thread
+ * @error: REPLY: 0 or a positive Linux errno
+ */
+struct dsm_wire_sync {
+	__le32 op;
+	__le32 value;
+	__le64 offset;
+	__le64 owner;
+	__le32 error;
+	__le32 reserved;
+};
+
+/**
+ * struct dsm_wire_hello - the first frame each way
+ * @version_min: the oldest version the sender speaks
+ * @version: the newest
+ * @node: who it is
+ * @nodes: how many nodes it has been told there are
+ * @page_size: bytes
+ * @incarnation: random, made when the node's module started: another one
+ *	means that its memory is gone
+ */
+struct dsm_wire_hello {
+	__le16 version_min;
+	__le16 version;
+	__le32 node;
+	__le32 nodes;
+	__le32 page_size;
+	__le64 incarnation;
+	__le64 reserved;
+};
+
+#ifndef __KERNEL__
+#include <assert.h>
+#endif
+static_assert(sizeof(struct dsm_wire_hdr) == 64, "wire header");
+static_assert(sizeof(struct dsm_wire_region) == 112, "wire region");
+static_assert(sizeof(struct dsm_wire_sync) == 32, "wire sync");
+static_assert(sizeof(struct dsm_wire_hello) == 32, "wire hello");
+
+#endif /* _UAPI_LINUX_DSM_WIRE_H */

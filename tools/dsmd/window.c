@@ -9,6 +9,7 @@
  */
 #include <setjmp.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -145,7 +146,9 @@ bool window_copy(void *to, const void *from, size_t length)
 		return false;
 	}
 	copy_guarded = 1;
+	atomic_signal_fence(memory_order_seq_cst);	/* the handler sees it set */
 	memcpy(to, from, length);
+	atomic_signal_fence(memory_order_seq_cst);
 	copy_guarded = 0;
 	return true;
 }

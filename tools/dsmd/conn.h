@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef DSMD_CONN_H
+#define DSMD_CONN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <linux/dsm_wire.h>
+
+#include "links.h"
+#include "loop.h"
+#include "output.h"
+
+/*
+ *	CONNECTING --connected--> HELLO --hello heard--> UP
+ *	    |                      ^ |                    |
+ *	    |           accepted --+ |                    |
+ *	    +------------------------+--------------------+--> CLOSED
+ *
+ * Our hello is sent on entering HELLO. CONNECTING and HELLO together last
+ * lost_ms at most.
+ */
+enum conn_state {
+	CONN_CONNECTING,
+	CONN_HELLO,
+	CONN_UP,
+	CONN_CLOSED,
+};
+
+/* Read at once when no body goes to a window; what exceeds it does so uncopied. */
+#define CONN_IN_SIZE	16384
+
+/**
+ * struct conn - a TCP connection
+ * @source: the socket
+ * @timer: handshake's end; once up, heartbeats
+ * @links: where it belongs
+ * @peer: who is at the other end; NULL for a stranger
+ * @state: see above
+ * @ours: we made it
+ * @address: of the other end, for messages
+ * @next: among the strangers, or the dead
+ * @up_ns: when it came up
+ *
+ * Receiving:
+ * @hdr: of the frame whose body is being received
+ * @body: where the next byte of it goes
+ * @body_left: bytes; 0: the next byte is a header's
+ * @window: what @body points into; NULL: the scratch buffer
+ * @expect: what told us so; taken by this connection
+ * @in: bytes read and not looked at yet, from @in_start to @in_end
+ *
+ * Sending:
+ * @out: frames to be written
+ * @credits: of the module's, written, and the module not told yet
+ * @dirty: in links' list of those that have something to write
+ * @blocked: the socket takes no more; EPOLLOUT will say when
+ *
+ * Heartbeats:
+ * @heard: something was received since the last
+ * @silent_ms: how long nothing has been
+ * @ping_ns: when the ping that is not answered yet was sent, or 0
+ * @rtt_ns: smoothed
+ * @rtt_told_ns: when the module was last told
+ */
+struct conn {
+	struct loop_source source;
+	struct loop_timer timer;
+	struct links *links;
+	struct peer *peer;
+	enum conn_state state;
+	bool ours;
+	char address[64];
+	struct conn *next;
+	uint64_t up_ns;
+
+	struct dsm_wire_hdr hdr;
+	unsigned char *body;
+	uint32_t body_left;
+	struct window *window;
+	struct expect *expect;
+	unsigned int in_start;
+	unsigned int in_end;
+
+	struct output out;
+	unsigned int credits;
+	bool dirty;
+	bool blocked;
+	struct conn *dirty_next;
+
+	bool heard;
+	unsigned int silent_ms;
+	uint64_t ping_ns;
+	uint64_t rtt_ns;
+	uint64_t rtt_told_ns;
+
+	unsigned char in[CONN_IN_SIZE];
+};
+
+struct conn *conn_connect(struct links *links, struct peer *peer);
+void conn_accept(struct links *links, int fd, const char *address);
+void conn_close(struct conn *conn);
+void conn_fail(struct conn *conn, int priority, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+void conn_reap(struct links *links);
+
+void conn_up(struct conn *conn, struct peer *peer);
+void conn_send(struct conn *conn, const void *frame, uint32_t length,
+	       struct window *window, unsigned char *body, uint32_t body_length);
+void conn_send_own(struct conn *conn, enum dsm_wire_type type, uint64_t seq);
+void conn_write(struct conn *conn);
+void conn_ponged(struct conn *conn, uint64_t seq);
+void conn_divert(struct conn *conn);
+
+#endif

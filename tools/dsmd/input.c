@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What comes from a connection.
+ *
+ * Bytes are read into the connection's buffer, which holds many small frames,
+ * and looked at from there. When the header of a data frame has been seen, the
+ * rest of its body is read to where it is expected, by the same system call
+ * that fills the buffer with what follows; only what was in the buffer
+ * together with the header is copied.
+ *
+ * Who is at the other end is not known to be well-meaning: a header is checked
+ * before anything is done for it, and what does not fit ends the connection.
+ * What the modules say to each other is for the module to judge.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/uio.h>
+
+#include "conn.h"
+#include "hello.h"
+#include "input.h"
+#include "module.h"
+#include "peer.h"
+
+/* Then others have their turn. */
+#define INPUT_READS_MAX	16
+
+static void receive(struct conn *conn, const void *frame, uint32_t length, bool in_window)
+{
+	struct module *module = conn->links->module;
+
+	module->ops->receive(module, conn->peer->id, conn->peer->session, frame, length,
+			     in_window);
+}
+
+static void hello_heard(struct conn *conn, const struct dsm_wire_hdr *hdr, const void *body)
+{
+	struct links *links = conn->links;
+	struct dsm_wire_hello hello;
+	struct peer *peer;
+	char why[128];
+
+	memcpy(&hello, body, sizeof(hello));
+	if (!hello_check(links, &hello, why, sizeof(why))) {
+		conn_fail(conn, LOG_WARNING, "%s", why);
+		return;
+	}
+	peer = &links->peers[le32toh(hello.node)];
+
+	if (conn->peer && conn->peer != peer)
+		conn_fail(conn, LOG_WARNING, "it is node %u that listens there", peer->id);
+	else if (!conn->ours && peer_is_ours_to_connect(peer))
+		conn_fail(conn, LOG_WARNING, "peer %u connected to us, who have the higher id",
+			  peer->id);
+	else if (le16toh(hdr->src) != peer->id)
+		conn_fail(conn, LOG_WARNING, "peer %u writes %u as a frame's source", peer->id,
+			  le16toh(hdr->src));
+	else
+		peer_up(peer, conn, le64toh(hello.incarnation));
+}
+
+static void ping_heard(struct conn *conn, const struct dsm_wire_hdr *hdr, const void *body)
+{
+	(void)body;
+	conn_send_own(conn, DSM_PONG, le64toh(hdr->seq));
+}
+
+static void pong_heard(struct conn *conn, const struct dsm_wire_hdr *hdr, const void *body)
+{
+	(void)body;
+	conn_ponged(conn, le64toh(hdr->seq));
+}
+
+/* A later version's hello may be longer. */
+static const struct input_type {
+	enum conn_state state;
+	uint32_t length_min;
+	uint32_t length_max;
+	void (*handle)(struct conn *conn, const struct dsm_wire_hdr *hdr, const void *body);
+} input_types[] = {
+	[DSM_HELLO - DSM_WIRE_HELPER] = {
+		CONN_HELLO, sizeof(struct dsm_wire_hello), LINKS_INLINE_MAX, hello_heard
+	},
+	[DSM_PING - DSM_WIRE_HELPER] = { CONN_UP, 0, 0, ping_heard },
+	[DSM_PONG - DSM_WIRE_HELPER] = { CONN_UP, 0, 0, pong_heard },
+};
+
+#define INPUT_TYPES	(sizeof(input_types) / sizeof(input_types[0]))
+
+/* False, and the connection closed, if there cannot be such a frame. */
+static bool header_check(struct conn *conn, const struct dsm_wire_hdr *hdr)
+{
+	uint32_t length = le32toh(hdr->len);
+	const struct input_type *type;
+
+	if (le32toh(hdr->magic) != DSM_WIRE_MAGIC) {
+		conn_fail(conn, LOG_WARNING, "no frame of ours: it begins with 0x%08x",
+			  le32toh(hdr->magic));
+		return false;
+	}
+	if (conn->state == CONN_UP && le16toh(hdr->src) != conn->peer->id) {
+		conn_fail(conn, LOG_WARNING, "a frame that says it is from node %u",
+			  le16toh(hdr->src));
+		return false;
+	}
+
+	if (hdr->type < DSM_WIRE_HELPER) {
+		uint32_t max = hdr->type == DSM_DATA ? DSM_WIRE_BODY_MAX : LINKS_INLINE_MAX;
+
+		if (conn->state != CONN_UP)
+			conn_fail(conn, LOG_WARNING, "a frame of type %u before any hello",
+				  hdr->type);
+		else if (length > max)
+			conn_fail(conn, LOG_WARNING,
+				  "a frame of type %u with %u bytes of body; there are %u at most",
+				  hdr->type, length, max);
+		return conn->state == CONN_UP;
+	}
+
+	type = &input_types[hdr->type - DSM_WIRE_HELPER];
+	if (hdr->type - DSM_WIRE_HELPER >= (int)INPUT_TYPES)
+		conn_fail(conn, LOG_WARNING, "a frame of type %u, which we do not know", hdr->type);
+	else if (conn->state != type->state)
+		conn_fail(conn, LOG_WARNING, "a frame of type %u %s hello", hdr->type,
+			  conn->state == CONN_UP ? "after the" : "before any");
+	else if (length < type->length_min || length > type->length_max)
+		conn_fail(conn, LOG_WARNING,
+			  "a frame of type %u with %u bytes of body; there are %u to %u",
+			  hdr->type, length, type->length_min, type->length_max);
+	return conn->state != CONN_CLOSED;
+}
+
+/* Where the body of the data frame that begins is to go. */
+static void data_place(struct conn *conn)
+{
+	struct links *links = conn->links;
+	struct expect *expect = expect_find(&links->expects, le32toh(conn->hdr.req));
+	struct window *window;
+
+	conn_divert(conn);
+	if (!expect || expect->state != EXPECT_WAITING ||
+	    expect->region != le32toh(conn->hdr.region) ||
+	    expect->length != le32toh(conn->hdr.len))
+		return;
+	window = window_get(&links->windows, expect->region);
+	if (!window)
+		return;
+	if (!window_holds(window, expect->offset, expect->length)) {
+		window_put(window);
+		return;
+	}
+	expect->state = EXPECT_TAKEN;
+	expect->taker = conn;
+	conn->expect = expect;
+	conn->window = window;
+	conn->body = window->base + expect->offset;
+}
+
+static void data_end(struct conn *conn)
+{
+	struct links *links = conn->links;
+	bool in_window = conn->expect;
+
+	if (in_window && !expect_spend(&links->expects, conn->expect)) {
+		links_sync(links);
+		if (conn->state == CONN_CLOSED)
+			return;
+		/* What the module has just said may have taken it away. */
+		in_window = conn->expect && expect_spend(&links->expects, conn->expect);
+	}
+	conn_divert(conn);
+	receive(conn, &conn->hdr, sizeof(conn->hdr), in_window);
+}
+
+static bool data_copy(struct conn *conn, unsigned int length)
+{
+	if (conn->window && !window_copy(conn->body, conn->in + conn->in_start, length)) {
+		conn_fail(conn, LOG_ERR, "a page of region %u's window cannot be written",
+			  conn->window->region);
+		return false;
+	}
+	conn->in_start += length;
+	conn->body += length;
+	conn->body_left -= length;
+	return true;
+}
+
+/* The header is taken from the buffer, and as much of the body as is there. */
+static void data_begin(struct conn *conn, const struct dsm_wire_hdr *hdr)
+{
+	unsigned int have;
+
+	conn->hdr = *hdr;
+	conn->body_left = le32toh(hdr->len);
+	conn->in_start += sizeof(*hdr);
+	data_place(conn);
+
+	have = conn->in_end - conn->in_start;
+	if (have > conn->body_left)
+		have = conn->body_left;
+	if (data_copy(conn, have) && !conn->body_left)
+		data_end(conn);
+}
+
+/* The whole frame is in the buffer. */
+static void frame_heard(struct conn *conn, const struct dsm_wire_hdr *hdr)
+{
+	const unsigned char *frame = conn->in + conn->in_start;
+	uint32_t length = sizeof(*hdr) + le32toh(hdr->len);
+
+	conn->in_start += length;
+	if (hdr->type >= DSM_WIRE_HELPER) {
+		input_types[hdr->type - DSM_WIRE_HELPER].handle(conn, hdr, frame + sizeof(*hdr));
+		return;
+	}
+	if (hdr->type == DSM_GRANT)
+		links_expect_end(conn->links, le32toh(hdr->req));
+	receive(conn, frame, length, false);
+}
+
+/* Looks at what is in the buffer, as far as it goes. */
+static void input_parse(struct conn *conn)
+{
+	struct dsm_wire_hdr hdr;
+
+	while (conn->state != CONN_CLOSED && conn->in_end - conn->in_start >= sizeof(hdr)) {
+		memcpy(&hdr, conn->in + conn->in_start, sizeof(hdr));
+		if (!header_check(conn, &hdr))
+			return;
+		if (hdr.type == DSM_DATA)
+			data_begin(conn, &hdr);
+		else if (conn->in_end - conn->in_start >= sizeof(hdr) + le32toh(hdr.len))
+			frame_heard(conn, &hdr);
+		else
+			break;
+	}
+
+	/* A part of a frame, short, for a header that is to be whole. */
+	if (conn->in_start) {
+		memmove(conn->in, conn->in + conn->in_start, conn->in_end - conn->in_start);
+		conn->in_end -= conn->in_start;
+		conn->in_start = 0;
+	}
+}
+
+static void read_failed(struct conn *conn, int err)
+{
+	if (err == EFAULT)
+		conn_fail(conn, LOG_ERR, "a page of region %u's window cannot be written",
+			  le32toh(conn->hdr.region));
+	else
+		conn_fail(conn, LOG_INFO, "%s", strerror(err));
+}
+
+/* True if there may be more to read. */
+static bool input_read(struct conn *conn)
+{
+	struct iovec iov[2] = {
+		{ conn->body, conn->body_left },
+		{ conn->in + conn->in_end, CONN_IN_SIZE - conn->in_end },
+	};
+	size_t room = iov[0].iov_len + iov[1].iov_len;
+	uint32_t of_body;
+	ssize_t n;
+
+	do {
+		n = conn->body_left ? readv(conn->source.fd, iov, 2) :
+				      read(conn->source.fd, iov[1].iov_base, iov[1].iov_len);
+	} while (n < 0 && errno == EINTR);
+
+	if (n < 0 && errno == EAGAIN)
+		return false;
+	if (n < 0) {
+		read_failed(conn, errno);
+		return false;
+	}
+	if (!n) {
+		conn_fail(conn, LOG_INFO, "closed by the other side");
+		return false;
+	}
+
+	conn->heard = true;
+	of_body = (size_t)n < conn->body_left ? (uint32_t)n : conn->body_left;
+	conn->in_end += (unsigned int)n - of_body;
+	if (of_body) {
+		conn->body += of_body;
+		conn->body_left -= of_body;
+		if (!conn->body_left)
+			data_end(conn);
+	}
+	return (size_t)n == room;
+}
+
+void input_ready(struct conn *conn)
+{
+	bool more = true;
+
+	for (int i = 0; i < INPUT_READS_MAX && more; i++) {
+		more = input_read(conn);
+		if (conn->state == CONN_CLOSED)
+			break;
+		input_parse(conn);
+		links_sync(conn->links);
+		if (conn->state == CONN_CLOSED)
+			break;
+	}
+}

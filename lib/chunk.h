@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef _DSM_CHUNK_H
+#define _DSM_CHUNK_H
+
+#include "layout.h"
+
+/* The caller of what changes something holds its node's arena lock. */
+
+/* Claim one chunk: its number, or 0. */
+uint32_t dsm_chunk_claim(struct dsm_heap *heap);
+
+/* Claim @n in a row: the first one's number, or 0; *@fresh: never used. */
+uint32_t dsm_chunk_claim_run(struct dsm_heap *heap, uint32_t n, bool *fresh);
+
+/* Make a chunk what it is to be, or is no more. */
+void dsm_chunk_publish(struct dsm_heap *heap, uint32_t chunk,
+		       enum chunk_kind kind);
+
+void dsm_chunk_release(struct dsm_heap *heap, uint32_t chunk);
+
+/* Whether the chunk is this node's. */
+bool dsm_chunk_is_own(const struct dsm_heap *heap, uint32_t entry);
+
+#endif /* _DSM_CHUNK_H */

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+/* The region behind dsm_malloc(). */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dsm.h"
+#include "error.h"
+
+#define DEFAULT_NAME	"default"
+#define DEFAULT_SIZE	((size_t)256 << 20)
+
+static _Atomic(dsm_region *) default_region;
+static pthread_mutex_t default_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* "64M": bytes, or 0 if that is no size. */
+static size_t size_parse(const char *text)
+{
+	static const char suffixes[] = "KMG";
+	unsigned long long n;
+	const char *suffix;
+	char *end;
+	int shift = 0;
+
+	if (*text < '0' || *text > '9')
+		return 0;
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	suffix = *end ? strchr(suffixes, *end & ~0x20) : NULL;
+	if (suffix && *suffix) {
+		shift = 10 * (suffix - suffixes + 1);
+		end++;
+	}
+	if (errno || *end || n > DSM_REGION_SIZE_MAX >> shift)
+		return 0;
+	return n << shift;
+}
+
+static dsm_region *default_open(void)
+{
+	const char *name = getenv("DSM_REGION");
+	const char *text = getenv("DSM_SIZE");
+	size_t size = text ? size_parse(text) : DEFAULT_SIZE;
+	dsm_region *region;
+
+	if (!name)
+		name = DEFAULT_NAME;
+	if (!size) {
+		dsm_fail(EINVAL, "DSM_SIZE=%s: a number of bytes, with K, M or G, up to %llu",
+			 text, DSM_REGION_SIZE_MAX);
+		return NULL;
+	}
+	/* whoever makes it decides its size */
+	for (int tries = 0; tries < 100; tries++) {
+		region = dsm_open(name, O_RDWR, 0, NULL);
+		if (region || errno != ENOENT)
+			return region;
+		region = dsm_open(name, O_RDWR | O_CREAT | O_EXCL, size, NULL);
+		if (region || errno != EEXIST)
+			return region;
+	}
+	return NULL;
+}
+
+static void fork_child(void)
+{
+	pthread_mutex_init(&default_lock, NULL);
+}
+
+__attribute__((constructor))
+static void fork_init(void)
+{
+	pthread_atfork(NULL, NULL, fork_child);
+}
+
+dsm_region *dsm_default(void)
+{
+	dsm_region *region = atomic_load(&default_region);
+
+	if (region)
+		return region;
+	pthread_mutex_lock(&default_lock);
+	region = atomic_load(&default_region);
+	if (!region) {
+		region = default_open();
+		atomic_store(&default_region, region);
+	}
+	pthread_mutex_unlock(&default_lock);
+	return region;
+}

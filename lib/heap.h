@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The heap of a region. It knows nothing of /dev/dsm: it is given a range of
+ * memory that all nodes see, all zero before its first use, and told which
+ * node it is on. So it can be tested over a memfd.
+ */
+#ifndef _DSM_HEAP_H
+#define _DSM_HEAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct dsm_super;
+struct dsm_arena;
+
+/* One process's view of a heap; read-only once attached. */
+struct dsm_heap {
+	char		*base;		/* aligned to a chunk */
+	uint32_t	chunks;		/* whole ones in the region */
+	uint32_t	first;		/* of them, the first that is given out */
+	uint32_t	node;
+	uint32_t	nodes;		/* as the superblock has it */
+	uint32_t	meta_units;	/* at the start of a chunk */
+	size_t		block_size;
+	size_t		private_off;	/* of struct chunk_private, in a chunk */
+	size_t		remote_off;	/* of struct chunk_remote, in a chunk */
+	size_t		nodes_off;	/* of the arenas and mailboxes */
+	struct dsm_super *super;
+	struct dsm_arena *arena;	/* this node's */
+};
+
+/**
+ * dsm_heap_attach - use the heap in a range, making it if there is none
+ * @block_size: the unit of coherence: no two nodes' objects are put in one
+ * @node: the caller's, less than @nodes
+ * @writable: if not, only dsm_heap_usable() and the root may be used
+ *
+ * Return: 0, or an error number: EINVAL (something else is there), ENOMEM
+ * (too small), ENOENT (not @writable, and no heap there yet).
+ */
+int dsm_heap_attach(struct dsm_heap *heap, void *base, size_t size,
+		    size_t block_size, unsigned int node, unsigned int nodes,
+		    bool writable);
+
+/* @align: a power of two, up to a chunk. NULL: full. */
+void *dsm_heap_alloc(struct dsm_heap *heap, size_t align, size_t size,
+		     bool zero);
+
+/* NULL if @ptr is freed now, else what is wrong with it. */
+const char *dsm_heap_free(struct dsm_heap *heap, void *ptr);
+
+/* Bytes at @ptr; 0 and what is wrong with it. */
+size_t dsm_heap_usable(const struct dsm_heap *heap, const void *ptr,
+		       const char **wrong);
+
+/* The node whose arena an address is in; -1 if nobody's. */
+int dsm_heap_owner(const struct dsm_heap *heap, const void *ptr);
+
+void dsm_heap_root_set(struct dsm_heap *heap, void *root);
+void *dsm_heap_root(const struct dsm_heap *heap);
+
+struct dsm_heap_usage {
+	uint32_t chunks;	/* this node's */
+	uint64_t objects;	/* live in them */
+	uint64_t bytes;		/* usable, in those */
+};
+
+/* Counts this node's objects, after taking in what others freed. */
+void dsm_heap_usage(struct dsm_heap *heap, struct dsm_heap_usage *usage);
+
+#endif /* _DSM_HEAP_H */

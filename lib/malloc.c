@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT
+/* malloc's interface to the heaps of this process's regions. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "region.h"
+#include "remote.h"
+
+#define ALIGN_DEFAULT	16
+
+/* ---- a segment's heap ------------------------------------------------- */
+
+static int heap_attach(struct dsm_segment *segment)
+{
+	bool writable = atomic_load(&segment->writable);
+	int node = dsm_node_id();
+	int nodes = dsm_node_count();
+	struct dsm_heap heap;
+	int err;
+
+	if (node < 0 || nodes < 0)
+		return -1;
+	err = dsm_heap_attach(&heap, segment->base, segment->size,
+			      segment->block_size, node, nodes, writable);
+	switch (err) {
+	case 0:
+		segment->heap = heap;
+		return 0;
+	case EINVAL:
+		return dsm_fail(EINVAL, "the region at %p is in use as plain memory, or has another version's heap, or one for fewer nodes",
+				segment->base);
+	case ENOENT:
+		return dsm_fail(ENOENT, "the region at %p has no heap",
+				segment->base);
+	default:
+		return dsm_fail(err, "the region at %p is too small for a heap: %zu bytes",
+				segment->base, segment->size);
+	}
+}
+
+struct dsm_heap *dsm_segment_heap(struct dsm_segment *segment)
+{
+	int err = 0;
+
+	if (atomic_load(&segment->heap_ready))
+		return &segment->heap;
+	pthread_mutex_lock(&segment->heap_lock);
+	if (!atomic_load(&segment->heap_ready)) {
+		err = heap_attach(segment);
+		atomic_store(&segment->heap_ready, !err);
+	}
+	pthread_mutex_unlock(&segment->heap_lock);
+	return err ? NULL : &segment->heap;
+}
+
+/* For allocating. */
+static struct dsm_heap *region_heap(dsm_region *region)
+{
+	if (!region)
+		return NULL;
+	if (!region->writable) {
+		dsm_fail(EACCES, "the region is open read-only");
+		return NULL;
+	}
+	return dsm_segment_heap(region->segment);
+}
+
+/* ---- from an address to its heap, or else abort ----------------------- */
+
+static struct dsm_heap *ptr_heap(void *ptr, bool to_free)
+{
+	struct dsm_segment *segment = dsm_segment_find(ptr);
+	struct dsm_heap *heap;
+
+	if (!segment)
+		dsm_heap_abuse(ptr, "not in any region");
+	if (to_free && !atomic_load(&segment->writable))
+		dsm_heap_abuse(ptr, "in a region that is open read-only");
+	heap = dsm_segment_heap(segment);
+	if (!heap)
+		dsm_heap_abuse(ptr, "in a region that has no heap");
+	return heap;
+}
+
+static size_t ptr_usable(struct dsm_heap *heap, void *ptr)
+{
+	const char *wrong;
+	size_t usable = dsm_heap_usable(heap, ptr, &wrong);
+
+	if (wrong)
+		dsm_heap_abuse(ptr, wrong);
+	return usable;
+}
+
+/* ---- allocating ------------------------------------------------------- */
+
+static void *heap_alloc(struct dsm_heap *heap, size_t align, size_t size,
+			bool zero)
+{
+	void *ptr = dsm_heap_alloc(heap, align, size, zero);
+
+	if (!ptr)
+		dsm_fail(ENOMEM, "the region has no room for %zu bytes", size);
+	return ptr;
+}
+
+static void *region_alloc(dsm_region *region, size_t align, size_t size,
+			  bool zero)
+{
+	struct dsm_heap *heap = region_heap(region);
+
+	return heap ? heap_alloc(heap, align, size, zero) : NULL;
+}
+
+static void heap_free(struct dsm_heap *heap, void *ptr)
+{
+	int saved = errno;
+	const char *wrong = dsm_heap_free(heap, ptr);
+
+	if (wrong)
+		dsm_heap_abuse(ptr, wrong);
+	errno = saved;
+}
+
+static void *heap_realloc(struct dsm_heap *heap, void *ptr, size_t size)
+{
+	size_t usable = ptr_usable(heap, ptr);
+	void *moved;
+
+	if (!size) {
+		heap_free(heap, ptr);
+		return NULL;
+	}
+	/* smaller by less than half is not worth a copy */
+	if (size <= usable && size >= usable / 2)
+		return ptr;
+	moved = heap_alloc(heap, ALIGN_DEFAULT, size, false);
+	if (!moved)
+		return size <= usable ? ptr : NULL;
+	memcpy(moved, ptr, size < usable ? size : usable);
+	heap_free(heap, ptr);
+	return moved;
+}
+
+static bool align_valid(size_t align)
+{
+	if (align && !(align & (align - 1)) && align <= DSM_CHUNK_SIZE)
+		return true;
+	dsm_fail(EINVAL, "alignment %zu: must be a power of two up to %llu",
+		 align, DSM_CHUNK_SIZE);
+	return false;
+}
+
+static bool product(size_t n, size_t size, size_t *bytes)
+{
+	if (!__builtin_mul_overflow(n, size, bytes))
+		return true;
+	dsm_fail(ENOMEM, "%zu times %zu bytes overflows", n, size);
+	return false;
+}
+
+void *dsm_heap_malloc(dsm_region *region, size_t size)
+{
+	return region_alloc(region, ALIGN_DEFAULT, size, false);
+}
+
+void *dsm_heap_calloc(dsm_region *region, size_t n, size_t size)
+{
+	size_t bytes;
+
+	if (!product(n, size, &bytes))
+		return NULL;
+	return region_alloc(region, ALIGN_DEFAULT, bytes, true);
+}
+
+void *dsm_heap_aligned_alloc(dsm_region *region, size_t align, size_t size)
+{
+	if (!align_valid(align))
+		return NULL;
+	return region_alloc(region, align, size, false);
+}
+
+void *dsm_heap_realloc(dsm_region *region, void *ptr, size_t size)
+{
+	struct dsm_heap *heap = region_heap(region);
+
+	if (!heap)
+		return NULL;
+	if (!ptr)
+		return heap_alloc(heap, ALIGN_DEFAULT, size, false);
+	if (dsm_segment_find(ptr) != region->segment) {
+		dsm_fail(EINVAL, "%p is not of this region", ptr);
+		return NULL;
+	}
+	return heap_realloc(heap, ptr, size);
+}
+
+void *dsm_malloc(size_t size)
+{
+	return dsm_heap_malloc(dsm_default(), size);
+}
+
+void *dsm_calloc(size_t n, size_t size)
+{
+	return dsm_heap_calloc(dsm_default(), n, size);
+}
+
+void *dsm_aligned_alloc(size_t align, size_t size)
+{
+	return dsm_heap_aligned_alloc(dsm_default(), align, size);
+}
+
+void *dsm_realloc(void *ptr, size_t size)
+{
+	if (!ptr)
+		return dsm_malloc(size);
+	return heap_realloc(ptr_heap(ptr, true), ptr, size);
+}
+
+size_t dsm_malloc_usable_size(void *ptr)
+{
+	return ptr ? ptr_usable(ptr_heap(ptr, false), ptr) : 0;
+}
+
+void dsm_free(void *ptr)
+{
+	if (ptr)
+		heap_free(ptr_heap(ptr, true), ptr);
+}

@@ -12,11 +12,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "config.h"
 #include "log.h"
 
-#define CONFIG_LISTEN_DEFAULT	"[::]:7376"
+#define CONFIG_LISTEN_DEFAULT	"[::]:7376"	/* and every IPv4 address */
+#define CONFIG_LISTEN_NO_IPV6	"0.0.0.0:7376"
 #define CONFIG_HEARTBEAT_MS	100
 #define CONFIG_LOST_MS		1000
 #define CONFIG_MS_MIN		10
@@ -384,6 +386,16 @@ static bool nodes_count(struct config *config)
 	return true;
 }
 
+static const char *listen_default(void)
+{
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return CONFIG_LISTEN_NO_IPV6;
+	close(fd);
+	return CONFIG_LISTEN_DEFAULT;
+}
+
 static bool config_check(struct config *config)
 {
 	char what[32];
@@ -396,7 +408,7 @@ static bool config_check(struct config *config)
 				config->lost_ms, config->heartbeat_ms);
 
 	if (!config->listen.text)
-		config->listen.text = strdup(CONFIG_LISTEN_DEFAULT);
+		config->listen.text = strdup(listen_default());
 	if (!config->listen.text || !address_resolve(&config->listen, "listen", true))
 		return false;
 	for (uint32_t id = 0; id < config->nodes; id++) {

@@ -153,8 +153,8 @@ void conn_fail(struct conn *conn, int priority, const char *format, ...)
 	if (priority == LOG_DEBUG)
 		log_debug("%s: %s", conn->address, text);
 	else if (peer)
-		log_limited(&peer->limit, priority, "peer %u (%s): %s", peer->id, conn->address,
-			    text);
+		log_limited(&peer->limit, priority, "peer %u (%s)%s: %s", peer->id, conn->address,
+			    conn->state == CONN_UP ? " is down" : "", text);
 	else
 		log_limited(&conn->links->limit, priority, "%s: %s", conn->address, text);
 	conn_close(conn);

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "conn.h"
 #include "hello.h"
@@ -119,10 +120,12 @@ static bool header_check(struct conn *conn, const struct dsm_wire_hdr *hdr)
 		return conn->state == CONN_UP;
 	}
 
-	type = &input_types[hdr->type - DSM_WIRE_HELPER];
-	if (hdr->type - DSM_WIRE_HELPER >= (int)INPUT_TYPES)
+	if (hdr->type >= DSM_WIRE_HELPER + INPUT_TYPES) {
 		conn_fail(conn, LOG_WARNING, "a frame of type %u, which we do not know", hdr->type);
-	else if (conn->state != type->state)
+		return false;
+	}
+	type = &input_types[hdr->type - DSM_WIRE_HELPER];
+	if (conn->state != type->state)
 		conn_fail(conn, LOG_WARNING, "a frame of type %u %s hello", hdr->type,
 			  conn->state == CONN_UP ? "after the" : "before any");
 	else if (length < type->length_min || length > type->length_max)

@@ -15,7 +15,7 @@
 #include "log.h"
 
 #define LOG_LINE_MAX		512
-#define LOG_LIMIT_NS		(10 * NSEC_PER_SEC)
+#define LOG_LIMIT_NS		(60 * NSEC_PER_SEC)
 #define LOG_LIMIT_COUNT		5
 
 static const struct {

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+/* dsmd: carries the dsm module's messages between this node and its peers. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "config.h"
+#include "device.h"
+#include "kernel.h"
+#include "links.h"
+#include "log.h"
+#include "loop.h"
+#include "notify.h"
+#include "window.h"
+
+#define MAIN_PRIORITY	(-10)
+
+static struct config config;
+static struct loop loop;
+static struct kernel kernel;
+static struct links links;
+static struct loop_source signals = { .fd = -1 };
+
+/* Faulting threads wait for us. */
+static void priority_raise(void)
+{
+	if (setpriority(PRIO_PROCESS, 0, MAIN_PRIORITY))
+		log_debug("priority %d: %m", MAIN_PRIORITY);
+}
+
+/* Three descriptors a peer. */
+static void limits_raise(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		log_debug("number of open files: %m");
+}
+
+static void signals_ready(struct loop_source *source, uint32_t events)
+{
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	log_info("%s: stopping", strsignal((int)info.ssi_signo));
+	notify("STOPPING=1");
+	loop_stop(&loop, 0);
+}
+
+static int signals_init(void)
+{
+	sigset_t mask;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	signals.fd = signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (signals.fd < 0)
+		return -errno;
+	signals.ready = signals_ready;
+	return loop_add(&loop, &signals, EPOLLIN);
+}
+
+static int run(void)
+{
+	int err;
+
+	err = loop_init(&loop);
+	if (err)
+		goto err;
+	err = signals_init();
+	if (err)
+		goto err_loop;
+	err = kernel_init(&kernel, &loop, &links);
+	if (err)
+		goto err_loop;
+	err = links_init(&links, &config, &loop, &kernel.module);
+	if (err)
+		goto err_kernel;
+	window_copy_init();
+	window_table_init(&links.windows, device_window_open, NULL);
+
+	err = kernel_register(&kernel, (uint32_t)config.node, config.nodes);
+	if (err)
+		goto err_links;
+	err = links_start(&links, kernel.incarnation, kernel.credits);
+	if (err)
+		goto err_links;
+	log_info("node %d of %u, listening on %s", config.node, config.nodes, config.listen.text);
+	notify("READY=1\nSTATUS=0 of %u peers up", config.nodes - 1);
+
+	err = loop_run(&loop);
+
+err_links:
+	links_exit(&links);
+err_kernel:
+	kernel_exit(&kernel);
+err_loop:
+	loop_close(&loop, &signals);
+	loop_exit(&loop);
+err:
+	if (err < 0)
+		log_error("giving up: %s", strerror(-err));
+	return err ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	enum config_result result;
+	int status;
+
+	log_init(LOG_INFO);
+	config_init(&config);
+	result = config_read(&config, argc, argv);
+	if (result != CONFIG_OK) {
+		config_exit(&config);
+		return result == CONFIG_DONE ? EXIT_SUCCESS : 2;
+	}
+	log_set_level(config.log_level);
+	srandom((unsigned int)(clock_now_ns() ^ (uint64_t)getpid() << 20));
+	priority_raise();
+	limits_raise();
+
+	status = run();
+	config_exit(&config);
+	return status;
+}

@@ -64,7 +64,7 @@ int dsm_sync_request(const struct dsm_sync_place *place,
 	return err;
 }
 
-int dsm_sync_relative(const struct timespec *abstime, uint64_t *timeout_ns)
+int dsm_sync_relative(const struct timespec *abstime, __u64 *timeout_ns)
 {
 	struct timespec now;
 	int64_t sec, nsec;

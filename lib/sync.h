@@ -33,7 +33,7 @@ int dsm_sync_find(const void *object, uint32_t magic,
 		  struct dsm_sync_place *place);
 int dsm_sync_request(const struct dsm_sync_place *place,
 		     struct dsm_sync_arg *arg);
-int dsm_sync_relative(const struct timespec *abstime, uint64_t *timeout_ns);
+int dsm_sync_relative(const struct timespec *abstime, __u64 *timeout_ns);
 
 /*
  * For a condition's sake: what becomes of a mutex when it is let go of, and

@@ -125,10 +125,20 @@ struct dsm_wire_region {
 	__le64 reserved;
 };
 
+/* What nodes, not programs, ask of a synchronisation object. */
+enum dsm_wire_sync_op {
+	DSM_SYNC_CANCEL		= 0x80,	/* the request of this @req is to wait no longer */
+	DSM_SYNC_RELEASE	= 0x81,	/* mutex: its holder lets go; no reply */
+	DSM_SYNC_REWAKE		= 0x82,	/* condition: who was woken is gone; no reply */
+};
+
 /**
  * struct dsm_wire_sync - an operation on a synchronisation object
- * @op: enum dsm_sync_op, or DSM_SYNC_CANCEL in a request
- * @value: as in struct dsm_sync_arg; REPLY: the result
+ * @op: enum dsm_sync_op or enum dsm_wire_sync_op; REPLY: that of the request,
+ *	or CANCEL if it was taken back; to WAIT, WAIT when it is queued and
+ *	WAKE when it is woken
+ * @value: as in struct dsm_sync_arg; RELEASE: 0 or DSM_SYNC_OWNERDEAD;
+ *	REPLY: the result
  * @offset: the object
  * @owner: who asks: a number that is unique on its node, the thread
  * @error: REPLY: 0 or a positive Linux errno
@@ -162,7 +172,9 @@ struct dsm_wire_hello {
 	__le64 reserved;
 };
 
-#ifndef __KERNEL__
+#ifdef __KERNEL__
+#include <linux/build_bug.h>
+#else
 #include <assert.h>
 #endif
 static_assert(sizeof(struct dsm_wire_hdr) == 64, "wire header");

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Tracepoints: the start and end of each fault, each message sent and
+ * received (also those of a node to itself), each change of a block's state.
+ *
+ * trace.c is built with this directory in its include path, because
+ * define_trace.h includes this file again.
+ */
+#undef TRACE_SYSTEM
+#define TRACE_SYSTEM dsm
+
+#if !defined(_DSM_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
+#define _DSM_TRACE_H
+
+#include <linux/tracepoint.h>
+#include "coherence.h"
+#include "msg.h"
+
+#define DSM_TRACE_TYPES				\
+	EM(DSM_GET_S,		"GET_S")	\
+	EM(DSM_GET_M,		"GET_M")	\
+	EM(DSM_PUT_S,		"PUT_S")	\
+	EM(DSM_PUT_M,		"PUT_M")	\
+	EM(DSM_FWD_GET_S,	"FWD_GET_S")	\
+	EM(DSM_FWD_GET_M,	"FWD_GET_M")	\
+	EM(DSM_INV,		"INV")		\
+	EM(DSM_INV_ACK,		"INV_ACK")	\
+	EM(DSM_DATA,		"DATA")		\
+	EM(DSM_GRANT,		"GRANT")	\
+	EM(DSM_DONE,		"DONE")		\
+	EM(DSM_CLAIM,		"CLAIM")	\
+	EM(DSM_HOME,		"HOME")		\
+	EM(DSM_REGION_CREATE,	"REGION_CREATE") \
+	EM(DSM_REGION_UNLINK,	"REGION_UNLINK") \
+	EM(DSM_REGION_NEW,	"REGION_NEW")	\
+	EM(DSM_REGION_GONE,	"REGION_GONE")	\
+	EM(DSM_REGION_FREE,	"REGION_FREE")	\
+	EM(DSM_REGION_ACK,	"REGION_ACK")	\
+	EM(DSM_REGION_IDLE,	"REGION_IDLE")	\
+	EM(DSM_REGION_REPLY,	"REGION_REPLY")	\
+	EM(DSM_SYNC_REQUEST,	"SYNC_REQUEST")	\
+	EM(DSM_SYNC_REPLY,	"SYNC_REPLY")	\
+	EMe(DSM_ACK,		"ACK")
+
+#define DSM_TRACE_LINE_STATES			\
+	EM(DSM_LINE_I,		"I")		\
+	EM(DSM_LINE_S,		"S")		\
+	EM(DSM_LINE_M,		"M")		\
+	EM(DSM_LINE_IS,		"IS")		\
+	EM(DSM_LINE_IM,		"IM")		\
+	EM(DSM_LINE_SM,		"SM")		\
+	EM(DSM_LINE_MS_R,	"MS_R")		\
+	EM(DSM_LINE_MI_R,	"MI_R")		\
+	EM(DSM_LINE_SI_R,	"SI_R")		\
+	EMe(DSM_LINE_SMI_R,	"SMI_R")
+
+#define DSM_TRACE_DIR_STATES			\
+	EM(DSM_DIR_ZERO,	"ZERO")		\
+	EM(DSM_DIR_S,		"S")		\
+	EMe(DSM_DIR_M,		"M")
+
+/* The names reach user space by value: tell it the values. */
+#undef EM
+#undef EMe
+#define EM(value, name)		TRACE_DEFINE_ENUM(value);
+#define EMe(value, name)	TRACE_DEFINE_ENUM(value);
+
+DSM_TRACE_TYPES
+DSM_TRACE_LINE_STATES
+DSM_TRACE_DIR_STATES
+
+#undef EM
+#undef EMe
+#define EM(value, name)		{ value, name },
+#define EMe(value, name)	{ value, name }
+
+#define dsm_show_type(type)		__print_symbolic(type, DSM_TRACE_TYPES)
+#define dsm_show_line_state(state)	__print_symbolic(state, DSM_TRACE_LINE_STATES)
+#define dsm_show_dir_state(state)	__print_symbolic(state, DSM_TRACE_DIR_STATES)
+#define dsm_show_wire_flags(flags)	__print_flags(flags, "|",	\
+	{ DSM_WIRE_ZERO,	"ZERO" },				\
+	{ DSM_WIRE_MODIFIED,	"MODIFIED" })
+
+TRACE_EVENT(dsm_fault_start,
+	TP_PROTO(u32 region, u64 block, bool write),
+
+	TP_ARGS(region, block, write),
+
+	TP_STRUCT__entry(
+		__field(u32, region)
+		__field(u64, block)
+		__field(bool, write)
+	),
+
+	TP_fast_assign(
+		__entry->region = region;
+		__entry->block = block;
+		__entry->write = write;
+	),
+
+	TP_printk("region=%u block=%llu %s", __entry->region, __entry->block,
+		  __entry->write ? "write" : "read")
+);
+
+TRACE_EVENT(dsm_fault_end,
+	TP_PROTO(u32 region, u64 block, bool write, int ret),
+
+	TP_ARGS(region, block, write, ret),
+
+	TP_STRUCT__entry(
+		__field(u32, region)
+		__field(u64, block)
+		__field(bool, write)
+		__field(int, ret)
+	),
+
+	TP_fast_assign(
+		__entry->region = region;
+		__entry->block = block;
+		__entry->write = write;
+		__entry->ret = ret;
+	),
+
+	TP_printk("region=%u block=%llu %s ret=%d", __entry->region, __entry->block,
+		  __entry->write ? "write" : "read", __entry->ret)
+);
+
+DECLARE_EVENT_CLASS(dsm_msg,
+	TP_PROTO(u16 peer, const struct dsm_msg *msg),
+
+	TP_ARGS(peer, msg),
+
+	TP_STRUCT__entry(
+		__field(u16, peer)
+		__field(u8, type)
+		__field(u8, flags)
+		__field(u16, node)
+		__field(u16, acks)
+		__field(u32, region)
+		__field(u32, req)
+		__field(u64, block)
+		__field(u64, seq)
+		__field(u32, len)
+	),
+
+	TP_fast_assign(
+		__entry->peer = peer;
+		__entry->type = msg->coh.type;
+		__entry->flags = msg->coh.flags;
+		__entry->node = msg->coh.node;
+		__entry->acks = msg->coh.acks;
+		__entry->region = msg->region;
+		__entry->req = msg->coh.req;
+		__entry->block = msg->block;
+		__entry->seq = msg->seq;
+		__entry->len = msg->data_len + msg->body_len;
+	),
+
+	TP_printk("peer=%u %s flags=%s region=%u block=%llu req=%u node=%u acks=%u seq=%llu len=%u",
+		  __entry->peer, dsm_show_type(__entry->type),
+		  dsm_show_wire_flags(__entry->flags), __entry->region, __entry->block,
+		  __entry->req, __entry->node, __entry->acks, __entry->seq, __entry->len)
+);
+
+DEFINE_EVENT(dsm_msg, dsm_msg_send,
+	TP_PROTO(u16 to, const struct dsm_msg *msg),
+	TP_ARGS(to, msg)
+);
+
+DEFINE_EVENT(dsm_msg, dsm_msg_recv,
+	TP_PROTO(u16 from, const struct dsm_msg *msg),
+	TP_ARGS(from, msg)
+);
+
+TRACE_EVENT(dsm_line_state,
+	TP_PROTO(u32 region, u64 block, u8 from, u8 to),
+
+	TP_ARGS(region, block, from, to),
+
+	TP_STRUCT__entry(
+		__field(u32, region)
+		__field(u64, block)
+		__field(u8, from)
+		__field(u8, to)
+	),
+
+	TP_fast_assign(
+		__entry->region = region;
+		__entry->block = block;
+		__entry->from = from;
+		__entry->to = to;
+	),
+
+	TP_printk("region=%u block=%llu %s -> %s", __entry->region, __entry->block,
+		  dsm_show_line_state(__entry->from), dsm_show_line_state(__entry->to))
+);
+
+TRACE_EVENT(dsm_dir_state,
+	TP_PROTO(u32 region, u64 block, u8 from, u8 to, u16 owner),
+
+	TP_ARGS(region, block, from, to, owner),
+
+	TP_STRUCT__entry(
+		__field(u32, region)
+		__field(u64, block)
+		__field(u8, from)
+		__field(u8, to)
+		__field(u16, owner)
+	),
+
+	TP_fast_assign(
+		__entry->region = region;
+		__entry->block = block;
+		__entry->from = from;
+		__entry->to = to;
+		__entry->owner = owner;
+	),
+
+	TP_printk("region=%u block=%llu %s -> %s owner=%u", __entry->region, __entry->block,
+		  dsm_show_dir_state(__entry->from), dsm_show_dir_state(__entry->to),
+		  __entry->owner)
+);
+
+#endif /* _DSM_TRACE_H */
+
+#undef TRACE_INCLUDE_PATH
+#define TRACE_INCLUDE_PATH .
+#undef TRACE_INCLUDE_FILE
+#define TRACE_INCLUDE_FILE trace
+#include <trace/define_trace.h>

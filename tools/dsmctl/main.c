@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0
+/* dsmctl: what this node does, and what can be done about it. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <dsm.h>
+#include <json.h>
+
+#include "print.h"
+#include "sysfs.h"
+
+static bool json;
+
+static int complain(const char *format, const char *what)
+{
+	fprintf(stderr, "dsmctl: ");
+	fprintf(stderr, format, what);
+	fputc('\n', stderr);
+	return 1;
+}
+
+/* A directory that is there as long as the node is. */
+static struct json_object *node_read(const char *path, bool deep)
+{
+	struct json_object *object = sysfs_read(path, deep);
+
+	return object ? object : json_object_new_object();
+}
+
+static const char *member(struct json_object *object, const char *name)
+{
+	struct json_object *value;
+
+	if (!json_object_object_get_ex(object, name, &value))
+		return "";
+	return json_object_get_string(value);
+}
+
+/* ---- what there is to see --------------------------------------------- */
+
+static int status(char **argv)
+{
+	struct json_object *node = node_read("", false);
+	struct json_object *peers = node_read("peers", true);
+	struct json_object *regions = node_read("regions", true);
+	int up = 0;
+
+	(void)argv;
+	json_object_object_foreach(peers, id, peer) {
+		(void)id;
+		up += !strcmp(member(peer, "state"), "up");
+	}
+	json_object_object_add(node, "peers_up", json_object_new_int(up));
+	json_object_object_add(node, "regions",
+			       json_object_new_int(json_object_object_length(regions)));
+	if (json)
+		print_json(node);
+	else
+		print_members(node);
+	json_object_put(node);
+	json_object_put(peers);
+	json_object_put(regions);
+	return 0;
+}
+
+static int table(const char *path, const char *title, const char *const *columns)
+{
+	struct json_object *rows = node_read(path, true);
+
+	if (json)
+		print_json(rows);
+	else
+		print_table(rows, title, columns);
+	json_object_put(rows);
+	return 0;
+}
+
+static int peers(char **argv)
+{
+	static const char *const columns[] = {
+		"state", "rtt_ns", "outstanding", "unsent", "tx_frames",
+		"rx_frames", "resent", "duplicates", NULL
+	};
+
+	(void)argv;
+	return table("peers", "peer", columns);
+}
+
+static int regions(char **argv)
+{
+	static const char *const columns[] = {
+		"id", "size", "base", "block_size", "home", "creator", "mode",
+		"uid", "gid", "users", NULL
+	};
+
+	(void)argv;
+	return table("regions", "region", columns);
+}
+
+/* Adds one region's counters to @total. */
+static void stats_add(struct json_object *total, struct json_object *stats)
+{
+	json_object_object_foreach(stats, name, value) {
+		struct json_object *sum;
+		uint64_t n = json_object_get_uint64(value);
+
+		if (json_object_object_get_ex(total, name, &sum))
+			json_object_set_uint64(sum, json_object_get_uint64(sum) + n);
+		else
+			json_object_object_add(total, name, json_object_new_uint64(n));
+	}
+}
+
+static int stat_all(void)
+{
+	struct json_object *all = json_object_new_object();
+	struct json_object *each = json_object_new_object();
+	struct json_object *total = json_object_new_object();
+	struct json_object *regions = node_read("regions", true);
+
+	json_object_object_foreach(regions, name, region) {
+		struct json_object *stats;
+
+		if (!json_object_object_get_ex(region, "stats", &stats))
+			continue;
+		stats_add(total, stats);
+		json_object_object_add(each, name, json_object_get(stats));
+	}
+	json_object_object_add(all, "regions", each);
+	json_object_object_add(all, "total", total);
+	if (json)
+		print_json(all);
+	else
+		print_members(total);
+	json_object_put(all);
+	json_object_put(regions);
+	return 0;
+}
+
+static int stat_one(const char *name)
+{
+	struct json_object *stats;
+	char path[DSM_NAME_MAX + 32];
+
+	snprintf(path, sizeof(path), "regions/%.*s/stats", DSM_NAME_MAX, name);
+	stats = *name == '.' || strchr(name, '/') || strlen(name) >= DSM_NAME_MAX ?
+		NULL : sysfs_read(path, false);
+	if (!stats)
+		return complain("no region %s on this node", name);
+	if (json)
+		print_json(stats);
+	else
+		print_members(stats);
+	json_object_put(stats);
+	return 0;
+}
+
+static int stat_show(char **argv)
+{
+	return *argv ? stat_one(*argv) : stat_all();
+}
+
+/* ---- what there is to do ---------------------------------------------- */
+
+static int destroy(char **argv)
+{
+	if (!dsm_unlink(*argv))
+		return 0;
+	return complain("%s", dsm_error_detail());
+}
+
+static int version(char **argv)
+{
+	(void)argv;
+	puts("dsmctl " DSMCTL_VERSION);
+	return 0;
+}
+
+/* ---- commands --------------------------------------------------------- */
+
+static const struct command {
+	const char *name;
+	const char *args;
+	const char *help;
+	int	   args_min;
+	int	   args_max;
+	bool	   node;	/* reads the node's files */
+	int	   (*run)(char **argv);
+} commands[] = {
+	{ "status",  "",	 "this node and its settings",		0, 0, true,  status },
+	{ "peers",   "",	 "the other nodes",			0, 0, true,  peers },
+	{ "regions", "",	 "regions this node knows",		0, 0, true,  regions },
+	{ "stat",    "[REGION]", "a region's counters, or all added up", 0, 1, true, stat_show },
+	{ "destroy", "REGION",	 "remove a region's name, on all nodes", 1, 1, false, destroy },
+	{ "version", "",	 "this program's version",		0, 0, false, version },
+};
+
+static void usage(FILE *to)
+{
+	fprintf(to, "usage: dsmctl [--json] COMMAND\n\n");
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		fprintf(to, "  %-7s %-9s %s\n", commands[i].name,
+			commands[i].args, commands[i].help);
+	fprintf(to, "\n  -j, --json   status, peers, regions, stat: as JSON\n"
+		    "  -h, --help\n  -V, --version\n");
+}
+
+static const struct command *command_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "json",    no_argument, NULL, 'j' },
+		{ "help",    no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ }
+	};
+	const struct command *command;
+	int c, left, ret;
+
+	while ((c = getopt_long(argc, argv, "jhV", options, NULL)) != -1) {
+		switch (c) {
+		case 'j':
+			json = true;
+			break;
+		case 'h':
+			usage(stdout);
+			return 0;
+		case 'V':
+			return version(NULL);
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	left = argc - optind - 1;
+	command = left >= 0 ? command_find(argv[optind]) : NULL;
+	if (!command || left < command->args_min || left > command->args_max) {
+		usage(stderr);
+		return 2;
+	}
+	if (command->node && !sysfs_present())
+		return complain("%s", "no node here: is dsm.ko loaded and dsmd running?");
+	ret = command->run(argv + optind + 1);
+	if (fflush(stdout) || ferror(stdout))
+		return complain("stdout: %s", strerror(errno));
+	return ret;
+}

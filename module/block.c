@@ -1,0 +1,743 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Blocks: the coherence protocol at work.
+ *
+ * An event of a block is taken under the block's lock; dsm_coh_event() says
+ * what follows, and perform() does what can be done under the lock: messages
+ * to peers go to their queues, those to ourselves to the caller's batch, a
+ * request that has to wait to the block. What sleeps is done after, in the
+ * caller's context: taking access from page tables, which is then an event of
+ * the block again, and delivering the batch's messages.
+ *
+ * Nothing is allocated under the lock, and nothing fails once an event has
+ * been taken: messages are set aside first.
+ *
+ * Messages to ourselves are in their batch's order, and may overtake those of
+ * another batch. The protocol never has two in flight from the home to its own
+ * line, or the other way, but DONE and the line's next request, which waits at
+ * the home for whichever comes first.
+ */
+#include <linux/slab.h>
+#include <linux/sched/signal.h>
+#include "block.h"
+#include "compat.h"
+#include "directory.h"
+#include "frames.h"
+#include "msg.h"
+#include "netlink.h"
+#include "node.h"
+#include "peer.h"
+#include "region.h"
+#include "trace.h"
+#include "wait.h"
+
+enum block_limits {
+	/*
+	 * A fault that has mapped its page returns to the instruction, which
+	 * then has to run: this long, where it takes a microsecond.
+	 */
+	SETTLE_US	= 20,
+	PINNED_RETRY_US	= 1000,
+};
+
+wait_queue_head_t dsm_waitqueues[1 << DSM_WAIT_BITS];
+static struct kmem_cache *hold_cache;
+static struct workqueue_struct *workqueue;
+
+static void hold_work(struct work_struct *work);
+static enum hrtimer_restart hold_timer(struct hrtimer *timer);
+
+/* ------------------------------------------------------------------------
+ * Batches
+ */
+
+void dsm_batch_init(struct dsm_batch *batch)
+{
+	INIT_LIST_HEAD(&batch->local);
+	INIT_LIST_HEAD(&batch->spare);
+	batch->n_spare = 0;
+	batch->hold = NULL;
+}
+
+static struct dsm_msg *batch_take(struct dsm_batch *batch)
+{
+	struct dsm_msg *msg = list_first_entry(&batch->spare, struct dsm_msg, list);
+
+	list_del_init(&msg->list);
+	batch->n_spare--;
+	return msg;
+}
+
+static void batch_give(struct dsm_batch *batch, struct dsm_msg *msg)
+{
+	memset(msg, 0, sizeof(*msg));
+	list_add(&msg->list, &batch->spare);
+	batch->n_spare++;
+}
+
+static int batch_reserve(struct dsm_batch *batch, unsigned int n, gfp_t gfp)
+{
+	while (batch->n_spare < n) {
+		struct dsm_msg *msg = dsm_msg_alloc(gfp);
+
+		if (!msg)
+			return -ENOMEM;
+		list_add(&msg->list, &batch->spare);
+		batch->n_spare++;
+	}
+	if (!batch->hold) {
+		batch->hold = kmem_cache_zalloc(hold_cache, gfp);
+		if (!batch->hold)
+			return -ENOMEM;
+		hrtimer_setup(&batch->hold->timer, hold_timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
+		INIT_WORK(&batch->hold->work, hold_work);
+	}
+	return 0;
+}
+
+/* Deliver what we have said to ourselves. */
+void dsm_batch_run(struct dsm_batch *batch, struct dsm_region *region)
+{
+	struct dsm_msg *msg;
+
+	while ((msg = list_first_entry_or_null(&batch->local, struct dsm_msg, list))) {
+		struct dsm_event ev = { .type = DSM_EV_MSG, .msg = msg->coh };
+		u64 index = msg->block;
+		struct dsm_chunk *chunk;
+
+		list_del(&msg->list);
+		batch_give(batch, msg);
+		chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, index));
+		if (!WARN_ON_ONCE(!chunk))
+			WARN_ON_ONCE(dsm_block_event(region, chunk, index, &ev, batch,
+						     GFP_KERNEL | __GFP_NOFAIL));
+	}
+}
+
+/* Deliver, free what was set aside, and let the peers have theirs. */
+void dsm_batch_end(struct dsm_batch *batch, struct dsm_region *region)
+{
+	dsm_batch_run(batch, region);
+	dsm_msg_free_list(&batch->spare);
+	if (batch->hold)
+		kmem_cache_free(hold_cache, batch->hold);
+	dsm_peers_flush(region->node);
+}
+
+/* ------------------------------------------------------------------------
+ * Events
+ */
+
+/* What is left to do when the block's lock has been dropped. */
+struct after {
+	bool revoke;
+	bool clean;
+	bool hold_over;
+	bool pull;
+};
+
+static void send_one(struct dsm_region *region, u64 index, struct dsm_coh_msg coh,
+		     struct dsm_batch *batch)
+{
+	struct dsm_node *node = region->node;
+	struct dsm_msg *msg = batch_take(batch);
+	u32 size = dsm_region_block_size(region);
+	bool ours;
+
+	msg->coh = coh;
+	msg->region = region->id;
+	msg->block = index;
+	msg->offset = index << region->block_shift;
+	if (coh.to == node->id) {
+		list_add_tail(&msg->list, &batch->local);
+		return;
+	}
+	if (coh.type == DSM_DATA) {
+		msg->data_len = size;
+		dsm_stat(region, DSM_STAT_bytes_out, size);
+	}
+	ours = coh.type == DSM_GET_S || coh.type == DSM_GET_M ||
+	       ((coh.type == DSM_FWD_GET_S || coh.type == DSM_FWD_GET_M) &&
+		coh.node == node->id);
+	if (ours)
+		msg->expect_len = size;
+	dsm_peer_queue(node->peers[coh.to], msg);
+}
+
+static void send_sharers(struct dsm_region *region, u64 index, struct dsm_block *block,
+			 const struct dsm_action *act, struct dsm_batch *batch)
+{
+	u16 id;
+
+	for (id = 0; id < region->node->nodes; id++) {
+		struct dsm_coh_msg msg = act->msg;
+
+		if (id == act->skip || id == msg.node ||
+		    !dsm_sharers_has(block->dir.sharers, id))
+			continue;
+		msg.to = id;
+		send_one(region, index, msg, batch);
+	}
+}
+
+/* A fresh grant has to be given away: now, or in a while? */
+static bool hold(struct dsm_region *region, u64 index, struct dsm_block *block,
+		 struct dsm_batch *batch)
+{
+	struct dsm_hold *hold = batch->hold;
+	ktime_t now = ktime_get();
+
+	if (ktime_compare(now, block->hold_until) >= 0)
+		return false;
+	batch->hold = NULL;
+	dsm_region_get(region);
+	hold->region = region;
+	hold->index = index;
+	hold->event = DSM_EV_HOLD_OVER;
+	block->hold = hold;
+	hrtimer_start(&hold->timer, ktime_sub(block->hold_until, now), HRTIMER_MODE_REL);
+	dsm_stat(region, DSM_STAT_held, 1);
+	return true;
+}
+
+/* Returns a deferred message to be taken next, before the lock is dropped. */
+static struct dsm_msg *perform(struct dsm_region *region, u64 index, struct dsm_block *block,
+			       const struct dsm_coh *coh, const struct dsm_event *ev,
+			       struct dsm_batch *batch, struct after *after)
+{
+	struct dsm_msg *msg, *next = NULL;
+	u8 i;
+
+	for (i = 0; i < coh->n_actions; i++) {
+		const struct dsm_action *act = &coh->actions[i];
+
+		switch ((enum dsm_action_type)act->type) {
+		case DSM_ACT_SEND:
+			send_one(region, index, act->msg, batch);
+			break;
+		case DSM_ACT_SEND_SHARERS:
+			send_sharers(region, index, block, act, batch);
+			break;
+		case DSM_ACT_REVOKE:
+			after->revoke = true;
+			dsm_stat(region, DSM_STAT_invalidations, 1);
+			break;
+		case DSM_ACT_CLEAN:
+			after->revoke = true;
+			after->clean = true;
+			dsm_stat(region, DSM_STAT_downgrades, 1);
+			break;
+		case DSM_ACT_HOLD:
+			after->hold_over = !hold(region, index, block, batch);
+			break;
+		case DSM_ACT_WAKE:
+			if (block->line.held)
+				block->hold_until = ktime_add_us(ktime_get(),
+						READ_ONCE(region->node->hold_us));
+			wake_up_all(dsm_waitqueue(block));
+			break;
+		case DSM_ACT_DEFER:
+			msg = batch_take(batch);
+			msg->coh = ev->msg;
+			list_add_tail(&msg->list, &block->waiting);
+			break;
+		case DSM_ACT_NEXT:
+			next = list_first_entry_or_null(&block->waiting, struct dsm_msg, list);
+			break;
+		case DSM_ACT_PULL:
+			after->pull = true;
+			break;
+		}
+	}
+	return next;
+}
+
+static void count(struct dsm_region *region, const struct dsm_event *ev, u8 before)
+{
+	if (ev->type != DSM_EV_MSG)
+		return;
+	if (ev->msg.type == DSM_DATA)
+		dsm_stat(region, DSM_STAT_bytes_in, dsm_region_block_size(region));
+	else if (ev->msg.type == DSM_GRANT && (ev->msg.flags & DSM_WIRE_ZERO))
+		dsm_stat(region, DSM_STAT_zero_grants, 1);
+	else if (ev->msg.type == DSM_GRANT && before == DSM_LINE_SM)
+		dsm_stat(region, DSM_STAT_upgrades, 1);
+}
+
+/* One event, under the block's lock, and the deferred ones it lets in. */
+static int step(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
+		const struct dsm_event *first, struct dsm_batch *batch, gfp_t gfp,
+		struct after *after)
+{
+	struct dsm_block *block = dsm_chunk_block(region, chunk, index);
+	struct dsm_node *node = region->node;
+	struct dsm_event ev = *first;
+	struct dsm_coh coh = {
+		.self = node->id,
+		.home = dsm_chunk_home(chunk),
+		.nodes = node->nodes,
+		.line = &block->line,
+	};
+	struct dsm_msg *next;
+	bool deferred = false;
+	unsigned int need;
+	u8 line, dir;
+	int err = 0;
+
+	if (coh.home == node->id)
+		coh.dir = &block->dir;
+	/* Set messages aside; the sharers may have become more meanwhile. */
+	for (;;) {
+		spin_lock(&block->lock);
+		need = dsm_coh_sends_max(&coh) + 4;
+		if (batch->n_spare >= need && batch->hold)
+			break;
+		spin_unlock(&block->lock);
+		err = batch_reserve(batch, need, gfp);
+		if (err)
+			return err;
+	}
+	line = block->line.state;
+	dir = block->dir.state;
+	for (;;) {
+		next = NULL;
+		if (dsm_coh_event(&coh, &ev) == DSM_COH_OK) {
+			count(region, &ev, line);
+			next = perform(region, index, block, &coh, &ev, batch, after);
+		} else if (deferred) {
+			/* It was acknowledged long ago: it is dropped, the rest is served. */
+			next = list_first_entry_or_null(&block->waiting, struct dsm_msg, list);
+		} else {
+			err = -EPROTO;
+		}
+		if (!next)
+			break;
+		deferred = true;
+		list_del(&next->list);
+		ev = (struct dsm_event){ .type = DSM_EV_MSG, .msg = next->coh };
+		batch_give(batch, next);
+	}
+	if (block->line.state != line) {
+		trace_dsm_line_state(region->id, index, line, block->line.state);
+		if (dsm_line_outstanding(&block->line))
+			block->asked = jiffies;
+	}
+	if (block->dir.state != dir)
+		trace_dsm_dir_state(region->id, index, dir, block->dir.state, block->dir.owner);
+	spin_unlock(&block->lock);
+	return err;
+}
+
+/* The page is under DMA: try again until it is not. */
+static void revoke_later(struct dsm_region *region, u64 index, bool clean,
+			 struct dsm_hold *hold)
+{
+	hold->region = region;
+	hold->index = index;
+	hold->event = DSM_EV_REVOKED;
+	hold->clean = clean;
+	hrtimer_start(&hold->timer, ns_to_ktime(PINNED_RETRY_US * NSEC_PER_USEC), HRTIMER_MODE_REL);
+}
+
+/**
+ * dsm_block_event() - something happens to a block
+ * @region: the region
+ * @chunk: the block's
+ * @index: the block
+ * @ev: what
+ * @batch: where what follows goes; to be run and ended by the caller
+ * @gfp: how to allocate
+ *
+ * Sleeps. Return: 0; -EPROTO, no correct node would have said that; -ENOMEM.
+ * In both nothing has changed.
+ */
+int dsm_block_event(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
+		    const struct dsm_event *ev, struct dsm_batch *batch, gfp_t gfp)
+{
+	struct dsm_event next = *ev;
+
+	for (;;) {
+		struct after after = {};
+		int err = step(region, chunk, index, &next, batch, gfp, &after);
+
+		if (err)
+			return err;
+		/* What follows cannot be taken back, so it cannot fail. */
+		gfp |= __GFP_NOFAIL;
+		if (after.revoke) {
+			if (dsm_frames_revoke(region, index, after.clean)) {
+				dsm_stat(region, DSM_STAT_pinned, 1);
+				dsm_region_get(region);
+				revoke_later(region, index, after.clean, batch->hold);
+				batch->hold = NULL;
+				return 0;
+			}
+			next = (struct dsm_event){ .type = DSM_EV_REVOKED };
+		} else if (after.hold_over) {
+			next = (struct dsm_event){ .type = DSM_EV_HOLD_OVER };
+		} else if (after.pull) {
+			next = (struct dsm_event){ .type = DSM_EV_WRITE, .prefetch = true,
+						   .req = dsm_node_next_req(region->node) };
+		} else {
+			return 0;
+		}
+	}
+}
+
+static enum hrtimer_restart hold_timer(struct hrtimer *timer)
+{
+	struct dsm_hold *hold = container_of(timer, struct dsm_hold, timer);
+
+	queue_work(workqueue, &hold->work);
+	return HRTIMER_NORESTART;
+}
+
+static void hold_work(struct work_struct *work)
+{
+	struct dsm_hold *hold = container_of(work, struct dsm_hold, work);
+	struct dsm_event ev = { .type = hold->event };
+	struct dsm_region *region = hold->region;
+	u64 index = hold->index;
+	struct dsm_chunk *chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, index));
+	struct dsm_block *block = dsm_chunk_block(region, chunk, index);
+	struct dsm_batch batch;
+
+	if (hold->event == DSM_EV_REVOKED && dsm_frames_revoke(region, index, hold->clean)) {
+		revoke_later(region, index, hold->clean, hold);
+		return;
+	}
+	/* Nobody restarts the timer when the block does not point here. */
+	spin_lock(&block->lock);
+	if (block->hold == hold)
+		block->hold = NULL;
+	spin_unlock(&block->lock);
+
+	dsm_batch_init(&batch);
+	WARN_ON_ONCE(dsm_block_event(region, chunk, index, &ev, &batch,
+				     GFP_KERNEL | __GFP_NOFAIL));
+	dsm_batch_end(&batch, region);
+	kmem_cache_free(hold_cache, hold);
+	dsm_region_put(region);
+}
+
+/* ------------------------------------------------------------------------
+ * Messages
+ */
+
+static bool for_home(u8 type)
+{
+	return type == DSM_GET_S || type == DSM_GET_M || type == DSM_PUT_S ||
+	       type == DSM_PUT_M || type == DSM_DONE;
+}
+
+/* Bytes that are not where they were expected: was it the helper's fault? */
+static int data_lost(struct dsm_block *block, const struct dsm_msg *msg)
+{
+	bool wanted;
+
+	spin_lock(&block->lock);
+	wanted = dsm_line_outstanding(&block->line) && block->line.req == msg->coh.req;
+	spin_unlock(&block->lock);
+	return wanted ? -EAGAIN : -EPROTO;
+}
+
+/**
+ * dsm_block_receive() - a message about a block
+ * @region: the region
+ * @msg: the message; stays the caller's
+ * @in_window: DATA: the bytes are in the frames
+ * @batch: where what follows goes
+ *
+ * Return: as dsm_receive().
+ */
+int dsm_block_receive(struct dsm_region *region, struct dsm_msg *msg, bool in_window,
+		      struct dsm_batch *batch)
+{
+	struct dsm_event ev = { .type = DSM_EV_MSG, .msg = msg->coh };
+	struct dsm_chunk *chunk;
+	struct dsm_block *block;
+	int err;
+
+	if (msg->block >= dsm_region_blocks(region))
+		return -EPROTO;
+	chunk = dsm_chunk_get(region, dsm_region_chunk_of(region, msg->block), GFP_KERNEL);
+	if (!chunk)
+		return -ENOMEM;
+	if (dsm_chunk_home(chunk) == DSM_NO_HOME) {
+		if (!for_home(msg->coh.type))
+			return -EPROTO;
+		err = dsm_chunk_defer_early(chunk, msg);
+		if (err != -EAGAIN)
+			return err;
+	}
+	if (msg->coh.type == DSM_DATA) {
+		block = dsm_chunk_block(region, chunk, msg->block);
+		if (msg->data_len != dsm_region_block_size(region))
+			return -EBADMSG;
+		if (!in_window)
+			return data_lost(block, msg);
+	}
+	err = dsm_block_event(region, chunk, msg->block, &ev, batch, GFP_KERNEL);
+	if (!err)
+		dsm_batch_run(batch, region);
+	return err;
+}
+
+/* ------------------------------------------------------------------------
+ * Threads
+ */
+
+static bool usable(const struct dsm_line *line, bool write)
+{
+	return write ? dsm_line_writable(line) : dsm_line_readable(line);
+}
+
+static bool stable(const struct dsm_line *line)
+{
+	return line->state == DSM_LINE_I || line->state == DSM_LINE_S ||
+	       line->state == DSM_LINE_M;
+}
+
+/* Nothing more will happen without another request. */
+static bool settled(struct dsm_block *block, bool write)
+{
+	bool ret;
+
+	spin_lock(&block->lock);
+	ret = usable(&block->line, write) || stable(&block->line);
+	spin_unlock(&block->lock);
+	return ret;
+}
+
+/**
+ * dsm_block_use() - may the page be mapped?
+ * @block: the block, a folio of which the caller has locked
+ * @write: for writing
+ * @last: if it may, nothing more is needed for the access to go on
+ */
+bool dsm_block_use(struct dsm_block *block, bool write, bool last)
+{
+	struct dsm_line *line = &block->line;
+	ktime_t settled_at;
+	bool ret;
+
+	spin_lock(&block->lock);
+	ret = usable(line, write);
+	if (ret && last && line->held) {
+		settled_at = ktime_add_us(ktime_get(), SETTLE_US);
+		if (ktime_before(settled_at, block->hold_until)) {
+			block->hold_until = settled_at;
+			/* Only a timer that has not fired is ours to move. */
+			if (block->hold && hrtimer_try_to_cancel(&block->hold->timer) == 1)
+				hrtimer_start(&block->hold->timer, ns_to_ktime(SETTLE_US * NSEC_PER_USEC),
+					      HRTIMER_MODE_REL);
+		}
+	}
+	spin_unlock(&block->lock);
+	return ret;
+}
+
+/* Ask for a block unless it is known that it costs nothing to ask later. */
+static int prefetch_one(struct dsm_region *region, u64 index, bool write,
+			struct dsm_batch *batch)
+{
+	struct dsm_event ev = { .type = write ? DSM_EV_WRITE : DSM_EV_READ, .prefetch = true };
+	struct dsm_chunk *chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, index));
+	struct dsm_block *block;
+	bool wanted;
+	int err;
+
+	if (!chunk || dsm_chunk_home(chunk) == DSM_NO_HOME)
+		return 0;
+	block = dsm_chunk_block(region, chunk, index);
+	spin_lock(&block->lock);
+	wanted = stable(&block->line) && !usable(&block->line, write) &&
+		 !(dsm_chunk_home(chunk) == region->node->id &&
+		   block->dir.state == DSM_DIR_ZERO);
+	spin_unlock(&block->lock);
+	if (!wanted)
+		return 0;
+	ev.req = dsm_node_next_req(region->node);
+	err = dsm_block_event(region, chunk, index, &ev, batch, GFP_KERNEL);
+	if (!err)
+		dsm_stat(region, DSM_STAT_prefetches, 1);
+	return err;
+}
+
+/* A miss that continues a sequence fetches ahead. */
+static void prefetch_ahead(struct dsm_region *region, u64 index, bool write,
+			   struct dsm_batch *batch)
+{
+	u32 n = READ_ONCE(region->node->prefetch_blocks);
+	u64 i, end = min(index + 1 + n, dsm_region_blocks(region));
+
+	if (index != READ_ONCE(region->seq_next) || !n) {
+		WRITE_ONCE(region->seq_next, index + 1);
+		return;
+	}
+	WRITE_ONCE(region->seq_next, end);
+	for (i = index + 1; i < end; i++)
+		if (prefetch_one(region, i, write, batch))
+			return;
+}
+
+/**
+ * dsm_block_prefetch() - fetch blocks that will be wanted
+ * @region: the region
+ * @first: the first
+ * @last: the last
+ * @write: for writing
+ *
+ * Returns at once. 0, or -ENOMEM, or -EINTR if killed on the way.
+ */
+int dsm_block_prefetch(struct dsm_region *region, u64 first, u64 last, bool write)
+{
+	struct dsm_batch batch;
+	int err = 0;
+	u64 i;
+
+	dsm_batch_init(&batch);
+	for (i = first; i <= last && !err; i++) {
+		u64 number = dsm_region_chunk_of(region, i);
+		struct dsm_chunk *chunk = dsm_chunk_get(region, number, GFP_KERNEL);
+
+		err = chunk ? dsm_chunk_claim(region, chunk, number) : -ENOMEM;
+		if (!err)
+			err = prefetch_one(region, i, write, &batch);
+		dsm_batch_run(&batch, region);
+		if (fatal_signal_pending(current))
+			err = -EINTR;
+		cond_resched();
+	}
+	dsm_batch_end(&batch, region);
+	return err;
+}
+
+/**
+ * dsm_block_acquire() - wait until a block can be used
+ * @region: the region
+ * @index: the block
+ * @write: for writing
+ * @again: the caller has waited for it before, and will not do so any longer
+ *	than since then
+ *
+ * What was got may be lost again before it is used: the caller looks, with a
+ * folio of the block locked, and asks again if need be.
+ *
+ * Return: 0; -EINTR, killed; -ETIMEDOUT, the request is still under way;
+ * -ENOMEM.
+ */
+int dsm_block_acquire(struct dsm_region *region, u64 index, bool write, bool again)
+{
+	struct dsm_node *node = region->node;
+	unsigned long timeout = msecs_to_jiffies(READ_ONCE(node->timeout_ms));
+	unsigned long deadline = jiffies + timeout;
+	u64 number = dsm_region_chunk_of(region, index);
+	struct dsm_chunk *chunk = dsm_chunk_get(region, number, GFP_KERNEL);
+	ktime_t start = ktime_get();
+	struct dsm_block *block;
+	bool first = true;
+	int err;
+
+	if (!chunk)
+		return -ENOMEM;
+	err = dsm_chunk_wait_home(region, chunk, number, deadline);
+	if (err)
+		return err;
+	block = dsm_chunk_block(region, chunk, index);
+	if (again && dsm_line_outstanding(&block->line))
+		deadline = READ_ONCE(block->asked) + timeout;
+
+	for (;; first = false) {
+		struct dsm_event ev = {
+			.type = write ? DSM_EV_WRITE : DSM_EV_READ,
+			.req = dsm_node_next_req(node),
+		};
+		struct dsm_batch batch;
+
+		dsm_batch_init(&batch);
+		err = dsm_block_event(region, chunk, index, &ev, &batch, GFP_KERNEL);
+		if (!err) {
+			dsm_batch_run(&batch, region);
+			if (first && !settled(block, write))
+				prefetch_ahead(region, index, write, &batch);
+		}
+		dsm_batch_end(&batch, region);
+		if (err)
+			return err;
+		if (first && !settled(block, write))
+			dsm_stat(region, write ? DSM_STAT_faults_remote_write :
+						 DSM_STAT_faults_remote_read, 1);
+		err = dsm_wait_killable(dsm_waitqueue(block), settled(block, write), deadline);
+		if (err || usable(&block->line, write))
+			break;
+		dsm_stat(region, DSM_STAT_retries, 1);
+	}
+	dsm_stat(region, DSM_STAT_fault_wait_ns, ktime_to_ns(ktime_sub(ktime_get(), start)));
+	if (err == -ETIMEDOUT)
+		dsm_stat(region, DSM_STAT_timeouts, 1);
+	return err;
+}
+
+/* The block, or NULL if this node has never had to do with it. */
+struct dsm_block *dsm_block_find(struct dsm_region *region, u64 index)
+{
+	struct dsm_chunk *chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, index));
+
+	return chunk ? dsm_chunk_block(region, chunk, index) : NULL;
+}
+
+/* Tell a new helper of every request for which bytes may come. */
+int dsm_block_expect_all(struct dsm_region *region)
+{
+	u32 i, n = 1U << (DSM_CHUNK_SHIFT - region->block_shift);
+	struct dsm_chunk *chunk;
+	unsigned long number;
+	int err;
+
+	xa_for_each(&region->chunks, number, chunk) {
+		for (i = 0; i < n; i++) {
+			struct dsm_block *block = &chunk->blocks[i];
+			u64 offset = ((u64)number * n + i) << region->block_shift;
+			bool out;
+			u32 req;
+
+			spin_lock(&block->lock);
+			out = dsm_line_outstanding(&block->line);
+			req = block->line.req;
+			spin_unlock(&block->lock);
+			if (!out)
+				continue;
+			err = dsm_netlink_expect(region->node, region->id, offset,
+						 dsm_region_block_size(region), req);
+			if (err)
+				return err;
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
+int dsm_block_init(void)
+{
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(dsm_waitqueues); i++)
+		init_waitqueue_head(&dsm_waitqueues[i]);
+	hold_cache = KMEM_CACHE(dsm_hold, 0);
+	if (!hold_cache)
+		return -ENOMEM;
+	workqueue = alloc_workqueue("dsm", WQ_HIGHPRI, 0);
+	if (!workqueue) {
+		kmem_cache_destroy(hold_cache);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Every region is gone, so no hold is left. */
+void dsm_block_exit(void)
+{
+	destroy_workqueue(workqueue);
+	kmem_cache_destroy(hold_cache);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _DSM_BLOCK_H
+#define _DSM_BLOCK_H
+
+#include <linux/hrtimer.h>
+#include <linux/list.h>
+#include <linux/workqueue.h>
+#include "coherence.h"
+#include "directory.h"
+
+struct dsm_region;
+
+/**
+ * struct dsm_hold - a revocation that cannot go on yet
+ * @region: reference held
+ * @index: the block
+ * @event: what to feed it when it can: HOLD_OVER, or REVOKED after another try
+ * @clean: REVOKED: which way to revoke
+ * @timer: until then
+ * @work: then
+ */
+struct dsm_hold {
+	struct dsm_region *region;
+	u64 index;
+	u8 event;
+	bool clean;
+	struct hrtimer timer;
+	struct work_struct work;
+};
+
+/**
+ * struct dsm_batch - work that follows from an event
+ * @local: messages from this node to itself, not yet delivered
+ * @spare: messages that may be sent without allocating
+ * @n_spare: how many
+ * @hold: one that may be used without allocating
+ */
+struct dsm_batch {
+	struct list_head local;
+	struct list_head spare;
+	unsigned int n_spare;
+	struct dsm_hold *hold;
+};
+
+void dsm_batch_init(struct dsm_batch *batch);
+void dsm_batch_run(struct dsm_batch *batch, struct dsm_region *region);
+void dsm_batch_end(struct dsm_batch *batch, struct dsm_region *region);
+
+int dsm_block_event(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
+		    const struct dsm_event *ev, struct dsm_batch *batch, gfp_t gfp);
+int dsm_block_receive(struct dsm_region *region, struct dsm_msg *msg, bool in_window,
+		      struct dsm_batch *batch);
+int dsm_block_acquire(struct dsm_region *region, u64 index, bool write, bool again);
+int dsm_block_prefetch(struct dsm_region *region, u64 first, u64 last, bool write);
+bool dsm_block_use(struct dsm_block *block, bool write, bool last);
+struct dsm_block *dsm_block_find(struct dsm_region *region, u64 index);
+
+int dsm_block_expect_all(struct dsm_region *region);
+
+int dsm_block_init(void);
+void dsm_block_exit(void);
+
+#endif /* _DSM_BLOCK_H */

@@ -1,0 +1,662 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The coherence protocol: MSI with a directory at the block's home.
+ *
+ * After Sorin, Hill, Wood: A Primer on Memory Consistency and Cache
+ * Coherence, chapter 8, whose names it uses. What differs from the Primer's
+ * directory protocol:
+ *
+ *  - The home serves one request a block at a time, in the order of arrival.
+ *    A request that comes while another is served waits at the home; the
+ *    requester ends the service with DONE. So a message of the home about a
+ *    block never meets, at a node, a grant of that block still under way: the
+ *    races that need states like IS_D_I do not exist.
+ *  - The home has no memory of its own. The bytes come from the owner, or in
+ *    S from one of the sharers, straight to the requester: three hops, or two
+ *    where the home is one of the three. A block nobody ever wrote has no
+ *    bytes to send: its grants say ZERO.
+ *  - A requester that is still a sharer gets GRANT instead of DATA.
+ *  - Access is taken from a node in two steps, because its page tables have
+ *    to change: a state that gives no access, then, when the caller reports
+ *    REVOKED, the answer.
+ *  - A grant that a thread asked for is held until it was used, or for a
+ *    while at most (the caller's clock): Fleisch and Popek, Mirage, 1989.
+ *  - PUT_S and PUT_M only ask the home to take the block; it does so by an
+ *    INV or a request of its own. The copy at the home is never evicted: it
+ *    may be the last.
+ *
+ *	requester          home            owner           sharers
+ *	   |---- GET_M ----->|                |                |
+ *	   |                 |-- FWD_GET_M -->|                |
+ *	   |                 |------------ INV, each ---------->|
+ *	   |<--------------- DATA, acks ------|                |
+ *	   |<------------------------------------ INV_ACK -----|
+ *	   |---- DONE ------>|
+ */
+#include "coherence.h"
+
+#define SHARER_BITS	64
+
+/* ------------------------------------------------------------------------
+ * What a node does with its copy
+ */
+
+/* Inputs of the line's table: events, messages among them. */
+enum line_input {
+	IN_READ,
+	IN_WRITE,
+	IN_EVICT,
+	IN_FWD_GET_S,
+	IN_FWD_GET_M,
+	IN_INV,
+	IN_DATA,
+	IN_GRANT,
+	IN_INV_ACK,
+	IN_REVOKED,
+	IN_HOLD_OVER,
+	LINE_INPUTS
+};
+
+enum line_op {
+	OP_BAD = 0,	/* cannot happen between correct nodes */
+	OP_OK,		/* has what it wants, or will be woken: nothing to do */
+	OP_GET_S,	/* ask to read; the next state follows */
+	OP_GET_M,	/* ask to write */
+	OP_PUT_S,
+	OP_PUT_M,
+	OP_SUPPLY,	/* send the bytes, keep them */
+	OP_CLEAN,	/* take write access away, then answer */
+	OP_REVOKE,	/* take all access away, then answer */
+	OP_DATA,	/* the bytes have come */
+	OP_GRANT,	/* the grant has come */
+	OP_COUNT,	/* a sharer has dropped its copy */
+	OP_ANSWER,	/* access is gone: answer who asked */
+	OP_RELEASE,	/* the hold is over: go on with what it kept waiting */
+};
+
+struct line_row {
+	u8 op;
+	u8 next;	/* used by GET_*, CLEAN, REVOKE, ANSWER */
+};
+
+#define ROW(op, next)	{ OP_##op, DSM_LINE_##next }
+
+static const struct line_row line_table[DSM_LINE_STATES][LINE_INPUTS] = {
+	[DSM_LINE_I] = {
+		[IN_READ]	= ROW(GET_S, IS),
+		[IN_WRITE]	= ROW(GET_M, IM),
+		[IN_EVICT]	= ROW(OK, I),
+		[IN_HOLD_OVER]	= ROW(OK, I),
+	},
+	[DSM_LINE_S] = {
+		[IN_READ]	= ROW(OK, S),
+		[IN_WRITE]	= ROW(GET_M, SM),
+		[IN_EVICT]	= ROW(PUT_S, S),
+		[IN_FWD_GET_S]	= ROW(SUPPLY, S),
+		[IN_FWD_GET_M]	= ROW(REVOKE, SI_R),
+		[IN_INV]	= ROW(REVOKE, SI_R),
+		[IN_HOLD_OVER]	= ROW(RELEASE, S),
+	},
+	[DSM_LINE_M] = {
+		[IN_READ]	= ROW(OK, M),
+		[IN_WRITE]	= ROW(OK, M),
+		[IN_EVICT]	= ROW(PUT_M, M),
+		[IN_FWD_GET_S]	= ROW(CLEAN, MS_R),
+		[IN_FWD_GET_M]	= ROW(REVOKE, MI_R),
+		[IN_HOLD_OVER]	= ROW(RELEASE, M),
+	},
+	[DSM_LINE_IS] = {
+		[IN_READ]	= ROW(OK, IS),
+		[IN_WRITE]	= ROW(OK, IS),
+		[IN_EVICT]	= ROW(OK, IS),
+		[IN_DATA]	= ROW(DATA, S),
+		[IN_GRANT]	= ROW(GRANT, S),
+		[IN_HOLD_OVER]	= ROW(OK, IS),
+	},
+	[DSM_LINE_IM] = {
+		[IN_READ]	= ROW(OK, IM),
+		[IN_WRITE]	= ROW(OK, IM),
+		[IN_EVICT]	= ROW(OK, IM),
+		[IN_DATA]	= ROW(DATA, M),
+		[IN_GRANT]	= ROW(GRANT, M),
+		[IN_INV_ACK]	= ROW(COUNT, M),
+		[IN_HOLD_OVER]	= ROW(OK, IM),
+	},
+	[DSM_LINE_SM] = {
+		[IN_READ]	= ROW(OK, SM),
+		[IN_WRITE]	= ROW(OK, SM),
+		[IN_EVICT]	= ROW(OK, SM),
+		/* Another writer's or reader's request came before ours. */
+		[IN_FWD_GET_S]	= ROW(SUPPLY, SM),
+		[IN_FWD_GET_M]	= ROW(REVOKE, SMI_R),
+		[IN_INV]	= ROW(REVOKE, SMI_R),
+		[IN_GRANT]	= ROW(GRANT, M),
+		[IN_INV_ACK]	= ROW(COUNT, M),
+		[IN_HOLD_OVER]	= ROW(RELEASE, SM),
+	},
+	[DSM_LINE_MS_R] = {
+		[IN_READ]	= ROW(OK, MS_R),
+		[IN_WRITE]	= ROW(OK, MS_R),
+		[IN_EVICT]	= ROW(OK, MS_R),
+		[IN_REVOKED]	= ROW(ANSWER, S),
+		[IN_HOLD_OVER]	= ROW(OK, MS_R),
+	},
+	[DSM_LINE_MI_R] = {
+		[IN_READ]	= ROW(OK, MI_R),
+		[IN_WRITE]	= ROW(OK, MI_R),
+		[IN_EVICT]	= ROW(OK, MI_R),
+		[IN_REVOKED]	= ROW(ANSWER, I),
+		[IN_HOLD_OVER]	= ROW(OK, MI_R),
+	},
+	[DSM_LINE_SI_R] = {
+		[IN_READ]	= ROW(OK, SI_R),
+		[IN_WRITE]	= ROW(OK, SI_R),
+		[IN_EVICT]	= ROW(OK, SI_R),
+		[IN_REVOKED]	= ROW(ANSWER, I),
+		[IN_HOLD_OVER]	= ROW(OK, SI_R),
+	},
+	[DSM_LINE_SMI_R] = {
+		[IN_READ]	= ROW(OK, SMI_R),
+		[IN_WRITE]	= ROW(OK, SMI_R),
+		[IN_EVICT]	= ROW(OK, SMI_R),
+		/* Our own request still waits at the home. */
+		[IN_REVOKED]	= ROW(ANSWER, IM),
+		[IN_HOLD_OVER]	= ROW(OK, SMI_R),
+	},
+};
+
+static struct dsm_action *act(struct dsm_coh *coh, u8 type)
+{
+	struct dsm_action *a = &coh->actions[coh->n_actions++];
+
+	*a = (struct dsm_action){ .type = type };
+	return a;
+}
+
+static void send(struct dsm_coh *coh, struct dsm_coh_msg msg)
+{
+	msg.from = coh->self;
+	act(coh, DSM_ACT_SEND)->msg = msg;
+}
+
+static void line_ask(struct dsm_coh *coh, const struct dsm_event *ev, u8 type, u8 next)
+{
+	struct dsm_line *line = coh->line;
+
+	line->state = next;
+	line->req = ev->req;
+	line->demand = !ev->prefetch;
+	line->have = false;
+	line->acks = 0;
+	line->acks_due = 0;
+	send(coh, (struct dsm_coh_msg){ .type = type, .to = coh->home, .req = ev->req });
+}
+
+/* Everything asked for has come: DONE, and the copy is this node's to use. */
+static void line_complete(struct dsm_coh *coh, u8 next)
+{
+	struct dsm_line *line = coh->line;
+
+	line->state = next;
+	line->held = line->demand;
+	line->demand = false;
+	line->have = false;
+	line->acks = 0;
+	line->acks_due = 0;
+	send(coh, (struct dsm_coh_msg){ .type = DSM_DONE, .to = coh->home, .req = line->req });
+	act(coh, DSM_ACT_WAKE);
+}
+
+static enum dsm_coh_result line_arrived(struct dsm_coh *coh, const struct dsm_coh_msg *msg)
+{
+	struct dsm_line *line = coh->line;
+	bool modified = msg->flags & DSM_WIRE_MODIFIED;
+
+	if (msg->req != line->req || line->have)
+		return DSM_COH_BAD;
+	if (line->state == DSM_LINE_IS) {
+		if (modified)
+			return DSM_COH_BAD;
+		line_complete(coh, DSM_LINE_S);
+		return DSM_COH_OK;
+	}
+	if (!modified || msg->acks >= coh->nodes || line->acks > msg->acks)
+		return DSM_COH_BAD;
+	line->have = true;
+	line->acks_due = msg->acks;
+	if (line->acks == line->acks_due)
+		line_complete(coh, DSM_LINE_M);
+	return DSM_COH_OK;
+}
+
+static enum dsm_coh_result line_grant(struct dsm_coh *coh, const struct dsm_coh_msg *msg)
+{
+	u8 state = coh->line->state;
+
+	/* Only a node that has the bytes can do without them. */
+	if (state != DSM_LINE_SM && !(msg->flags & DSM_WIRE_ZERO))
+		return DSM_COH_BAD;
+	if (msg->from != coh->home)
+		return DSM_COH_BAD;
+	return line_arrived(coh, msg);
+}
+
+static enum dsm_coh_result line_count(struct dsm_coh *coh, const struct dsm_coh_msg *msg)
+{
+	struct dsm_line *line = coh->line;
+
+	if (msg->req != line->req || line->acks + 1 >= coh->nodes ||
+	    (line->have && line->acks >= line->acks_due))
+		return DSM_COH_BAD;
+	line->acks++;
+	if (line->have && line->acks == line->acks_due)
+		line_complete(coh, DSM_LINE_M);
+	return DSM_COH_OK;
+}
+
+/* Answer whoever the home's request was made for. */
+static void line_answer(struct dsm_coh *coh, const struct dsm_coh_msg *fwd)
+{
+	struct dsm_coh_msg msg = { .to = fwd->node, .req = fwd->req };
+
+	if (fwd->type == DSM_INV) {
+		msg.type = DSM_INV_ACK;
+	} else {
+		msg.type = DSM_DATA;
+		msg.acks = fwd->acks;
+		if (fwd->type == DSM_FWD_GET_M)
+			msg.flags = DSM_WIRE_MODIFIED;
+	}
+	send(coh, msg);
+}
+
+static enum dsm_coh_result line_input(struct dsm_coh *coh, enum line_input in,
+				      const struct dsm_event *ev);
+
+/* A request of the home's that takes access away, and may have to wait. */
+static enum dsm_coh_result line_revoke(struct dsm_coh *coh, const struct dsm_coh_msg *fwd,
+				       const struct line_row *row)
+{
+	struct dsm_line *line = coh->line;
+
+	if (line->fwd.type)
+		return DSM_COH_BAD;
+	line->fwd = *fwd;
+	if (line->held) {
+		act(coh, DSM_ACT_HOLD);
+		return DSM_COH_OK;
+	}
+	line->state = row->next;
+	act(coh, row->op == OP_CLEAN ? DSM_ACT_CLEAN : DSM_ACT_REVOKE);
+	return DSM_COH_OK;
+}
+
+static enum line_input line_input_of(u8 type)
+{
+	switch (type) {
+	case DSM_FWD_GET_S:
+		return IN_FWD_GET_S;
+	case DSM_FWD_GET_M:
+		return IN_FWD_GET_M;
+	case DSM_INV:
+		return IN_INV;
+	case DSM_DATA:
+		return IN_DATA;
+	case DSM_GRANT:
+		return IN_GRANT;
+	case DSM_INV_ACK:
+		return IN_INV_ACK;
+	default:
+		return LINE_INPUTS;
+	}
+}
+
+static enum dsm_coh_result line_release(struct dsm_coh *coh)
+{
+	struct dsm_line *line = coh->line;
+	struct dsm_coh_msg fwd = line->fwd;
+	const struct line_row *row;
+
+	line->held = false;
+	if (!fwd.type)
+		return DSM_COH_OK;
+	line->fwd.type = 0;
+	row = &line_table[line->state][line_input_of(fwd.type)];
+	return line_revoke(coh, &fwd, row);
+}
+
+static enum dsm_coh_result line_input(struct dsm_coh *coh, enum line_input in,
+				      const struct dsm_event *ev)
+{
+	struct dsm_line *line = coh->line;
+	const struct line_row *row = &line_table[line->state][in];
+	struct dsm_coh_msg fwd;
+
+	switch ((enum line_op)row->op) {
+	case OP_BAD:
+		return DSM_COH_BAD;
+	case OP_OK:
+		return DSM_COH_OK;
+	case OP_GET_S:
+		line_ask(coh, ev, DSM_GET_S, row->next);
+		return DSM_COH_OK;
+	case OP_GET_M:
+		line_ask(coh, ev, DSM_GET_M, row->next);
+		return DSM_COH_OK;
+	case OP_PUT_S:
+	case OP_PUT_M:
+		if (coh->self != coh->home)
+			send(coh, (struct dsm_coh_msg){
+				.type = row->op == OP_PUT_S ? DSM_PUT_S : DSM_PUT_M,
+				.to = coh->home, .req = ev->req });
+		return DSM_COH_OK;
+	case OP_SUPPLY:
+		line_answer(coh, &ev->msg);
+		return DSM_COH_OK;
+	case OP_CLEAN:
+	case OP_REVOKE:
+		return line_revoke(coh, &ev->msg, row);
+	case OP_DATA:
+		return line_arrived(coh, &ev->msg);
+	case OP_GRANT:
+		return line_grant(coh, &ev->msg);
+	case OP_COUNT:
+		return line_count(coh, &ev->msg);
+	case OP_ANSWER:
+		fwd = line->fwd;
+		line->fwd.type = 0;
+		line->state = row->next;
+		line_answer(coh, &fwd);
+		act(coh, DSM_ACT_WAKE);
+		return DSM_COH_OK;
+	case OP_RELEASE:
+		return line_release(coh);
+	}
+	return DSM_COH_BAD;
+}
+
+/* ------------------------------------------------------------------------
+ * What the home does with its entry
+ */
+
+static unsigned int sharer_words(const struct dsm_coh *coh)
+{
+	return (coh->nodes + SHARER_BITS - 1) / SHARER_BITS;
+}
+
+static void sharers_clear(struct dsm_coh *coh)
+{
+	unsigned int i;
+
+	for (i = 0; i < sharer_words(coh); i++)
+		coh->dir->sharers[i] = 0;
+}
+
+static void sharers_add(struct dsm_coh *coh, u16 node)
+{
+	coh->dir->sharers[node / SHARER_BITS] |= (u64)1 << node % SHARER_BITS;
+}
+
+static void sharers_del(struct dsm_coh *coh, u16 node)
+{
+	coh->dir->sharers[node / SHARER_BITS] &= ~((u64)1 << node % SHARER_BITS);
+}
+
+static unsigned int sharers_count(const struct dsm_coh *coh)
+{
+	unsigned int i, n = 0;
+	u64 word;
+
+	for (i = 0; i < sharer_words(coh); i++)
+		for (word = coh->dir->sharers[i]; word; word &= word - 1)
+			n++;
+	return n;
+}
+
+/* Any sharer but @node; there must be one. */
+static u16 sharers_other(const struct dsm_coh *coh, u16 node)
+{
+	u16 i;
+
+	for (i = 0; i < coh->nodes; i++)
+		if (i != node && dsm_sharers_has(coh->dir->sharers, i))
+			return i;
+	return node;
+}
+
+static void dir_forward(struct dsm_coh *coh, u8 type, u16 acks)
+{
+	struct dsm_dir *dir = coh->dir;
+
+	send(coh, (struct dsm_coh_msg){ .type = type, .to = dir->owner,
+		.node = dir->requester, .req = dir->req, .acks = acks });
+}
+
+static void dir_grant(struct dsm_coh *coh, u8 flags, u16 acks)
+{
+	struct dsm_dir *dir = coh->dir;
+
+	send(coh, (struct dsm_coh_msg){ .type = DSM_GRANT, .to = dir->requester,
+		.flags = flags, .req = dir->req, .acks = acks });
+}
+
+static void dir_invalidate(struct dsm_coh *coh, u16 skip)
+{
+	struct dsm_dir *dir = coh->dir;
+	struct dsm_action *a = act(coh, DSM_ACT_SEND_SHARERS);
+
+	a->skip = skip;
+	a->msg = (struct dsm_coh_msg){ .type = DSM_INV, .from = coh->self,
+		.node = dir->requester, .req = dir->req };
+}
+
+static enum dsm_coh_result dir_get_s(struct dsm_coh *coh)
+{
+	struct dsm_dir *dir = coh->dir;
+
+	if (dir->state == DSM_DIR_M ? dir->owner == dir->requester :
+	    dsm_sharers_has(dir->sharers, dir->requester))
+		return DSM_COH_BAD;
+	if (dir->state == DSM_DIR_ZERO)
+		dir_grant(coh, DSM_WIRE_ZERO, 0);
+	else
+		dir_forward(coh, DSM_FWD_GET_S, 0);
+	return DSM_COH_OK;
+}
+
+static enum dsm_coh_result dir_get_m(struct dsm_coh *coh)
+{
+	struct dsm_dir *dir = coh->dir;
+	bool sharer = dsm_sharers_has(dir->sharers, dir->requester);
+	unsigned int others;
+
+	if (dir->state == DSM_DIR_M) {
+		if (dir->owner == dir->requester)
+			return DSM_COH_BAD;
+		dir_forward(coh, DSM_FWD_GET_M, 0);
+		return DSM_COH_OK;
+	}
+	others = sharers_count(coh) - sharer;
+	if (dir->state == DSM_DIR_ZERO || sharer) {
+		u8 zero = dir->state == DSM_DIR_ZERO ? DSM_WIRE_ZERO : 0;
+
+		dir_grant(coh, DSM_WIRE_MODIFIED | zero, others);
+		if (others)
+			dir_invalidate(coh, dir->requester);
+		return DSM_COH_OK;
+	}
+	/* The supplier's DATA says for itself that its copy is gone. */
+	dir_forward(coh, DSM_FWD_GET_M, others - 1);
+	if (others > 1)
+		dir_invalidate(coh, dir->owner);
+	return DSM_COH_OK;
+}
+
+/* The home is asked to take a copy. What it has taken already it ignores. */
+static void dir_put(struct dsm_coh *coh, const struct dsm_coh_msg *msg)
+{
+	struct dsm_dir *dir = coh->dir;
+	u16 node = msg->from;
+
+	if (dir->state == DSM_DIR_M) {
+		if (dir->owner == node)
+			act(coh, DSM_ACT_PULL);
+		return;
+	}
+	if (!dsm_sharers_has(dir->sharers, node))
+		return;
+	if (dir->state == DSM_DIR_S && sharers_count(coh) == 1) {
+		act(coh, DSM_ACT_PULL);
+		return;
+	}
+	dir->busy = DSM_PUT_S;
+	dir->requester = node;
+	dir->req = msg->req;
+	if (dir->state == DSM_DIR_S && dir->owner == node)
+		dir->owner = sharers_other(coh, node);
+	send(coh, (struct dsm_coh_msg){ .type = DSM_INV, .to = node,
+		.node = coh->self, .req = msg->req });
+}
+
+static enum dsm_coh_result dir_request(struct dsm_coh *coh, const struct dsm_coh_msg *msg)
+{
+	struct dsm_dir *dir = coh->dir;
+	enum dsm_coh_result res;
+
+	if (dir->busy) {
+		act(coh, DSM_ACT_DEFER);
+		return DSM_COH_OK;
+	}
+	if (msg->type == DSM_PUT_S || msg->type == DSM_PUT_M) {
+		if (msg->from == coh->self)
+			return DSM_COH_BAD;
+		dir_put(coh, msg);
+		if (!dir->busy)
+			act(coh, DSM_ACT_NEXT);
+		return DSM_COH_OK;
+	}
+	dir->requester = msg->from;
+	dir->req = msg->req;
+	res = msg->type == DSM_GET_S ? dir_get_s(coh) : dir_get_m(coh);
+	if (res == DSM_COH_OK)
+		dir->busy = msg->type;
+	return res;
+}
+
+static enum dsm_coh_result dir_done(struct dsm_coh *coh, const struct dsm_coh_msg *msg)
+{
+	struct dsm_dir *dir = coh->dir;
+
+	if (msg->from != dir->requester || msg->req != dir->req)
+		return DSM_COH_BAD;
+
+	switch (dir->busy) {
+	case DSM_GET_S:
+		if (dir->state == DSM_DIR_M) {
+			sharers_add(coh, dir->owner);
+			dir->state = DSM_DIR_S;
+		}
+		sharers_add(coh, dir->requester);
+		break;
+	case DSM_GET_M:
+		sharers_clear(coh);
+		dir->owner = dir->requester;
+		dir->state = DSM_DIR_M;
+		break;
+	default:
+		return DSM_COH_BAD;
+	}
+	dir->busy = 0;
+	act(coh, DSM_ACT_NEXT);
+	return DSM_COH_OK;
+}
+
+/* A sharer that asked the home to take its copy has dropped it. */
+static enum dsm_coh_result dir_put_done(struct dsm_coh *coh, const struct dsm_coh_msg *msg)
+{
+	struct dsm_dir *dir = coh->dir;
+
+	if (msg->from != dir->requester || msg->req != dir->req)
+		return DSM_COH_BAD;
+	sharers_del(coh, msg->from);
+	dir->busy = 0;
+	act(coh, DSM_ACT_NEXT);
+	return DSM_COH_OK;
+}
+
+/* ------------------------------------------------------------------------
+ * Both
+ */
+
+static enum dsm_coh_result message(struct dsm_coh *coh, const struct dsm_event *ev)
+{
+	const struct dsm_coh_msg *msg = &ev->msg;
+
+	if (msg->from >= coh->nodes || msg->node >= coh->nodes)
+		return DSM_COH_BAD;
+
+	switch (msg->type) {
+	case DSM_GET_S:
+	case DSM_GET_M:
+	case DSM_PUT_S:
+	case DSM_PUT_M:
+		return coh->dir ? dir_request(coh, msg) : DSM_COH_BAD;
+	case DSM_DONE:
+		return coh->dir ? dir_done(coh, msg) : DSM_COH_BAD;
+	case DSM_FWD_GET_S:
+	case DSM_FWD_GET_M:
+	case DSM_INV:
+		if (msg->from != coh->home)
+			return DSM_COH_BAD;
+		break;
+	case DSM_INV_ACK:
+		if (coh->dir && coh->dir->busy == DSM_PUT_S)
+			return dir_put_done(coh, msg);
+		break;
+	}
+	if (line_input_of(msg->type) == LINE_INPUTS)
+		return DSM_COH_BAD;
+	return line_input(coh, line_input_of(msg->type), ev);
+}
+
+/**
+ * dsm_coh_event() - take one event
+ * @coh: the block; @coh->actions and @coh->n_actions are set
+ * @ev: the event
+ *
+ * Return: DSM_COH_OK, or DSM_COH_BAD for a message that no correct node would
+ * have sent; nothing has changed then.
+ */
+enum dsm_coh_result dsm_coh_event(struct dsm_coh *coh, const struct dsm_event *ev)
+{
+	coh->n_actions = 0;
+
+	switch (ev->type) {
+	case DSM_EV_READ:
+	case DSM_EV_WRITE:
+		/* A thread has joined a prefetch under way: hold what comes. */
+		if (!ev->prefetch && dsm_line_outstanding(coh->line))
+			coh->line->demand = true;
+		return line_input(coh, ev->type == DSM_EV_READ ? IN_READ : IN_WRITE, ev);
+	case DSM_EV_EVICT:
+		return line_input(coh, IN_EVICT, ev);
+	case DSM_EV_MSG:
+		return message(coh, ev);
+	case DSM_EV_REVOKED:
+		return line_input(coh, IN_REVOKED, ev);
+	case DSM_EV_HOLD_OVER:
+		return line_input(coh, IN_HOLD_OVER, ev);
+	}
+	return DSM_COH_BAD;
+}
+
+/**
+ * dsm_coh_sends_max() - how many messages the next event may send
+ * @coh: the block
+ *
+ * Return: an upper bound, so that the caller can allocate beforehand.
+ */
+unsigned int dsm_coh_sends_max(const struct dsm_coh *coh)
+{
+	return 2 + (coh->dir ? sharers_count(coh) : 0);
+}

@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * /dev/dsm. uapi/linux/dsm.h says what it does.
+ */
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/nsproxy.h>
+#include <linux/overflow.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/dsm.h>
+#include "block.h"
+#include "compat.h"
+#include "device.h"
+#include "fault.h"
+#include "node.h"
+#include "region.h"
+#include "registry.h"
+#include "sync.h"
+
+/**
+ * struct handle - an open file
+ * @node: its opener's; the namespace is pinned
+ * @lock: serialises binding
+ * @api: the handshake is done
+ * @region: the region it is bound to, set once (with release)
+ * @rdonly: bound for reading
+ * @window: bound to the frames
+ */
+struct handle {
+	struct dsm_node *node;
+	struct mutex lock;
+	bool api;
+	struct dsm_region *region;
+	bool rdonly;
+	bool window;
+};
+
+union arg {
+	struct dsm_api api;
+	struct dsm_node_info node;
+	struct dsm_region_arg region;
+	struct dsm_name_arg name;
+	struct dsm_range_arg range;
+	struct dsm_sync_arg sync;
+	struct dsm_window_arg window;
+};
+
+static struct dsm_region *bound(const struct handle *h)
+{
+	return smp_load_acquire(&h->region);
+}
+
+static long ioctl_api(struct handle *h, union arg *arg)
+{
+	u32 version = arg->api.version;
+
+	if (arg->api.reserved || arg->api.features)
+		return -EINVAL;
+	arg->api.version = DSM_API_VERSION;
+	arg->api.features = DSM_FEATURE_ALL;
+	if (version != DSM_API_VERSION)
+		return -EPROTONOSUPPORT;
+	WRITE_ONCE(h->api, true);
+	return 0;
+}
+
+static long ioctl_node(struct handle *h, union arg *arg)
+{
+	struct dsm_node *node = h->node;
+
+	arg->node = (struct dsm_node_info){
+		.id = node->id,
+		.count = node->nodes,
+		.up = dsm_node_up(node),
+		.page_size = PAGE_SIZE,
+	};
+	return 0;
+}
+
+/* Bind, which makes the handle the user that @region's caller is. */
+static long bind(struct handle *h, struct dsm_region *region, bool rdonly)
+{
+	lockdep_assert_held(&h->lock);
+
+	h->rdonly = rdonly;
+	smp_store_release(&h->region, region);
+	return 0;
+}
+
+static int check_create(struct dsm_region_arg *arg)
+{
+	if (!dsm_region_name_valid(arg->name) || arg->flags & ~DSM_CREATE_F_ALL ||
+	    arg->base || arg->id || arg->creator || arg->uid || arg->gid ||
+	    arg->reserved[0] || arg->reserved[1])
+		return -EINVAL;
+	if (!arg->block_size)
+		arg->block_size = PAGE_SIZE;
+	if (arg->home == DSM_HOME_DEFAULT)
+		arg->home = DSM_HOME_FIRST_TOUCH;
+	if (arg->block_size < PAGE_SIZE || arg->block_size > DSM_BLOCK_SIZE_MAX ||
+	    !is_power_of_2(arg->block_size) || arg->home > DSM_HOME_CREATOR ||
+	    arg->mode > 0777 || !arg->size || arg->size > DSM_REGION_SIZE_MAX)
+		return -EINVAL;
+	arg->size = round_up(arg->size, (u64)arg->block_size);
+	return 0;
+}
+
+static long ioctl_create(struct handle *h, union arg *arg)
+{
+	struct dsm_region *region;
+	long err = check_create(&arg->region);
+
+	if (err)
+		return err;
+	mutex_lock(&h->lock);
+	if (h->region) {
+		err = -EBUSY;
+		goto unlock;
+	}
+	err = dsm_registry_create_region(h->node, &arg->region, &region);
+	if (err)
+		goto unlock;
+	dsm_region_to_arg(region, &arg->region);
+	bind(h, region, false);
+unlock:
+	mutex_unlock(&h->lock);
+	return err;
+}
+
+static long ioctl_open(struct handle *h, union arg *arg)
+{
+	struct dsm_region_arg *in = &arg->region;
+	bool rdonly = in->flags & DSM_OPEN_RDONLY;
+	struct dsm_region *region;
+	long err;
+
+	if (!dsm_region_name_valid(in->name) || in->flags & ~DSM_OPEN_F_ALL ||
+	    in->size || in->base || in->block_size || in->home || in->mode || in->uid ||
+	    in->gid || in->id || in->creator || in->reserved[0] || in->reserved[1])
+		return -EINVAL;
+	mutex_lock(&h->lock);
+	if (h->region) {
+		err = -EBUSY;
+		goto unlock;
+	}
+	err = dsm_region_open(h->node, in->name, rdonly, &region);
+	if (err)
+		goto unlock;
+	dsm_region_to_arg(region, in);
+	bind(h, region, rdonly);
+unlock:
+	mutex_unlock(&h->lock);
+	return err;
+}
+
+static long ioctl_list(struct handle *h, union arg *arg)
+{
+	struct dsm_region *region = dsm_region_get_after(h->node, arg->region.id);
+
+	/* What has no name any more is not listed. */
+	while (region && READ_ONCE(region->gone)) {
+		u32 id = region->id;
+
+		dsm_region_put(region);
+		region = dsm_region_get_after(h->node, id);
+	}
+	if (!region)
+		return -ENOENT;
+	dsm_region_to_arg(region, &arg->region);
+	dsm_region_put(region);
+	return 0;
+}
+
+static long ioctl_unlink(struct handle *h, union arg *arg)
+{
+	if (arg->name.reserved || !dsm_region_name_valid(arg->name.name))
+		return -EINVAL;
+	return dsm_registry_unlink(h->node, arg->name.name);
+}
+
+static long ioctl_prefetch(struct handle *h, union arg *arg)
+{
+	struct dsm_region *region = bound(h);
+	struct dsm_range_arg *range = &arg->range;
+	bool write = range->flags & DSM_PREFETCH_WRITE;
+	u64 end;
+
+	if (!region || h->window || range->reserved || range->flags & ~DSM_PREFETCH_F_ALL ||
+	    check_add_overflow(range->offset, range->length, &end) || end > region->size)
+		return -EINVAL;
+	if (write && h->rdonly)
+		return -EACCES;
+	if (!range->length)
+		return 0;
+	return dsm_block_prefetch(region, range->offset >> region->block_shift,
+				  (end - 1) >> region->block_shift, write);
+}
+
+static long ioctl_sync(struct handle *h, union arg *arg)
+{
+	struct dsm_region *region = bound(h);
+
+	if (!region || h->window)
+		return -EINVAL;
+	if (h->rdonly)
+		return -EACCES;
+	return dsm_sync_ioctl(region, h, &arg->sync);
+}
+
+static long ioctl_window(struct handle *h, union arg *arg)
+{
+	struct dsm_region *region;
+	long err = 0;
+
+	if (arg->window.reserved || arg->window.size)
+		return -EINVAL;
+	if (!ns_capable(h->node->net->user_ns, CAP_NET_ADMIN))
+		return -EPERM;
+	mutex_lock(&h->lock);
+	if (h->region) {
+		err = -EBUSY;
+		goto unlock;
+	}
+	region = dsm_region_get_id(h->node, arg->window.id);
+	if (!region) {
+		err = -ENOENT;
+		goto unlock;
+	}
+	/* A reference, and not a user: a window keeps no region from going. */
+	arg->window.size = region->size;
+	h->window = true;
+	smp_store_release(&h->region, region);
+unlock:
+	mutex_unlock(&h->lock);
+	return err;
+}
+
+/* In the order of their numbers. */
+static const struct {
+	unsigned int cmd;
+	long (*handler)(struct handle *h, union arg *arg);
+	bool early;		/* before the handshake, and before there is a node */
+} ioctls[] = {
+	{ DSM_IOC_API,		ioctl_api, true },
+	{ DSM_IOC_NODE,		ioctl_node },
+	{ DSM_IOC_CREATE,	ioctl_create },
+	{ DSM_IOC_OPEN,		ioctl_open },
+	{ DSM_IOC_LIST,		ioctl_list },
+	{ DSM_IOC_UNLINK,	ioctl_unlink },
+	{ DSM_IOC_PREFETCH,	ioctl_prefetch },
+	{ DSM_IOC_SYNC,		ioctl_sync },
+	{ DSM_IOC_WINDOW,	ioctl_window },
+};
+
+static long device_ioctl(struct file *file, unsigned int cmd, unsigned long user)
+{
+	struct handle *h = file->private_data;
+	size_t size = _IOC_SIZE(cmd);
+	union arg arg = {};
+	unsigned int i;
+	long err;
+
+	for (i = 0; i < ARRAY_SIZE(ioctls); i++)
+		if (ioctls[i].cmd == cmd)
+			break;
+	if (i == ARRAY_SIZE(ioctls))
+		return -ENOTTY;
+	if (!ioctls[i].early && !READ_ONCE(h->api))
+		return -EINVAL;
+	if (!ioctls[i].early && !dsm_node_configured(h->node))
+		return -ENOTCONN;
+	if ((cmd & IOC_IN) && copy_from_user(&arg, (void __user *)user, size))
+		return -EFAULT;
+	err = ioctls[i].handler(h, &arg);
+	if ((cmd & IOC_OUT) && (!err || err == -EPROTONOSUPPORT) &&
+	    copy_to_user((void __user *)user, &arg, size))
+		return -EFAULT;
+	return err;
+}
+
+static int device_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct handle *h = file->private_data;
+	struct dsm_region *region = bound(h);
+
+	if (!region)
+		return -EINVAL;
+	if (h->window)
+		return dsm_fault_mmap_window(region, vma);
+	if (h->rdonly) {
+		if (vma->vm_flags & VM_WRITE)
+			return -EACCES;
+		vm_flags_clear(vma, VM_MAYWRITE);
+	}
+	return dsm_fault_mmap(region, vma);
+}
+
+static int device_open(struct inode *inode, struct file *file)
+{
+	struct net *net = current->nsproxy->net_ns;
+	struct handle *h = kzalloc(sizeof(*h), GFP_KERNEL);
+
+	if (!h)
+		return -ENOMEM;
+	h->node = dsm_node_of(get_net(net));
+	mutex_init(&h->lock);
+	file->private_data = h;
+	return 0;
+}
+
+/* Whoever closes it because it dies leaves its mutexes to others. */
+static int device_flush(struct file *file, fl_owner_t owner)
+{
+	struct handle *h = file->private_data;
+
+	if (h->region && !h->window && (current->flags & PF_EXITING))
+		dsm_sync_release_file(h->region, h);
+	return 0;
+}
+
+static int device_release(struct inode *inode, struct file *file)
+{
+	struct handle *h = file->private_data;
+	struct net *net = h->node->net;
+
+	if (h->region && h->window) {
+		dsm_region_put(h->region);
+	} else if (h->region) {
+		dsm_sync_release_file(h->region, h);
+		dsm_region_put_user(h->region);
+	}
+	mutex_destroy(&h->lock);
+	kfree(h);
+	put_net(net);
+	return 0;
+}
+
+static const struct file_operations device_fops = {
+	.owner		= THIS_MODULE,
+	.open		= device_open,
+	.flush		= device_flush,
+	.release	= device_release,
+	.unlocked_ioctl	= device_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+	.mmap		= device_mmap,
+	.llseek		= noop_llseek,
+};
+
+static struct miscdevice device = {
+	.minor	= MISC_DYNAMIC_MINOR,
+	.name	= "dsm",
+	.mode	= 0666,
+	.fops	= &device_fops,
+};
+
+int dsm_device_init(void)
+{
+	return misc_register(&device);
+}
+
+void dsm_device_exit(void)
+{
+	misc_deregister(&device);
+}

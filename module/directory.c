@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Chunks: where a node keeps what it knows of a region's blocks, and which
+ * node is the home of each.
+ *
+ * The home of a chunk follows from the region, but under first touch. There
+ * the chunk's steward, which does follow from the region, gives it to the
+ * first node that asks:
+ *
+ *	toucher		steward
+ *	   |--- CLAIM ---->|	nobody's: the toucher's from now on
+ *	   |<--- HOME -----|	whose it is
+ *
+ * A home never changes, so what a node has heard it may keep. A node may be
+ * told by others that it is the home before the steward's answer reaches it;
+ * what they say waits in the chunk until then.
+ */
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/wait.h>
+#include "block.h"
+#include "directory.h"
+#include "msg.h"
+#include "node.h"
+#include "peer.h"
+#include "region.h"
+#include "wait.h"
+
+static u32 chunk_blocks(const struct dsm_region *region)
+{
+	return 1U << (DSM_CHUNK_SHIFT - region->block_shift);
+}
+
+struct dsm_block *dsm_chunk_block(struct dsm_region *region, struct dsm_chunk *chunk, u64 block)
+{
+	return &chunk->blocks[block & (chunk_blocks(region) - 1)];
+}
+
+static u16 home_by_policy(const struct dsm_region *region, u64 number)
+{
+	switch (region->home) {
+	case DSM_HOME_INTERLEAVED:
+		return number % region->node->nodes;
+	case DSM_HOME_CREATOR:
+		return region->creator;
+	default:
+		return DSM_NO_HOME;
+	}
+}
+
+static struct dsm_chunk *chunk_create(struct dsm_region *region, u64 number, gfp_t gfp)
+{
+	u32 words = DIV_ROUND_UP(region->node->nodes, 64);
+	u32 i, n = chunk_blocks(region);
+	struct dsm_chunk *chunk;
+
+	chunk = kvzalloc(struct_size(chunk, blocks, n), gfp);
+	if (!chunk)
+		return NULL;
+	if (words > 1) {
+		chunk->sharers = kvcalloc(n, words * sizeof(u64), gfp);
+		if (!chunk->sharers) {
+			kvfree(chunk);
+			return NULL;
+		}
+	}
+	spin_lock_init(&chunk->lock);
+	INIT_LIST_HEAD(&chunk->early);
+	chunk->home = home_by_policy(region, number);
+	chunk->claim = DSM_NO_HOME;
+	for (i = 0; i < n; i++) {
+		struct dsm_block *block = &chunk->blocks[i];
+
+		spin_lock_init(&block->lock);
+		INIT_LIST_HEAD(&block->waiting);
+		block->dir.sharers = chunk->sharers ? chunk->sharers + i * words : &block->sharers;
+	}
+	return chunk;
+}
+
+static void chunk_destroy(struct dsm_region *region, struct dsm_chunk *chunk)
+{
+	u32 i;
+
+	dsm_msg_free_list(&chunk->early);
+	for (i = 0; i < chunk_blocks(region); i++)
+		dsm_msg_free_list(&chunk->blocks[i].waiting);
+	kvfree(chunk->sharers);
+	kvfree(chunk);
+}
+
+struct dsm_chunk *dsm_chunk_find(struct dsm_region *region, u64 number)
+{
+	return xa_load(&region->chunks, number);
+}
+
+/* The chunk, made if need be. It lives as long as the region. NULL: no memory. */
+struct dsm_chunk *dsm_chunk_get(struct dsm_region *region, u64 number, gfp_t gfp)
+{
+	struct dsm_chunk *chunk = dsm_chunk_find(region, number);
+	struct dsm_chunk *other;
+
+	if (chunk)
+		return chunk;
+	chunk = chunk_create(region, number, gfp);
+	if (!chunk)
+		return NULL;
+	other = xa_cmpxchg(&region->chunks, number, NULL, chunk, gfp);
+	if (!other)
+		return chunk;
+	chunk_destroy(region, chunk);
+	return xa_is_err(other) ? NULL : other;
+}
+
+/* Nobody can find the region any more. */
+void dsm_chunks_destroy(struct dsm_region *region)
+{
+	struct dsm_chunk *chunk;
+	unsigned long number;
+
+	xa_for_each(&region->chunks, number, chunk)
+		chunk_destroy(region, chunk);
+	xa_destroy(&region->chunks);
+}
+
+u16 dsm_chunk_home(const struct dsm_chunk *chunk)
+{
+	return READ_ONCE(chunk->home);
+}
+
+u16 dsm_chunk_steward(const struct dsm_region *region, u64 number)
+{
+	return number % region->node->nodes;
+}
+
+/* The home is known now: whoever waited for it goes on. */
+static void set_home(struct dsm_region *region, struct dsm_chunk *chunk, u16 home)
+{
+	struct dsm_msg *msg, *next;
+	LIST_HEAD(early);
+
+	spin_lock(&chunk->lock);
+	if (chunk->home == DSM_NO_HOME)
+		WRITE_ONCE(chunk->home, home);
+	chunk->claiming = false;
+	list_splice_init(&chunk->early, &early);
+	spin_unlock(&chunk->lock);
+	wake_up_all(dsm_waitqueue(chunk));
+
+	list_for_each_entry_safe(msg, next, &early, list) {
+		struct dsm_batch batch;
+
+		dsm_batch_init(&batch);
+		while (dsm_block_receive(region, msg, false, &batch) == -ENOMEM)
+			cond_resched();
+		dsm_batch_end(&batch, region);
+		dsm_msg_free(msg);
+	}
+}
+
+/* Ask for the chunk's home, if nobody has yet. Does not wait. */
+int dsm_chunk_claim(struct dsm_region *region, struct dsm_chunk *chunk, u64 number)
+{
+	u16 steward = dsm_chunk_steward(region, number);
+	struct dsm_node *node = region->node;
+	struct dsm_msg *msg;
+	u16 home;
+
+	if (dsm_chunk_home(chunk) != DSM_NO_HOME)
+		return 0;
+	if (steward == node->id) {
+		spin_lock(&chunk->lock);
+		if (chunk->claim == DSM_NO_HOME)
+			chunk->claim = node->id;
+		home = chunk->claim;
+		spin_unlock(&chunk->lock);
+		set_home(region, chunk, home);
+		return 0;
+	}
+	msg = dsm_msg_alloc(GFP_KERNEL);
+	if (!msg)
+		return -ENOMEM;
+	msg->coh.type = DSM_CLAIM;
+	msg->region = region->id;
+	msg->block = number;
+	spin_lock(&chunk->lock);
+	if (chunk->claiming || chunk->home != DSM_NO_HOME) {
+		spin_unlock(&chunk->lock);
+		dsm_msg_free(msg);
+		return 0;
+	}
+	chunk->claiming = true;
+	spin_unlock(&chunk->lock);
+	dsm_node_post(node, steward, msg);
+	return 0;
+}
+
+/**
+ * dsm_chunk_wait_home() - find out the chunk's home
+ * @region: the region
+ * @chunk: the chunk
+ * @number: its number
+ * @deadline: jiffies
+ *
+ * Return: 0; -EINTR, killed; -ETIMEDOUT, the steward has not answered;
+ * -ENOMEM.
+ */
+int dsm_chunk_wait_home(struct dsm_region *region, struct dsm_chunk *chunk, u64 number,
+			unsigned long deadline)
+{
+	int err = dsm_chunk_claim(region, chunk, number);
+
+	if (err)
+		return err;
+	return dsm_wait_killable(dsm_waitqueue(chunk),
+				 dsm_chunk_home(chunk) != DSM_NO_HOME, deadline);
+}
+
+static int receive_claim(struct dsm_region *region, struct dsm_chunk *chunk, struct dsm_msg *msg)
+{
+	struct dsm_node *node = region->node;
+	struct dsm_msg *reply;
+
+	if (region->home != DSM_HOME_FIRST_TOUCH ||
+	    dsm_chunk_steward(region, msg->block) != node->id)
+		return -EPROTO;
+	reply = dsm_msg_alloc(GFP_KERNEL);
+	if (!reply)
+		return -ENOMEM;
+	spin_lock(&chunk->lock);
+	if (chunk->claim == DSM_NO_HOME)
+		chunk->claim = msg->coh.from;
+	if (chunk->home == DSM_NO_HOME)
+		WRITE_ONCE(chunk->home, chunk->claim);
+	reply->coh.node = chunk->claim;
+	spin_unlock(&chunk->lock);
+
+	reply->coh.type = DSM_HOME;
+	reply->region = region->id;
+	reply->block = msg->block;
+	dsm_node_post(node, msg->coh.from, reply);
+	return 0;
+}
+
+int dsm_chunk_receive(struct dsm_region *region, struct dsm_msg *msg)
+{
+	struct dsm_node *node = region->node;
+	struct dsm_chunk *chunk;
+
+	if (msg->block >= DIV_ROUND_UP_ULL(region->size, DSM_CHUNK_SIZE))
+		return -EPROTO;
+	chunk = dsm_chunk_get(region, msg->block, GFP_KERNEL);
+	if (!chunk)
+		return -ENOMEM;
+	if (msg->coh.type == DSM_CLAIM)
+		return receive_claim(region, chunk, msg);
+
+	if (msg->coh.from != dsm_chunk_steward(region, msg->block) ||
+	    msg->coh.node >= node->nodes || !READ_ONCE(chunk->claiming))
+		return -EPROTO;
+	set_home(region, chunk, msg->coh.node);
+	return 0;
+}
+
+/* Keep a request for which we may turn out to be the home. */
+int dsm_chunk_defer_early(struct dsm_chunk *chunk, const struct dsm_msg *msg)
+{
+	struct dsm_msg *copy = dsm_msg_alloc(GFP_KERNEL);
+	int err = 0;
+
+	if (!copy)
+		return -ENOMEM;
+	*copy = *msg;
+	spin_lock(&chunk->lock);
+	if (chunk->home != DSM_NO_HOME)
+		err = -EAGAIN;
+	else if (!chunk->claiming)
+		err = -EPROTO;
+	else
+		list_add_tail(&copy->list, &chunk->early);
+	spin_unlock(&chunk->lock);
+	if (err)
+		dsm_msg_free(copy);
+	return err;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _DSM_DIRECTORY_H
+#define _DSM_DIRECTORY_H
+
+#include <linux/ktime.h>
+#include <linux/list.h>
+#include <linux/spinlock.h>
+#include "coherence.h"
+
+struct dsm_hold;
+struct dsm_msg;
+struct dsm_region;
+
+#define DSM_NO_HOME	U16_MAX
+
+/**
+ * struct dsm_block - what this node knows of a block
+ *
+ * Lock order: a folio's lock, @lock, a peer's lock. Nothing sleeps under @lock.
+ *
+ * @lock: protects the rest
+ * @line: our copy
+ * @dir: the home's entry; used where we are the home
+ * @sharers: @dir's storage in clusters of up to 64 nodes
+ * @waiting: messages the home has deferred, in order
+ * @hold: the revocation that waits for @hold_until, or for a page's pins
+ * @hold_until: when a fresh grant may be taken away
+ * @asked: jiffies when the request under way was made
+ */
+struct dsm_block {
+	spinlock_t lock;
+	struct dsm_line line;
+	struct dsm_dir dir;
+	u64 sharers;
+	struct list_head waiting;
+	struct dsm_hold *hold;
+	ktime_t hold_until;
+	unsigned long asked;
+};
+
+/**
+ * struct dsm_chunk - blocks that have one home
+ * @lock: protects @home, @claim, @claiming, @early
+ * @home: the home's id, or DSM_NO_HOME where it is not known (first touch).
+ *	Once known it does not change.
+ * @claim: at the chunk's steward: who has claimed it, or DSM_NO_HOME
+ * @claiming: we have asked the steward
+ * @early: messages from nodes that know sooner than we that we are the home
+ * @sharers: storage for the directory where there are more than 64 nodes
+ * @blocks: dsm_chunk_blocks() of them
+ */
+struct dsm_chunk {
+	spinlock_t lock;
+	u16 home;
+	u16 claim;
+	bool claiming;
+	struct list_head early;
+	u64 *sharers;
+	struct dsm_block blocks[];
+};
+
+struct dsm_chunk *dsm_chunk_get(struct dsm_region *region, u64 number, gfp_t gfp);
+struct dsm_chunk *dsm_chunk_find(struct dsm_region *region, u64 number);
+void dsm_chunks_destroy(struct dsm_region *region);
+struct dsm_block *dsm_chunk_block(struct dsm_region *region, struct dsm_chunk *chunk, u64 block);
+
+u16 dsm_chunk_home(const struct dsm_chunk *chunk);
+u16 dsm_chunk_steward(const struct dsm_region *region, u64 number);
+int dsm_chunk_claim(struct dsm_region *region, struct dsm_chunk *chunk, u64 number);
+int dsm_chunk_wait_home(struct dsm_region *region, struct dsm_chunk *chunk, u64 number,
+			unsigned long deadline);
+int dsm_chunk_receive(struct dsm_region *region, struct dsm_msg *msg);
+int dsm_chunk_defer_early(struct dsm_chunk *chunk, const struct dsm_msg *msg);
+
+#endif /* _DSM_DIRECTORY_H */

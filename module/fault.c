@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Faults: mapped regions.
+ *
+ * A mapping is one of the region's shmem file, with shmem's operations but for
+ * the two that decide what may enter a page table:
+ *
+ *  .fault	brings the block to a state that allows the access, has shmem
+ *		find or make the page, and looks again with the folio locked: if
+ *		the block was lost meanwhile, it goes round.
+ *  .page_mkwrite  is asked before a page mapped for reading becomes writable,
+ *		and before one that was faulted for writing does.
+ *
+ * Waiting drops the mmap lock, or the VMA's, where the caller of the fault
+ * allows it; it ends when the task is killed, or after timeout_ms.
+ *
+ * mmap(2) has replaced the VMA's file, so that nothing but the VMA's private
+ * data leads to the region: each VMA is a user of it, and of this module.
+ */
+#include <linux/file.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include "block.h"
+#include "compat.h"
+#include "fault.h"
+#include "region.h"
+#include "trace.h"
+
+/* shmem's operations, and ours made of them. */
+static const struct vm_operations_struct *shmem_ops;
+static struct vm_operations_struct region_ops;
+
+static struct dsm_region *region_of(const struct vm_fault *vmf)
+{
+	return vmf->vma->vm_private_data;
+}
+
+static u64 block_of(const struct dsm_region *region, const struct vm_fault *vmf)
+{
+	return (u64)vmf->pgoff >> (region->block_shift - PAGE_SHIFT);
+}
+
+static vm_fault_t error_of(int err)
+{
+	return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+}
+
+/*
+ * Get the block. Returns 0 if it was got with the lock the fault came with
+ * still held; VM_FAULT_RETRY if that lock was dropped, whatever the outcome:
+ * the fault will come again, with FAULT_FLAG_TRIED because of VM_FAULT_MAJOR.
+ */
+static vm_fault_t acquire(struct vm_fault *vmf, struct dsm_region *region, u64 block, bool write)
+{
+	unsigned int flags = vmf->flags;
+	int err;
+
+	if (fault_flag_allow_retry_first(flags)) {
+		struct file *pin;
+
+		if (flags & FAULT_FLAG_RETRY_NOWAIT)
+			return VM_FAULT_RETRY;
+		/* With the lock goes the VMA, and with the VMA its reference. */
+		pin = get_file(vmf->vma->vm_file);
+		dsm_region_get(region);
+		__module_get(THIS_MODULE);
+		release_fault_lock(vmf);
+		err = dsm_block_acquire(region, block, write, false);
+		dsm_region_put(region);
+		fput(pin);
+		module_put(THIS_MODULE);
+		return VM_FAULT_RETRY | VM_FAULT_MAJOR;
+	}
+	err = dsm_block_acquire(region, block, write, flags & FAULT_FLAG_TRIED);
+	return err ? error_of(err) : 0;
+}
+
+static vm_fault_t fault(struct vm_fault *vmf, struct dsm_region *region, u64 index, bool write)
+{
+	for (;;) {
+		struct dsm_block *block = dsm_block_find(region, index);
+		vm_fault_t ret;
+
+		if (!block || !dsm_block_use(block, write, false)) {
+			ret = acquire(vmf, region, index, write);
+			if (ret)
+				return ret;
+			block = dsm_block_find(region, index);
+		}
+		ret = shmem_ops->fault(vmf);
+		if (!(ret & VM_FAULT_LOCKED))
+			return ret;
+		/* page_mkwrite() has the last word on a write. */
+		if (dsm_block_use(block, write, !write))
+			return ret;
+		unlock_page(vmf->page);
+		put_page(vmf->page);
+		vmf->page = NULL;
+		if (fatal_signal_pending(current))
+			return VM_FAULT_SIGBUS;
+	}
+}
+
+static vm_fault_t region_fault(struct vm_fault *vmf)
+{
+	bool write = vmf->flags & FAULT_FLAG_WRITE;
+	struct dsm_region *region = region_of(vmf);
+	u64 index = block_of(region, vmf);
+	u32 id = region->id;
+	vm_fault_t ret;
+
+	trace_dsm_fault_start(id, index, write);
+	/* The second time round it is the same fault. */
+	if (!(vmf->flags & FAULT_FLAG_TRIED))
+		dsm_stat(region, write ? DSM_STAT_faults_write : DSM_STAT_faults_read, 1);
+	ret = fault(vmf, region, index, write);
+	trace_dsm_fault_end(id, index, write, ret);
+	return ret;
+}
+
+static vm_fault_t mkwrite(struct vm_fault *vmf, struct dsm_region *region, u64 index)
+{
+	struct folio *folio = page_folio(vmf->page);
+	struct dsm_block *block = dsm_block_find(region, index);
+	int err;
+
+	if (WARN_ON_ONCE(!block))
+		return VM_FAULT_SIGBUS;
+	for (;;) {
+		folio_lock(folio);
+		if (folio->mapping != region->frames->f_mapping) {
+			folio_unlock(folio);
+			return VM_FAULT_NOPAGE;
+		}
+		if (dsm_block_use(block, true, true))
+			return VM_FAULT_LOCKED;
+		folio_unlock(folio);
+		if (fatal_signal_pending(current))
+			return VM_FAULT_SIGBUS;
+		/* There is no way to drop the lock from here. */
+		err = dsm_block_acquire(region, index, true, false);
+		if (err)
+			return error_of(err);
+	}
+}
+
+static vm_fault_t region_page_mkwrite(struct vm_fault *vmf)
+{
+	struct dsm_region *region = region_of(vmf);
+	u64 index = block_of(region, vmf);
+	vm_fault_t ret;
+
+	trace_dsm_fault_start(region->id, index, true);
+	/* Of a write fault this is the second half, not another. */
+	if (!vmf->prealloc_pte && vmf->orig_pte.pte && pte_present(vmf->orig_pte))
+		dsm_stat(region, DSM_STAT_faults_write, 1);
+	ret = mkwrite(vmf, region, index);
+	trace_dsm_fault_end(region->id, index, true, ret);
+	return ret;
+}
+
+/* No neighbours are mapped; but with this, a fault may run under the VMA's lock. */
+static vm_fault_t region_map_pages(struct vm_fault *vmf, pgoff_t start, pgoff_t end)
+{
+	return 0;
+}
+
+static void region_open(struct vm_area_struct *vma)
+{
+	struct dsm_region *region = vma->vm_private_data;
+
+	__module_get(THIS_MODULE);
+	dsm_region_get_user(region);
+	if (shmem_ops->open)
+		shmem_ops->open(vma);
+}
+
+static void region_close(struct vm_area_struct *vma)
+{
+	struct dsm_region *region = vma->vm_private_data;
+
+	if (shmem_ops->close)
+		shmem_ops->close(vma);
+	dsm_region_put_user(region);
+	module_put(THIS_MODULE);
+}
+
+/* A pointer into a region means the same on every node: it does not move. */
+static int region_mremap(struct vm_area_struct *vma)
+{
+	return -EINVAL;
+}
+
+static void make_ops(const struct vm_operations_struct *ops)
+{
+	static DEFINE_MUTEX(lock);
+
+	mutex_lock(&lock);
+	if (!shmem_ops) {
+		region_ops = *ops;
+		region_ops.fault = region_fault;
+		region_ops.page_mkwrite = region_page_mkwrite;
+		region_ops.map_pages = region_map_pages;
+		region_ops.open = region_open;
+		region_ops.close = region_close;
+		region_ops.mremap = region_mremap;
+		shmem_ops = ops;
+	}
+	mutex_unlock(&lock);
+}
+
+static int map_frames(struct dsm_region *region, struct vm_area_struct *vma)
+{
+	u64 pages = region->size >> PAGE_SHIFT;
+
+	/* A private copy would never hear of other nodes' writes. */
+	if (!(vma->vm_flags & VM_MAYSHARE))
+		return -EINVAL;
+	if (vma->vm_pgoff >= pages || vma_pages(vma) > pages - vma->vm_pgoff)
+		return -EINVAL;
+	vma_set_file(vma, region->frames);
+	return region->frames->f_op->mmap(region->frames, vma);
+}
+
+/* The helper's mapping: shmem's, no more. */
+int dsm_fault_mmap_window(struct dsm_region *region, struct vm_area_struct *vma)
+{
+	int err = map_frames(region, vma);
+
+	if (!err)
+		vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
+	return err;
+}
+
+/**
+ * dsm_fault_mmap() - map a region
+ * @region: the region, of which the caller is a user
+ * @vma: where
+ *
+ * Such a mapping does not grow, does not move, and is not dumped: a core dump
+ * would fetch the whole region.
+ *
+ * Return: 0; -EINVAL, private, or beyond the region's end.
+ */
+int dsm_fault_mmap(struct dsm_region *region, struct vm_area_struct *vma)
+{
+	int err = map_frames(region, vma);
+
+	if (err)
+		return err;
+	make_ops(vma->vm_ops);
+	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
+	vma->vm_private_data = region;
+	vma->vm_ops = &region_ops;
+	region_open(vma);
+	return 0;
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Frames: the pages of a region's shmem file are this node's copies.
+ *
+ * The folio lock ties a block's state to the page tables. A fault looks at the
+ * state with the folio locked that it is about to map. A revocation first
+ * moves the state, under the block's lock, to one that no fault maps under;
+ * then it comes here, and takes each folio's lock in turn. A fault that had
+ * the lock before has mapped its page by then, and the page is unmapped here;
+ * a fault that takes it after sees the new state. A folio that does not exist
+ * is mapped nowhere, and a fault that makes it sees the new state too.
+ */
+#include <linux/file.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/rmap.h>
+#include <linux/shmem_fs.h>
+#include <linux/slab.h>
+#include "compat.h"
+#include "frames.h"
+#include "region.h"
+
+/* shmem's file operations, but no holes may be punched (MADV_REMOVE). */
+static struct file_operations frames_fops;
+
+struct file *dsm_frames_create(const char *name, u64 size)
+{
+	static DEFINE_MUTEX(lock);
+	char label[DSM_NAME_MAX + 4];
+	struct file *file;
+
+	snprintf(label, sizeof(label), "dsm:%s", name);
+	file = shmem_file_setup(label, size, VM_NORESERVE);
+	if (IS_ERR(file))
+		return file;
+	mutex_lock(&lock);
+	if (!frames_fops.mmap) {
+		frames_fops = *file->f_op;
+		frames_fops.owner = NULL;
+		frames_fops.fallocate = NULL;
+	}
+	mutex_unlock(&lock);
+	file->f_op = &frames_fops;
+	return file;
+}
+
+/* Take write access, or all access, from one page. */
+static int revoke_page(struct address_space *mapping, pgoff_t index, bool clean)
+{
+	struct folio *folio = dsm_filemap_lock_folio(mapping, index);
+	int err = 0;
+
+	if (!folio)
+		return 0;
+	if (clean) {
+		if (folio_mkclean(folio))
+			folio_mark_dirty(folio);
+	} else {
+		unmap_mapping_pages(mapping, index, 1, false);
+	}
+	/* A device may still be writing to it, or reading what is to change. */
+	if (folio_maybe_dma_pinned(folio))
+		err = -EBUSY;
+	folio_unlock(folio);
+	folio_put(folio);
+	return err;
+}
+
+/**
+ * dsm_frames_revoke() - take access to a block from every page table
+ * @region: the region
+ * @index: the block; its state gives no such access any more
+ * @clean: take write access only
+ *
+ * Sleeps. Return: 0; -EBUSY, a page is pinned for DMA: try again later.
+ */
+int dsm_frames_revoke(struct dsm_region *region, u64 index, bool clean)
+{
+	struct address_space *mapping = region->frames->f_mapping;
+	unsigned int shift = region->block_shift - PAGE_SHIFT;
+	pgoff_t page;
+	int err = 0;
+
+	for (page = index << shift; page < (index + 1) << shift; page++)
+		err = revoke_page(mapping, page, clean) ?: err;
+	return err;
+}

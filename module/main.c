@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Distributed shared memory: the order in which it comes and goes.
+ */
+#include <linux/module.h>
+#include "block.h"
+#include "device.h"
+#include "msg.h"
+#include "netlink.h"
+#include "node.h"
+#include "sysfs.h"
+
+static int __init dsm_init(void)
+{
+	int err;
+
+	err = dsm_msg_init();
+	if (err)
+		return err;
+	err = dsm_block_init();
+	if (err)
+		goto msg;
+	err = dsm_sysfs_init();
+	if (err)
+		goto block;
+	err = dsm_node_init();
+	if (err)
+		goto sysfs;
+	err = dsm_netlink_init();
+	if (err)
+		goto node;
+	err = dsm_device_init();
+	if (err)
+		goto netlink;
+	return 0;
+
+netlink:
+	dsm_netlink_exit();
+node:
+	dsm_node_exit();
+sysfs:
+	dsm_sysfs_exit();
+block:
+	dsm_block_exit();
+msg:
+	dsm_msg_exit();
+	return err;
+}
+
+static void __exit dsm_exit(void)
+{
+	dsm_device_exit();
+	dsm_netlink_exit();
+	dsm_node_exit();
+	dsm_sysfs_exit();
+	dsm_block_exit();
+	dsm_msg_exit();
+	/* Regions are freed by RCU, from this module's structures only. */
+	rcu_barrier();
+}
+
+module_init(dsm_init);
+module_exit(dsm_exit);
+
+MODULE_DESCRIPTION("Distributed shared memory");
+MODULE_LICENSE("GPL");
+MODULE_ALIAS("devname:dsm");

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Messages: their memory, and their form on the wire.
+ *
+ * A frame comes from a helper that is not trusted, from a node that is not
+ * either. dsm_msg_decode() checks all that can be checked without knowing the
+ * region: the length each type must have, the flags it may have, who may have
+ * sent it, the view. Who may say it about which block is for the receiver.
+ */
+#include <linux/errno.h>
+#include <linux/slab.h>
+#include "msg.h"
+
+enum body {
+	BODY_NONE,
+	BODY_REGION,
+	BODY_SYNC,
+	BODY_BLOCK,	/* in the window */
+};
+
+struct msg_kind {
+	const char *name;
+	enum body body;
+	u8 flags;		/* those it may have */
+	bool unnumbered;
+};
+
+static const struct msg_kind kinds[DSM_WIRE_HELPER] = {
+	[DSM_GET_S]		= { "GET_S" },
+	[DSM_GET_M]		= { "GET_M" },
+	[DSM_PUT_S]		= { "PUT_S" },
+	[DSM_PUT_M]		= { "PUT_M" },
+	[DSM_FWD_GET_S]		= { "FWD_GET_S" },
+	[DSM_FWD_GET_M]		= { "FWD_GET_M" },
+	[DSM_INV]		= { "INV" },
+	[DSM_INV_ACK]		= { "INV_ACK" },
+	[DSM_DATA]		= { "DATA", BODY_BLOCK, DSM_WIRE_MODIFIED },
+	[DSM_GRANT]		= { "GRANT", BODY_NONE, DSM_WIRE_MODIFIED | DSM_WIRE_ZERO },
+	[DSM_DONE]		= { "DONE" },
+	[DSM_CLAIM]		= { "CLAIM" },
+	[DSM_HOME]		= { "HOME" },
+	[DSM_REGION_CREATE]	= { "REGION_CREATE", BODY_REGION },
+	[DSM_REGION_UNLINK]	= { "REGION_UNLINK", BODY_REGION },
+	[DSM_REGION_NEW]	= { "REGION_NEW", BODY_REGION },
+	[DSM_REGION_GONE]	= { "REGION_GONE" },
+	[DSM_REGION_FREE]	= { "REGION_FREE" },
+	[DSM_REGION_ACK]	= { "REGION_ACK" },
+	[DSM_REGION_IDLE]	= { "REGION_IDLE" },
+	[DSM_REGION_REPLY]	= { "REGION_REPLY" },
+	[DSM_SYNC_REQUEST]	= { "SYNC_REQUEST", BODY_SYNC },
+	[DSM_SYNC_REPLY]	= { "SYNC_REPLY", BODY_SYNC },
+	[DSM_ACK]		= { "ACK", .unnumbered = true },
+};
+
+static struct kmem_cache *msg_cache;
+
+const char *dsm_msg_name(u8 type)
+{
+	return type < DSM_WIRE_HELPER && kinds[type].name ? kinds[type].name : "?";
+}
+
+struct dsm_msg *dsm_msg_alloc(gfp_t gfp)
+{
+	struct dsm_msg *msg = kmem_cache_zalloc(msg_cache, gfp);
+
+	if (msg)
+		INIT_LIST_HEAD(&msg->list);
+	return msg;
+}
+
+void dsm_msg_free(struct dsm_msg *msg)
+{
+	if (msg)
+		kmem_cache_free(msg_cache, msg);
+}
+
+void dsm_msg_free_list(struct list_head *list)
+{
+	struct dsm_msg *msg, *next;
+
+	list_for_each_entry_safe(msg, next, list, list)
+		dsm_msg_free(msg);
+	INIT_LIST_HEAD(list);
+}
+
+static u32 body_len(const struct msg_kind *kind)
+{
+	switch (kind->body) {
+	case BODY_REGION:
+		return sizeof(struct dsm_wire_region);
+	case BODY_SYNC:
+		return sizeof(struct dsm_wire_sync);
+	default:
+		return 0;
+	}
+}
+
+/* The frame's length, without a body that is in the window. */
+int dsm_msg_encode_len(const struct dsm_msg *msg)
+{
+	return sizeof(struct dsm_wire_hdr) + msg->body_len;
+}
+
+void dsm_msg_encode(const struct dsm_msg *msg, u16 src, u32 view, u64 ack, void *frame)
+{
+	struct dsm_wire_hdr hdr = {
+		.magic	= cpu_to_le32(DSM_WIRE_MAGIC),
+		.len	= cpu_to_le32(msg->data_len + msg->body_len),
+		.type	= msg->coh.type,
+		.flags	= msg->coh.flags,
+		.src	= cpu_to_le16(src),
+		.view	= cpu_to_le32(view),
+		.seq	= cpu_to_le64(msg->seq),
+		.ack	= cpu_to_le64(ack),
+		.region	= cpu_to_le32(msg->region),
+		.req	= cpu_to_le32(msg->coh.req),
+		.block	= cpu_to_le64(msg->block),
+		.node	= cpu_to_le16(msg->coh.node),
+		.acks	= cpu_to_le16(msg->coh.acks),
+		.error	= cpu_to_le32(msg->error),
+	};
+
+	memcpy(frame, &hdr, sizeof(hdr));
+	memcpy(frame + sizeof(hdr), &msg->body, msg->body_len);
+}
+
+/**
+ * dsm_msg_decode() - read a frame
+ * @msg: filled in
+ * @frame: the frame, without a body that is in the window
+ * @len: its length
+ * @peer: whom it came from
+ * @view: the current view
+ * @ack: out: what the peer has received of ours
+ *
+ * Return: 0; -EBADMSG, not a frame we know; -EPROTO, not the sender's to say
+ * (another's id); -ESTALE, of another view.
+ */
+int dsm_msg_decode(struct dsm_msg *msg, const void *frame, size_t len, u16 peer,
+		   u32 view, u64 *ack)
+{
+	const struct msg_kind *kind;
+	struct dsm_wire_hdr hdr;
+	u32 wire_len;
+
+	if (len < sizeof(hdr))
+		return -EBADMSG;
+	memcpy(&hdr, frame, sizeof(hdr));
+	if (hdr.magic != cpu_to_le32(DSM_WIRE_MAGIC) || hdr.reserved ||
+	    hdr.type >= DSM_WIRE_HELPER)
+		return -EBADMSG;
+	kind = &kinds[hdr.type];
+	wire_len = le32_to_cpu(hdr.len);
+	if (!kind->name || (hdr.flags & ~kind->flags) ||
+	    len != sizeof(hdr) + body_len(kind) || kind->unnumbered != !hdr.seq)
+		return -EBADMSG;
+	if (kind->body == BODY_BLOCK ? wire_len > DSM_WIRE_BODY_MAX || !wire_len :
+	    wire_len != body_len(kind))
+		return -EBADMSG;
+	if (le16_to_cpu(hdr.src) != peer)
+		return -EPROTO;
+	if (le32_to_cpu(hdr.view) != view)
+		return -ESTALE;
+
+	msg->coh = (struct dsm_coh_msg){
+		.type	= hdr.type,
+		.flags	= hdr.flags,
+		.from	= peer,
+		.node	= le16_to_cpu(hdr.node),
+		.acks	= le16_to_cpu(hdr.acks),
+		.req	= le32_to_cpu(hdr.req),
+	};
+	msg->region = le32_to_cpu(hdr.region);
+	msg->error = le32_to_cpu(hdr.error);
+	msg->block = le64_to_cpu(hdr.block);
+	msg->seq = le64_to_cpu(hdr.seq);
+	msg->data_len = kind->body == BODY_BLOCK ? wire_len : 0;
+	msg->body_len = body_len(kind);
+	memcpy(&msg->body, frame + sizeof(hdr), msg->body_len);
+	*ack = le64_to_cpu(hdr.ack);
+	return 0;
+}
+
+int dsm_msg_init(void)
+{
+	msg_cache = KMEM_CACHE(dsm_msg, 0);
+	return msg_cache ? 0 : -ENOMEM;
+}
+
+void dsm_msg_exit(void)
+{
+	kmem_cache_destroy(msg_cache);
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Nodes: one a network namespace.
+ *
+ * A node exists with its namespace, and is nobody until its helper says who it
+ * is. Open files and mappings pin the namespace, so that when it goes, nothing
+ * uses the node but messages and timers, which are stopped here.
+ */
+#include <linux/bitmap.h>
+#include <linux/random.h>
+#include <linux/slab.h>
+#include <net/netns/generic.h>
+#include "msg.h"
+#include "node.h"
+#include "peer.h"
+#include "receive.h"
+#include "region.h"
+#include "registry.h"
+#include "sync.h"
+#include "sysfs.h"
+
+static unsigned int node_net_id;
+
+struct dsm_node *dsm_node_of(struct net *net)
+{
+	return net_generic(net, node_net_id);
+}
+
+/* A number that no request under way has. */
+u32 dsm_node_next_req(struct dsm_node *node)
+{
+	return atomic_inc_return(&node->next_req);
+}
+
+/* How many nodes can be reached, ourselves included. */
+unsigned int dsm_node_up(const struct dsm_node *node)
+{
+	unsigned int id, n = 1;
+
+	for (id = 0; id < node->nodes; id++)
+		if (node->peers[id] && READ_ONCE(node->peers[id]->link) == DSM_LINK_UP)
+			n++;
+	return n;
+}
+
+static void peers_destroy(struct dsm_node *node)
+{
+	unsigned int id;
+
+	for (id = 0; node->peers && id < node->nodes; id++)
+		if (node->peers[id])
+			dsm_peer_destroy(node->peers[id]);
+	kvfree(node->peers);
+	bitmap_free(node->dirty);
+	node->peers = NULL;
+	node->dirty = NULL;
+}
+
+static int peers_create(struct dsm_node *node)
+{
+	unsigned int id;
+
+	node->dirty = bitmap_zalloc(node->nodes, GFP_KERNEL);
+	node->peers = kvcalloc(node->nodes, sizeof(*node->peers), GFP_KERNEL);
+	if (!node->dirty || !node->peers)
+		goto free;
+	for (id = 0; id < node->nodes; id++) {
+		if (id == node->id)
+			continue;
+		node->peers[id] = dsm_peer_create(node, id);
+		if (!node->peers[id])
+			goto free;
+	}
+	return 0;
+
+free:
+	peers_destroy(node);
+	return -ENOMEM;
+}
+
+static void sysfs_del(struct dsm_node *node)
+{
+	unsigned int id;
+
+	for (id = 0; id < node->nodes; id++)
+		if (node->peers[id])
+			dsm_sysfs_peer_del(node->peers[id]);
+	dsm_sysfs_node_del(node);
+}
+
+static int sysfs_add(struct dsm_node *node)
+{
+	unsigned int id;
+	int err = dsm_sysfs_node_add(node);
+
+	if (err)
+		return err;
+	for (id = 0; id < node->nodes; id++) {
+		if (!node->peers[id])
+			continue;
+		err = dsm_sysfs_peer_add(node->peers[id]);
+		if (err) {
+			sysfs_del(node);
+			return err;
+		}
+	}
+	return 0;
+}
+
+/**
+ * dsm_node_configure() - the helper says who we are
+ * @node: us
+ * @id: our id
+ * @nodes: how many there are
+ *
+ * Return: 0; -EINVAL, out of range or not what an earlier helper said;
+ * -ENOMEM.
+ */
+int dsm_node_configure(struct dsm_node *node, u32 id, u32 nodes)
+{
+	int err;
+
+	lockdep_assert_held(&node->helper_lock);
+
+	if (node->configured)
+		return node->id == id && node->nodes == nodes ? 0 : -EINVAL;
+	if (nodes > DSM_NODES_MAX || id >= nodes)
+		return -EINVAL;
+	node->id = id;
+	node->nodes = nodes;
+	err = peers_create(node);
+	if (err)
+		return err;
+	err = sysfs_add(node);
+	if (err) {
+		peers_destroy(node);
+		return err;
+	}
+	smp_store_release(&node->configured, true);
+	pr_info("node %u of %u\n", id, nodes);
+	return 0;
+}
+
+static int __net_init node_net_init(struct net *net)
+{
+	struct dsm_node *node = dsm_node_of(net);
+	int err;
+
+	node->net = net;
+	node->view = 1;
+	get_random_bytes(&node->incarnation, sizeof(node->incarnation));
+	node->incarnation |= 1;
+	node->hold_us = DSM_HOLD_US_DEFAULT;
+	node->timeout_ms = DSM_TIMEOUT_MS_DEFAULT;
+	node->prefetch_blocks = DSM_PREFETCH_BLOCKS_DEFAULT;
+	mutex_init(&node->helper_lock);
+	xa_init_flags(&node->regions, XA_FLAGS_ALLOC1);
+	mutex_init(&node->regions_lock);
+	init_waitqueue_head(&node->regions_gone);
+	INIT_LIST_HEAD(&node->calls);
+	spin_lock_init(&node->calls_lock);
+	INIT_LIST_HEAD(&node->local);
+	spin_lock_init(&node->local_lock);
+	INIT_DELAYED_WORK(&node->local_work, dsm_receive_local);
+	err = dsm_registry_init(node);
+	if (err)
+		return err;
+	err = dsm_sync_node_init(node);
+	if (err)
+		dsm_registry_exit(node);
+	return err;
+}
+
+static void __net_exit node_net_exit(struct net *net)
+{
+	struct dsm_node *node = dsm_node_of(net);
+
+	/* Nobody brings messages; then there are no regions; then no peers. */
+	WRITE_ONCE(node->helper, 0);
+	cancel_delayed_work_sync(&node->local_work);
+	dsm_regions_destroy(node);
+	cancel_delayed_work_sync(&node->local_work);
+	dsm_sync_node_exit(node);
+	if (node->configured) {
+		sysfs_del(node);
+		peers_destroy(node);
+	}
+	dsm_msg_free_list(&node->local);
+	dsm_registry_exit(node);
+}
+
+static struct pernet_operations node_net_ops = {
+	.init	= node_net_init,
+	.exit	= node_net_exit,
+	.id	= &node_net_id,
+	.size	= sizeof(struct dsm_node),
+};
+
+int dsm_node_init(void)
+{
+	return register_pernet_subsys(&node_net_ops);
+}
+
+void dsm_node_exit(void)
+{
+	unregister_pernet_subsys(&node_net_ops);
+}

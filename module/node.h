@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _DSM_NODE_H
+#define _DSM_NODE_H
+
+#include <linux/device.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/types.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+#include <net/net_namespace.h>
+
+struct dsm_peer;
+struct dsm_registry;
+struct dsm_sync;
+
+/* Limits and defaults of the tunables, in the unit of their names. */
+enum dsm_tunable_limits {
+	DSM_HOLD_US_DEFAULT		= 1000,
+	DSM_HOLD_US_MAX			= 1000 * 1000,
+	DSM_TIMEOUT_MS_DEFAULT		= 10 * 1000,
+	DSM_TIMEOUT_MS_MIN		= 10,
+	DSM_TIMEOUT_MS_MAX		= 3600 * 1000,
+	DSM_PREFETCH_BLOCKS_DEFAULT	= 8,
+	DSM_PREFETCH_BLOCKS_MAX		= 256,
+};
+
+/**
+ * struct dsm_node - this network namespace's member of the cluster
+ * @net: the namespace
+ * @configured: the helper has said who we are; @id and @nodes are valid and
+ *	do not change again (set last, with release)
+ * @id: our id
+ * @nodes: how many there are
+ * @view: the membership's number
+ * @incarnation: random
+ * @hold_us: how long a fresh grant is kept from others at most
+ * @timeout_ms: how long an access or a call waits at most
+ * @prefetch_blocks: how many blocks a sequential miss fetches ahead
+ * @helper_lock: serialises registrations
+ * @helper: the helper's netlink port, 0 if none
+ * @peers: @nodes of them, our own NULL
+ * @dirty: a bit a peer: it has messages to be flushed
+ * @regions: by id
+ * @regions_lock: protects changes to @regions, and region->gone
+ * @region_id_seen: the greatest region id announced to us
+ * @n_regions: regions not yet freed
+ * @regions_gone: woken when that comes to 0
+ * @next_req: numbers requests and calls
+ * @calls: calls to the registry that wait for a reply
+ * @calls_lock: protects @calls
+ * @registry: the cluster's regions, on node 0
+ * @local: control messages to ourselves
+ * @local_lock: protects @local
+ * @local_work: delivers them
+ * @sync: synchronisation objects homed here, calls under way
+ * @dev: in /sys/class/dsm
+ */
+struct dsm_node {
+	struct net *net;
+	bool configured;
+	u16 id;
+	u16 nodes;
+	u32 view;
+	u64 incarnation;
+
+	u32 hold_us;
+	u32 timeout_ms;
+	u32 prefetch_blocks;
+
+	struct mutex helper_lock;
+	u32 helper;
+	struct dsm_peer **peers;
+	unsigned long *dirty;
+
+	struct xarray regions;
+	struct mutex regions_lock;
+	u32 region_id_seen;
+	atomic_t n_regions;
+	wait_queue_head_t regions_gone;
+
+	atomic_t next_req;
+	struct list_head calls;
+	spinlock_t calls_lock;
+	struct dsm_registry *registry;
+
+	struct list_head local;
+	spinlock_t local_lock;
+	struct delayed_work local_work;
+
+	struct dsm_sync *sync;
+	struct device *dev;
+	struct kobject *peers_kobj;
+	struct kobject *regions_kobj;
+};
+
+struct dsm_node *dsm_node_of(struct net *net);
+int dsm_node_configure(struct dsm_node *node, u32 id, u32 nodes);
+u32 dsm_node_next_req(struct dsm_node *node);
+unsigned int dsm_node_up(const struct dsm_node *node);
+
+static inline bool dsm_node_configured(const struct dsm_node *node)
+{
+	return smp_load_acquire(&node->configured);
+}
+
+int dsm_node_init(void);
+void dsm_node_exit(void);
+
+#endif /* _DSM_NODE_H */

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Peers: what is said to another node arrives once, and in order.
+ *
+ * Every message gets a number and stays in its peer's queue until the other
+ * module acknowledges that number. The helper is given messages from the
+ * queue as far as its credits go; it may die with them, and so may the
+ * connection. When a connection comes up, everything in the queue is given to
+ * the helper again, in order; the other side drops what it has had already.
+ *
+ *	queue:	[ seq 7 ] [ seq 8 ] [ seq 9 ] [ seq 10 ]
+ *		^ oldest not acknowledged  ^ unsent: the helper has not got it
+ *
+ * A message that arrives is acknowledged only when its effects are in place,
+ * by the next message that goes the other way, or by an ACK of its own.
+ */
+#include <linux/slab.h>
+#include "msg.h"
+#include "netlink.h"
+#include "node.h"
+#include "peer.h"
+#include "receive.h"
+#include "registry.h"
+#include "trace.h"
+
+/* Queue a message, which is ours from now on. It goes at the next flush. */
+void dsm_peer_queue(struct dsm_peer *peer, struct dsm_msg *msg)
+{
+	spin_lock(&peer->lock);
+	msg->seq = ++peer->tx_seq;
+	list_add_tail(&msg->list, &peer->queue);
+	if (peer->unsent == &peer->queue)
+		peer->unsent = &msg->list;
+	peer->n_queue++;
+	spin_unlock(&peer->lock);
+	set_bit(peer->id, peer->node->dirty);
+}
+
+/* Give the helper one netlink buffer's worth. Returns whether to go on. */
+static bool flush_some(struct dsm_peer *peer)
+{
+	struct dsm_node *node = peer->node;
+	struct list_head *pos = peer->unsent;
+	u64 ack = READ_ONCE(peer->rx_seq);
+	bool many = pos->next != &peer->queue;
+	struct dsm_msg *msg = NULL;
+	struct sk_buff *skb;
+	u32 n = 0;
+
+	skb = dsm_netlink_new(many);
+	if (!skb)
+		return false;
+	for (; pos != &peer->queue && n < peer->credits; pos = pos->next) {
+		struct dsm_msg *next = list_entry(pos, struct dsm_msg, list);
+
+		if (dsm_netlink_put_send(skb, node, peer->id, next, ack))
+			break;
+		msg = next;
+		n++;
+	}
+	if (!n || dsm_netlink_send(node, skb))
+		return false;
+
+	for (; peer->unsent != pos; peer->unsent = peer->unsent->next)
+		trace_dsm_msg_send(peer->id, list_entry(peer->unsent, struct dsm_msg, list));
+	if (msg->seq > peer->sent_seq)
+		peer->sent_seq = msg->seq;
+	peer->credits -= n;
+	peer->acked = ack;
+	atomic64_add(n, &peer->tx_frames);
+	return true;
+}
+
+void dsm_peer_flush(struct dsm_peer *peer)
+{
+	spin_lock(&peer->lock);
+	while (peer->link == DSM_LINK_UP && peer->credits && peer->unsent != &peer->queue)
+		if (!flush_some(peer))
+			break;
+	spin_unlock(&peer->lock);
+}
+
+/* Flush every peer that something was queued for. */
+void dsm_peers_flush(struct dsm_node *node)
+{
+	unsigned int id;
+
+	if (!node->dirty)
+		return;
+	for_each_set_bit(id, node->dirty, node->nodes)
+		if (test_and_clear_bit(id, node->dirty))
+			dsm_peer_flush(node->peers[id]);
+}
+
+static void send_ack(struct dsm_peer *peer)
+{
+	struct dsm_msg msg = { .coh.type = DSM_ACK };
+	struct sk_buff *skb;
+	u64 ack;
+
+	spin_lock(&peer->lock);
+	ack = READ_ONCE(peer->rx_seq);
+	if (peer->link != DSM_LINK_UP || peer->acked == ack)
+		goto unlock;
+	if (!peer->credits)
+		goto later;
+	skb = dsm_netlink_new(false);
+	if (!skb)
+		goto later;
+	if (dsm_netlink_put_send(skb, peer->node, peer->id, &msg, ack) ||
+	    dsm_netlink_send(peer->node, skb))
+		goto later;
+	peer->credits--;
+	peer->acked = ack;
+	atomic64_inc(&peer->tx_frames);
+	goto unlock;
+later:
+	schedule_delayed_work(&peer->ack_work, msecs_to_jiffies(DSM_PEER_ACK_MS));
+unlock:
+	spin_unlock(&peer->lock);
+}
+
+static void ack_work(struct work_struct *work)
+{
+	send_ack(container_of(to_delayed_work(work), struct dsm_peer, ack_work));
+}
+
+/* The peer has everything up to @ack. */
+static int take_ack(struct dsm_peer *peer, u64 ack)
+{
+	struct dsm_msg *msg, *next;
+	LIST_HEAD(done);
+
+	spin_lock(&peer->lock);
+	if (ack > peer->sent_seq) {
+		spin_unlock(&peer->lock);
+		return -EPROTO;
+	}
+	list_for_each_entry_safe(msg, next, &peer->queue, list) {
+		if (msg->seq > ack)
+			break;
+		/* Acknowledged on an earlier connection, to be sent again. */
+		if (peer->unsent == &msg->list)
+			peer->unsent = msg->list.next;
+		list_move_tail(&msg->list, &done);
+		peer->n_queue--;
+	}
+	spin_unlock(&peer->lock);
+	dsm_msg_free_list(&done);
+	return 0;
+}
+
+static int receive(struct dsm_peer *peer, const void *frame, size_t len, bool in_window)
+{
+	struct dsm_msg msg = {};
+	u64 ack;
+	int err;
+
+	if (READ_ONCE(peer->link) != DSM_LINK_UP)
+		return -ENOTCONN;
+	err = dsm_msg_decode(&msg, frame, len, peer->id, peer->node->view, &ack);
+	if (err)
+		return err;
+	err = take_ack(peer, ack);
+	if (err)
+		return err;
+	if (msg.coh.type == DSM_ACK)
+		return 0;
+	if (msg.seq <= peer->rx_seq) {
+		atomic64_inc(&peer->duplicates);
+		WRITE_ONCE(peer->acked, 0);
+		return 0;
+	}
+	if (msg.seq != peer->rx_seq + 1)
+		return -EPROTO;
+
+	trace_dsm_msg_recv(peer->id, &msg);
+	err = dsm_receive(peer->node, &msg, in_window);
+	if (!err)
+		WRITE_ONCE(peer->rx_seq, msg.seq);
+	return err;
+}
+
+/**
+ * dsm_peer_receive() - a frame came from a peer
+ * @peer: whom from
+ * @frame: the frame, without a body that is in the window
+ * @len: its length
+ * @in_window: its body is where it was expected
+ *
+ * Return: 0, or why it was not taken: nothing has changed then, and it may
+ * come again.
+ */
+int dsm_peer_receive(struct dsm_peer *peer, const void *frame, size_t len, bool in_window)
+{
+	int err;
+
+	mutex_lock(&peer->rx_lock);
+	err = receive(peer, frame, len, in_window);
+	atomic64_inc(err ? &peer->rejected : &peer->rx_frames);
+	mutex_unlock(&peer->rx_lock);
+
+	dsm_peers_flush(peer->node);
+	if (READ_ONCE(peer->rx_seq) - READ_ONCE(peer->acked) >= DSM_PEER_ACK_EVERY)
+		send_ack(peer);
+	else if (READ_ONCE(peer->rx_seq) != READ_ONCE(peer->acked))
+		schedule_delayed_work(&peer->ack_work, msecs_to_jiffies(DSM_PEER_ACK_MS));
+	return err;
+}
+
+void dsm_peer_credit(struct dsm_peer *peer, u32 credits)
+{
+	spin_lock(&peer->lock);
+	peer->credits = min_t(u64, (u64)peer->credits + credits, DSM_PEER_CREDITS);
+	spin_unlock(&peer->lock);
+	dsm_peer_flush(peer);
+}
+
+static bool have_regions(struct dsm_node *node)
+{
+	return atomic_read(&node->n_regions);
+}
+
+/**
+ * dsm_peer_up() - the helper has a connection to a peer
+ * @peer: which
+ * @incarnation: that of its module
+ *
+ * Return: 0; -ESTALE, it has come back without its memory while there are
+ * regions here, parts of which it had: it is not talked to before they are
+ * gone.
+ */
+int dsm_peer_up(struct dsm_peer *peer, u64 incarnation)
+{
+	struct dsm_msg *msg;
+	LIST_HEAD(lost);
+	int err = 0;
+
+	mutex_lock(&peer->rx_lock);
+	spin_lock(&peer->lock);
+	if (peer->incarnation && peer->incarnation != incarnation) {
+		if (have_regions(peer->node)) {
+			peer->link = DSM_LINK_STALE;
+			err = -ESTALE;
+			goto unlock;
+		}
+		list_splice_init(&peer->queue, &lost);
+		peer->n_queue = 0;
+		peer->tx_seq = 0;
+		peer->sent_seq = 0;
+		peer->rx_seq = 0;
+		peer->acked = 0;
+	}
+	peer->incarnation = incarnation;
+	list_for_each_entry(msg, &peer->queue, list) {
+		if (msg->seq > peer->sent_seq)
+			break;
+		atomic64_inc(&peer->resent);
+	}
+	peer->unsent = peer->queue.next;
+	peer->credits = DSM_PEER_CREDITS;
+	peer->link = DSM_LINK_UP;
+unlock:
+	spin_unlock(&peer->lock);
+	mutex_unlock(&peer->rx_lock);
+	dsm_msg_free_list(&lost);
+	if (!err)
+		dsm_peer_flush(peer);
+	return err;
+}
+
+void dsm_peer_down(struct dsm_peer *peer)
+{
+	spin_lock(&peer->lock);
+	if (peer->link == DSM_LINK_UP)
+		peer->link = DSM_LINK_DOWN;
+	spin_unlock(&peer->lock);
+	dsm_registry_peer_down(peer->node, peer->id);
+}
+
+/* The helper is gone, and its connections with it. */
+void dsm_peers_down(struct dsm_node *node)
+{
+	unsigned int id;
+
+	for (id = 0; id < node->nodes; id++)
+		if (node->peers[id])
+			dsm_peer_down(node->peers[id]);
+}
+
+/**
+ * dsm_node_post() - say something to a node, ourselves included
+ * @node: us
+ * @to: whom
+ * @msg: what; ours from now on
+ *
+ * For messages other than coherence's: what we say to ourselves is delivered
+ * by a worker. May be called with locks held that the receiver takes.
+ */
+void dsm_node_post(struct dsm_node *node, u16 to, struct dsm_msg *msg)
+{
+	msg->coh.from = node->id;
+	msg->coh.to = to;
+	if (to != node->id) {
+		dsm_peer_queue(node->peers[to], msg);
+		dsm_peer_flush(node->peers[to]);
+		return;
+	}
+	spin_lock(&node->local_lock);
+	list_add_tail(&msg->list, &node->local);
+	spin_unlock(&node->local_lock);
+	schedule_delayed_work(&node->local_work, 0);
+}
+
+struct dsm_peer *dsm_peer_create(struct dsm_node *node, u16 id)
+{
+	struct dsm_peer *peer = kzalloc(sizeof(*peer), GFP_KERNEL);
+
+	if (!peer)
+		return NULL;
+	peer->node = node;
+	peer->id = id;
+	spin_lock_init(&peer->lock);
+	mutex_init(&peer->rx_lock);
+	INIT_LIST_HEAD(&peer->queue);
+	peer->unsent = &peer->queue;
+	INIT_DELAYED_WORK(&peer->ack_work, ack_work);
+	return peer;
+}
+
+/* Nobody can queue or receive any more. */
+void dsm_peer_destroy(struct dsm_peer *peer)
+{
+	cancel_delayed_work_sync(&peer->ack_work);
+	dsm_msg_free_list(&peer->queue);
+	kfree(peer);
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _DSM_PEER_H
+#define _DSM_PEER_H
+
+#include <linux/kobject.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+#include <linux/workqueue.h>
+#include <net/netlink.h>
+
+struct dsm_batch;
+struct dsm_msg;
+struct dsm_node;
+
+enum dsm_peer_link {
+	DSM_LINK_DOWN,
+	DSM_LINK_UP,
+	DSM_LINK_STALE,		/* has come back without its memory */
+};
+
+enum dsm_peer_limits {
+	DSM_PEER_CREDITS	= 64,	/* SENDs its helper may be busy with */
+	DSM_PEER_ACK_EVERY	= 32,	/* frames, when nothing carries the ack */
+	DSM_PEER_ACK_MS		= 20,	/* ... or that long after one */
+};
+
+/**
+ * struct dsm_peer - another node, and what we have to tell it
+ *
+ * Lock order: a block's lock, then @lock. @rx_lock is taken with neither.
+ *
+ * @node: us
+ * @id: it
+ * @lock: protects what follows, up to @rx_lock
+ * @link: enum dsm_peer_link
+ * @incarnation: its module's, once it was up
+ * @queue: what it has not acknowledged, in order of @seq
+ * @unsent: the first in @queue the helper has not got, or &@queue
+ * @tx_seq: the last number given
+ * @sent_seq: the last number the helper got on this connection
+ * @credits: SENDs the helper will take
+ * @n_queue: messages in @queue
+ * @rx_lock: serialises what it sends us
+ * @rx_seq: the last number received in order
+ * @acked: the last @rx_seq told to it
+ * @ack_work: tells it
+ * @rtt_ns: as measured by the helper
+ * @kobj: in sysfs, or NULL
+ */
+struct dsm_peer {
+	struct dsm_node *node;
+	u16 id;
+
+	spinlock_t lock;
+	u8 link;
+	u64 incarnation;
+	struct list_head queue;
+	struct list_head *unsent;
+	u64 tx_seq;
+	u64 sent_seq;
+	u32 credits;
+	u32 n_queue;
+
+	struct mutex rx_lock;
+	u64 rx_seq;
+	u64 acked;
+	struct delayed_work ack_work;
+
+	u64 rtt_ns;
+	atomic64_t tx_frames;
+	atomic64_t rx_frames;
+	atomic64_t resent;
+	atomic64_t duplicates;
+	atomic64_t rejected;
+	struct kobject *kobj;
+};
+
+struct dsm_peer *dsm_peer_create(struct dsm_node *node, u16 id);
+void dsm_peer_destroy(struct dsm_peer *peer);
+
+void dsm_peer_queue(struct dsm_peer *peer, struct dsm_msg *msg);
+void dsm_peer_flush(struct dsm_peer *peer);
+void dsm_peers_flush(struct dsm_node *node);
+int dsm_peer_receive(struct dsm_peer *peer, const void *frame, size_t len, bool in_window);
+void dsm_peer_credit(struct dsm_peer *peer, u32 credits);
+int dsm_peer_up(struct dsm_peer *peer, u64 incarnation);
+void dsm_peer_down(struct dsm_peer *peer);
+void dsm_peers_down(struct dsm_node *node);
+
+void dsm_node_post(struct dsm_node *node, u16 to, struct dsm_msg *msg);
+
+#endif /* _DSM_PEER_H */

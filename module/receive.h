@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _DSM_RECEIVE_H
+#define _DSM_RECEIVE_H
+
+#include <linux/types.h>
+
+struct dsm_msg;
+struct dsm_node;
+struct work_struct;
+
+int dsm_receive(struct dsm_node *node, struct dsm_msg *msg, bool in_window);
+void dsm_receive_local(struct work_struct *work);
+
+#endif /* _DSM_RECEIVE_H */

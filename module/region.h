@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _DSM_REGION_H
+#define _DSM_REGION_H
+
+#include <linux/fs.h>
+#include <linux/kobject.h>
+#include <linux/refcount.h>
+#include <linux/uidgid.h>
+#include <linux/xarray.h>
+#include <linux/dsm.h>
+#include "node.h"
+#include "stats.h"
+
+struct dsm_msg;
+struct dsm_wire_region;
+
+/**
+ * struct dsm_region - a region, as this node has it
+ *
+ * Found by id under RCU. It stays in its node's table from the registry's NEW
+ * to its FREE; a reference keeps the memory, a user (a bound descriptor or a
+ * mapping) keeps the registry from sending FREE, and the namespace alive.
+ *
+ * @node: ours
+ * @id: number, cluster-wide
+ * @name: its name
+ * @size: bytes
+ * @base: where processes map it
+ * @block_shift: of the block's size
+ * @home: enum dsm_home
+ * @creator: the node that made it
+ * @mode: permission bits
+ * @uid: owner
+ * @gid: group
+ * @frames: the shmem file whose pages are this node's copies
+ * @chunks: struct dsm_chunk by number, made when first needed
+ * @ref: references
+ * @users: bound descriptors and mappings
+ * @gone: the name is (protected by node->regions_lock)
+ * @idle_msg: REGION_IDLE, allocated beforehand because it has to be sent
+ *	(protected by node->regions_lock)
+ * @seq_next: the block whose miss would be the next of a sequence
+ * @stats: counters
+ * @kobj: in sysfs, or NULL
+ */
+struct dsm_region {
+	struct dsm_node *node;
+	u32 id;
+	char name[DSM_NAME_MAX];
+	u64 size;
+	u64 base;
+	u8 block_shift;
+	u8 home;
+	u16 creator;
+	u16 mode;
+	kuid_t uid;
+	kgid_t gid;
+
+	struct file *frames;
+	struct xarray chunks;
+
+	refcount_t ref;
+	atomic_t users;
+	bool gone;
+	struct dsm_msg *idle_msg;
+
+	u64 seq_next;
+	atomic64_t stats[DSM_STATS];
+	struct kobject *kobj;
+	struct rcu_head rcu;
+};
+
+struct dsm_region *dsm_region_create(struct dsm_node *node, u32 id,
+				     const struct dsm_wire_region *wire);
+int dsm_region_insert(struct dsm_region *region);
+void dsm_region_remove(struct dsm_region *region);
+void dsm_region_set_gone(struct dsm_region *region);
+
+struct dsm_region *dsm_region_get_id(struct dsm_node *node, u32 id);
+struct dsm_region *dsm_region_find_locked(struct dsm_node *node, const char *name);
+struct dsm_region *dsm_region_get_after(struct dsm_node *node, u32 id);
+void dsm_region_get(struct dsm_region *region);
+void dsm_region_put(struct dsm_region *region);
+
+int dsm_region_open(struct dsm_node *node, const char *name, bool rdonly,
+		    struct dsm_region **out);
+void dsm_region_get_user(struct dsm_region *region);
+void dsm_region_put_user(struct dsm_region *region);
+
+bool dsm_region_name_valid(const char *name);
+void dsm_region_to_arg(const struct dsm_region *region, struct dsm_region_arg *arg);
+void dsm_region_to_wire(const struct dsm_region *region, struct dsm_wire_region *wire);
+void dsm_regions_destroy(struct dsm_node *node);
+
+static inline u64 dsm_region_blocks(const struct dsm_region *region)
+{
+	return region->size >> region->block_shift;
+}
+
+static inline u32 dsm_region_block_size(const struct dsm_region *region)
+{
+	return 1U << region->block_shift;
+}
+
+static inline u64 dsm_region_chunk_of(const struct dsm_region *region, u64 block)
+{
+	return block >> (DSM_CHUNK_SHIFT - region->block_shift);
+}
+
+static inline void dsm_stat(struct dsm_region *region, enum dsm_stat stat, s64 n)
+{
+	atomic64_add(n, &region->stats[stat]);
+}
+
+#endif /* _DSM_REGION_H */

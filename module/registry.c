@@ -1,0 +1,517 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The registry: which regions the cluster has.
+ *
+ * Node 0 gives out names, numbers and addresses. Every node has a copy of the
+ * table, in the order of the registry's announcements.
+ *
+ *	node			registry			other nodes
+ *	  |--- REGION_CREATE ----->|				     |
+ *	  |<-- REGION_NEW ---------|------ REGION_NEW -------------->|
+ *	  |--- REGION_ACK -------->|<----- REGION_ACK ---------------|
+ *	  |<-- REGION_REPLY -------|	when all that are up have acknowledged
+ *
+ * REGION_UNLINK goes the same way, with REGION_GONE. When a node has no user
+ * of a region that is gone, it says REGION_IDLE; when all have, the registry
+ * says REGION_FREE. A node that is down hears of all that when it comes up,
+ * since the announcements wait in its queue; nobody waits for it, except that
+ * a region it may still use is not freed.
+ */
+#include <linux/bitmap.h>
+#include <linux/capability.h>
+#include <linux/completion.h>
+#include <linux/cred.h>
+#include <linux/slab.h>
+#include "msg.h"
+#include "node.h"
+#include "peer.h"
+#include "region.h"
+#include "registry.h"
+#include "wait.h"
+
+/**
+ * struct announcement - at the registry: what nodes have to acknowledge
+ * @list: in struct dsm_registry
+ * @region: the region's number
+ * @type: DSM_REGION_NEW or DSM_REGION_GONE
+ * @origin: who asked
+ * @req: its request's number
+ * @waiting: nodes that have not acknowledged, and are up
+ */
+struct announcement {
+	struct list_head list;
+	u32 region;
+	u8 type;
+	u16 origin;
+	u32 req;
+	DECLARE_BITMAP(waiting, DSM_NODES_MAX);
+};
+
+/* At the registry: which nodes may still use a region that is gone. */
+struct departure {
+	struct list_head list;
+	u32 region;
+	DECLARE_BITMAP(using, DSM_NODES_MAX);
+};
+
+/**
+ * struct dsm_registry - what node 0 knows beyond its table of regions
+ * All of it is protected by node->regions_lock.
+ */
+struct dsm_registry {
+	struct list_head announcements;
+	struct list_head departures;
+	u32 last_id;
+};
+
+/* A caller that waits for a reply. */
+struct call {
+	struct list_head list;
+	u32 req;
+	u32 region;
+	int error;
+	struct completion done;
+};
+
+/* ------------------------------------------------------------------------
+ * At the registry
+ */
+
+static struct dsm_msg *message(u8 type, u32 region)
+{
+	struct dsm_msg *msg = dsm_msg_alloc(GFP_KERNEL | __GFP_NOFAIL);
+
+	msg->coh.type = type;
+	msg->region = region;
+	return msg;
+}
+
+static void reply(struct dsm_node *node, u16 to, u32 req, u32 region, int error)
+{
+	struct dsm_msg *msg = message(DSM_REGION_REPLY, region);
+
+	msg->coh.req = req;
+	msg->error = -error;
+	dsm_node_post(node, to, msg);
+}
+
+static void announce_to(struct dsm_node *node, u16 to, u8 type, const struct dsm_region *region)
+{
+	struct dsm_msg *msg = message(type, region->id);
+
+	if (type == DSM_REGION_NEW) {
+		dsm_region_to_wire(region, &msg->body.region);
+		msg->body_len = sizeof(msg->body.region);
+	}
+	dsm_node_post(node, to, msg);
+}
+
+/* All that are up know: the one who asked may go on. */
+static void announcement_check(struct dsm_node *node, struct announcement *ann)
+{
+	if (!bitmap_empty(ann->waiting, node->nodes))
+		return;
+	reply(node, ann->origin, ann->req, ann->region, 0);
+	list_del(&ann->list);
+	kfree(ann);
+}
+
+static void announce(struct dsm_node *node, u8 type, const struct dsm_region *region,
+		     const struct dsm_msg *request, struct announcement *ann)
+{
+	u16 id;
+
+	ann->region = region->id;
+	ann->type = type;
+	ann->origin = request->coh.from;
+	ann->req = request->coh.req;
+	list_add_tail(&ann->list, &node->registry->announcements);
+	for (id = 0; id < node->nodes; id++) {
+		if (id == node->id)
+			continue;
+		if (READ_ONCE(node->peers[id]->link) == DSM_LINK_UP)
+			__set_bit(id, ann->waiting);
+		announce_to(node, id, type, region);
+	}
+	announcement_check(node, ann);
+}
+
+/* The lowest address where the region fits, or 0. */
+static u64 place(struct dsm_node *node, u64 size)
+{
+	u64 base = DSM_ADDR_MIN;
+	struct dsm_region *region;
+	unsigned long id;
+	bool moved;
+
+	size = round_up(size, DSM_CHUNK_SIZE);
+	do {
+		moved = false;
+		if (size > DSM_ADDR_MAX - base)
+			return 0;
+		xa_for_each(&node->regions, id, region) {
+			u64 end = region->base + round_up(region->size, DSM_CHUNK_SIZE);
+
+			if (region->base < base + size && base < end) {
+				base = end;
+				moved = true;
+			}
+		}
+	} while (moved);
+	return base;
+}
+
+static int registry_create(struct dsm_node *node, struct dsm_msg *msg)
+{
+	struct dsm_wire_region wire = msg->body.region;
+	struct dsm_region *region;
+	struct announcement *ann;
+	u64 base;
+	int err;
+
+	if (!dsm_region_name_valid(wire.name))
+		return -EBADMSG;
+	if (dsm_region_find_locked(node, wire.name)) {
+		reply(node, msg->coh.from, msg->coh.req, 0, -EEXIST);
+		return 0;
+	}
+	base = place(node, le64_to_cpu(wire.size));
+	if (!base) {
+		reply(node, msg->coh.from, msg->coh.req, 0, -ENOSPC);
+		return 0;
+	}
+	ann = kzalloc(sizeof(*ann), GFP_KERNEL);
+	if (!ann)
+		return -ENOMEM;
+	wire.base = cpu_to_le64(base);
+	wire.creator = cpu_to_le32(msg->coh.from);
+	region = dsm_region_create(node, node->registry->last_id + 1, &wire);
+	if (IS_ERR(region)) {
+		kfree(ann);
+		return PTR_ERR(region);
+	}
+	err = dsm_region_insert(region);
+	if (err) {
+		dsm_region_put(region);
+		kfree(ann);
+		return err;
+	}
+	node->registry->last_id++;
+	announce(node, DSM_REGION_NEW, region, msg, ann);
+	return 0;
+}
+
+static int registry_unlink(struct dsm_node *node, struct dsm_msg *msg)
+{
+	const char *name = msg->body.region.name;
+	struct dsm_region *region;
+	struct announcement *ann;
+	struct departure *dep;
+
+	if (!dsm_region_name_valid(name))
+		return -EBADMSG;
+	region = dsm_region_find_locked(node, name);
+	if (!region) {
+		reply(node, msg->coh.from, msg->coh.req, 0, -ENOENT);
+		return 0;
+	}
+	ann = kzalloc(sizeof(*ann), GFP_KERNEL);
+	dep = kzalloc(sizeof(*dep), GFP_KERNEL);
+	if (!ann || !dep) {
+		kfree(ann);
+		kfree(dep);
+		return -ENOMEM;
+	}
+	dep->region = region->id;
+	bitmap_fill(dep->using, node->nodes);
+	list_add_tail(&dep->list, &node->registry->departures);
+	dsm_region_set_gone(region);
+	announce(node, DSM_REGION_GONE, region, msg, ann);
+	return 0;
+}
+
+static int registry_ack(struct dsm_node *node, struct dsm_msg *msg)
+{
+	struct announcement *ann;
+
+	/* @req tells which of a region's two announcements is meant: 1 is GONE. */
+	list_for_each_entry(ann, &node->registry->announcements, list) {
+		if (ann->region != msg->region ||
+		    (ann->type == DSM_REGION_GONE) != !!(msg->coh.req))
+			continue;
+		__clear_bit(msg->coh.from, ann->waiting);
+		announcement_check(node, ann);
+		return 0;
+	}
+	return 0;
+}
+
+static int registry_idle(struct dsm_node *node, struct dsm_msg *msg)
+{
+	struct dsm_region *region;
+	struct departure *dep;
+	u16 id;
+
+	list_for_each_entry(dep, &node->registry->departures, list)
+		if (dep->region == msg->region)
+			goto found;
+	return -EPROTO;
+found:
+	__clear_bit(msg->coh.from, dep->using);
+	if (!bitmap_empty(dep->using, node->nodes))
+		return 0;
+	list_del(&dep->list);
+	kfree(dep);
+	region = xa_load(&node->regions, msg->region);
+	if (WARN_ON_ONCE(!region))
+		return 0;
+	for (id = 0; id < node->nodes; id++)
+		if (id != node->id)
+			announce_to(node, id, DSM_REGION_FREE, region);
+	dsm_region_remove(region);
+	return 0;
+}
+
+/* ------------------------------------------------------------------------
+ * At every node
+ */
+
+static int node_new(struct dsm_node *node, struct dsm_msg *msg)
+{
+	struct dsm_region *region;
+	int err;
+
+	if (msg->region <= node->region_id_seen)
+		return -EPROTO;
+	region = dsm_region_create(node, msg->region, &msg->body.region);
+	if (IS_ERR(region))
+		return PTR_ERR(region);
+	err = dsm_region_insert(region);
+	if (err) {
+		dsm_region_put(region);
+		return err;
+	}
+	dsm_node_post(node, DSM_REGISTRY_NODE, message(DSM_REGION_ACK, region->id));
+	return 0;
+}
+
+static int node_gone(struct dsm_node *node, struct dsm_msg *msg)
+{
+	struct dsm_region *region = xa_load(&node->regions, msg->region);
+	struct dsm_msg *ack;
+
+	if (!region)
+		return -EPROTO;
+	ack = message(DSM_REGION_ACK, region->id);
+	ack->coh.req = 1;
+	dsm_region_set_gone(region);
+	dsm_node_post(node, DSM_REGISTRY_NODE, ack);
+	return 0;
+}
+
+static int node_free(struct dsm_node *node, struct dsm_msg *msg)
+{
+	struct dsm_region *region = xa_load(&node->regions, msg->region);
+
+	if (!region || !region->gone || atomic_read(&region->users))
+		return -EPROTO;
+	dsm_region_remove(region);
+	return 0;
+}
+
+static int node_reply(struct dsm_node *node, struct dsm_msg *msg)
+{
+	struct call *call;
+
+	spin_lock(&node->calls_lock);
+	list_for_each_entry(call, &node->calls, list) {
+		if (call->req != msg->coh.req)
+			continue;
+		call->region = msg->region;
+		call->error = msg->error > MAX_ERRNO ? -EPROTO : -(int)msg->error;
+		complete(&call->done);
+		break;
+	}
+	/* Nobody waits any more: that is allowed. */
+	spin_unlock(&node->calls_lock);
+	return 0;
+}
+
+int dsm_registry_receive(struct dsm_node *node, struct dsm_msg *msg)
+{
+	bool registry = node->id == DSM_REGISTRY_NODE;
+	int err = -EPROTO;
+
+	if (!registry && msg->coh.from != DSM_REGISTRY_NODE)
+		return -EPROTO;
+
+	mutex_lock(&node->regions_lock);
+	switch (msg->coh.type) {
+	case DSM_REGION_CREATE:
+		err = registry ? registry_create(node, msg) : -EPROTO;
+		break;
+	case DSM_REGION_UNLINK:
+		err = registry ? registry_unlink(node, msg) : -EPROTO;
+		break;
+	case DSM_REGION_ACK:
+		err = registry ? registry_ack(node, msg) : -EPROTO;
+		break;
+	case DSM_REGION_IDLE:
+		err = registry ? registry_idle(node, msg) : -EPROTO;
+		break;
+	case DSM_REGION_NEW:
+		err = registry ? -EPROTO : node_new(node, msg);
+		break;
+	case DSM_REGION_GONE:
+		err = registry ? -EPROTO : node_gone(node, msg);
+		break;
+	case DSM_REGION_FREE:
+		err = registry ? -EPROTO : node_free(node, msg);
+		break;
+	case DSM_REGION_REPLY:
+		err = msg->coh.from == DSM_REGISTRY_NODE ? node_reply(node, msg) : -EPROTO;
+		break;
+	}
+	mutex_unlock(&node->regions_lock);
+	return err;
+}
+
+/* Nobody waits for a node that is down. */
+void dsm_registry_peer_down(struct dsm_node *node, u16 peer)
+{
+	struct announcement *ann, *next;
+
+	if (!dsm_node_configured(node) || node->id != DSM_REGISTRY_NODE)
+		return;
+	mutex_lock(&node->regions_lock);
+	list_for_each_entry_safe(ann, next, &node->registry->announcements, list) {
+		__clear_bit(peer, ann->waiting);
+		announcement_check(node, ann);
+	}
+	mutex_unlock(&node->regions_lock);
+}
+
+/* ------------------------------------------------------------------------
+ * Callers
+ */
+
+static int call(struct dsm_node *node, struct dsm_msg *msg, u32 *region)
+{
+	unsigned long timeout = msecs_to_jiffies(READ_ONCE(node->timeout_ms));
+	struct call call = { .req = dsm_node_next_req(node) };
+	long left;
+
+	init_completion(&call.done);
+	spin_lock(&node->calls_lock);
+	list_add(&call.list, &node->calls);
+	spin_unlock(&node->calls_lock);
+
+	msg->coh.req = call.req;
+	dsm_node_post(node, DSM_REGISTRY_NODE, msg);
+	left = wait_for_completion_interruptible_timeout(&call.done, timeout);
+
+	spin_lock(&node->calls_lock);
+	list_del(&call.list);
+	spin_unlock(&node->calls_lock);
+	if (left < 0)
+		return -EINTR;
+	if (!left)
+		return -ETIMEDOUT;
+	*region = call.region;
+	return call.error;
+}
+
+/**
+ * dsm_registry_create_region() - make a region, everywhere
+ * @node: us
+ * @arg: what kind; checked
+ * @out: the region, of which the caller is a user
+ *
+ * Return: 0; -EEXIST; -ENOSPC; -ETIMEDOUT, it may be made yet; -EINTR, likewise;
+ * -ENOMEM; -ENOENT, it has been unlinked already.
+ */
+int dsm_registry_create_region(struct dsm_node *node, const struct dsm_region_arg *arg,
+			       struct dsm_region **out)
+{
+	struct dsm_msg *msg = dsm_msg_alloc(GFP_KERNEL);
+	struct dsm_wire_region *wire;
+	struct dsm_region *region;
+	u32 id;
+	int err;
+
+	if (!msg)
+		return -ENOMEM;
+	wire = &msg->body.region;
+	msg->coh.type = DSM_REGION_CREATE;
+	msg->body_len = sizeof(*wire);
+	strscpy(wire->name, arg->name, sizeof(wire->name));
+	wire->size = cpu_to_le64(arg->size);
+	wire->block_size = cpu_to_le32(arg->block_size);
+	wire->home = cpu_to_le32(arg->home);
+	wire->mode = cpu_to_le32(arg->mode);
+	wire->uid = cpu_to_le32(from_kuid(&init_user_ns, current_fsuid()));
+	wire->gid = cpu_to_le32(from_kgid(&init_user_ns, current_fsgid()));
+	wire->creator = cpu_to_le32(node->id);
+	err = call(node, msg, &id);
+	if (err)
+		return err;
+
+	mutex_lock(&node->regions_lock);
+	region = xa_load(&node->regions, id);
+	if (region && !region->gone)
+		dsm_region_get_user(region);
+	else
+		err = -ENOENT;
+	mutex_unlock(&node->regions_lock);
+	*out = region;
+	return err;
+}
+
+/* Take a region's name away, everywhere. Errors as above, and -EACCES. */
+int dsm_registry_unlink(struct dsm_node *node, const char *name)
+{
+	struct dsm_region *region;
+	struct dsm_msg *msg;
+	u32 id;
+	int err = 0;
+
+	mutex_lock(&node->regions_lock);
+	region = dsm_region_find_locked(node, name);
+	if (!region)
+		err = -ENOENT;
+	else if (!uid_eq(current_fsuid(), region->uid) && !capable(CAP_SYS_ADMIN))
+		err = -EACCES;
+	mutex_unlock(&node->regions_lock);
+	if (err)
+		return err;
+
+	msg = dsm_msg_alloc(GFP_KERNEL);
+	if (!msg)
+		return -ENOMEM;
+	msg->coh.type = DSM_REGION_UNLINK;
+	msg->body_len = sizeof(msg->body.region);
+	strscpy(msg->body.region.name, name, sizeof(msg->body.region.name));
+	return call(node, msg, &id);
+}
+
+int dsm_registry_init(struct dsm_node *node)
+{
+	node->registry = kzalloc(sizeof(*node->registry), GFP_KERNEL);
+	if (!node->registry)
+		return -ENOMEM;
+	INIT_LIST_HEAD(&node->registry->announcements);
+	INIT_LIST_HEAD(&node->registry->departures);
+	return 0;
+}
+
+void dsm_registry_exit(struct dsm_node *node)
+{
+	struct announcement *ann, *next_ann;
+	struct departure *dep, *next_dep;
+
+	list_for_each_entry_safe(ann, next_ann, &node->registry->announcements, list)
+		kfree(ann);
+	list_for_each_entry_safe(dep, next_dep, &node->registry->departures, list)
+		kfree(dep);
+	kfree(node->registry);
+}

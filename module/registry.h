@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _DSM_REGISTRY_H
+#define _DSM_REGISTRY_H
+
+#include <linux/types.h>
+
+struct dsm_msg;
+struct dsm_node;
+struct dsm_region;
+struct dsm_region_arg;
+
+/* The node that knows the cluster's regions. */
+#define DSM_REGISTRY_NODE	0
+
+int dsm_registry_create_region(struct dsm_node *node, const struct dsm_region_arg *arg,
+			       struct dsm_region **out);
+int dsm_registry_unlink(struct dsm_node *node, const char *name);
+
+int dsm_registry_receive(struct dsm_node *node, struct dsm_msg *msg);
+void dsm_registry_peer_down(struct dsm_node *node, u16 peer);
+
+int dsm_registry_init(struct dsm_node *node);
+void dsm_registry_exit(struct dsm_node *node);
+
+#endif /* _DSM_REGISTRY_H */

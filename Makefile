@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# DSM: a distributed shared memory allocator. 'make help' says what can be made.
+
+VERSION	:= 0.1.0
+O	?= build
+KERNEL	?= 6.12
+PREFIX	?= /usr/local
+
+out	:= $(abspath $(O))
+sub	= $(MAKE) --no-print-directory O=$(out) PREFIX=$(PREFIX) -C
+
+ifeq ($(origin CC),default)
+export CC := $(if $(shell command -v ccache),ccache) gcc
+endif
+
+all: modules lib tools selftests
+
+help:
+	@echo 'make                   everything below, up to selftests'
+	@echo 'make modules           dsm.ko for the kernel KERNEL: 6.12, 6.1, or a build directory'
+	@echo 'make lib               libdsm'
+	@echo 'make tools             dsmd, dsmctl and the example programs'
+	@echo 'make selftests         the test programs'
+	@echo 'make check             runs the tests; ONLY=GLOB: those whose names match'
+	@echo 'make demo              counts the words of INPUT on NODES virtual machines'
+	@echo 'make install           library, tools and module sources, below DESTDIR and PREFIX'
+	@echo 'make clean             removes what was built'
+	@echo
+	@echo 'O=DIR builds elsewhere than in build/, WERROR=1 makes warnings errors.'
+
+#
+# The module is built in a copy of its sources, one for each kernel, so that the
+# kernels do not get in each other's way and the source tree stays clean.
+#
+ifneq ($(filter all modules cluster-parts,$(or $(MAKECMDGOALS),all)),)
+release	:= $(shell O=$(out) selftests/vm/kernel '$(KERNEL)' release)
+kdir	:= $(shell O=$(out) selftests/vm/kernel '$(KERNEL)' build)
+ifeq ($(and $(release),$(kdir)),)
+$(error KERNEL=$(KERNEL) cannot be built for: see above)
+endif
+endif
+
+mdir	:= $(out)/module-$(release)
+
+modules: $(mdir)/module/dsm.ko
+
+$(mdir)/module/dsm.ko: Kbuild $(shell find module uapi -type f) $(kdir)/Module.symvers
+	@mkdir -p $(mdir)
+	rsync -a Kbuild module uapi $(mdir)
+	$(MAKE) --no-print-directory -C $(kdir) O= M=$(mdir) \
+		$(if $(WERROR),KCFLAGS=-Werror) \
+		$(if $(shell command -v ccache),DEBIAN_KERNEL_USE_CCACHE=1) modules
+	@touch $@
+
+lib:
+	$(sub) lib
+
+tools: lib
+	$(sub) tools
+
+selftests: lib tools vm
+	$(sub) lib test
+	$(sub) tools test
+	$(sub) selftests
+
+# What runs inside the virtual machines beside the above.
+vm: $(out)/vm/stream
+
+$(out)/vm/stream: selftests/vm/guest/stream.c
+	@mkdir -p $(@D)
+	$(CC) -O2 -Wall -Wextra $(if $(WERROR),-Werror) -D_GNU_SOURCE -static -o $@ $<
+
+# All that selftests/vm/cluster puts into a virtual machine.
+cluster-parts: modules lib tools vm
+
+check:
+	@selftests/vm/deps
+	@O=$(out) selftests/check '$(ONLY)'
+
+demo:
+	@selftests/vm/deps
+	@O=$(out) selftests/demo '$(INPUT)' '$(NODES)'
+
+dkms	:= $(DESTDIR)/usr/src/dsm-$(VERSION)
+
+install: lib tools
+	$(sub) lib install
+	$(sub) tools install
+	install -d $(dkms)
+	cp -r Kbuild module uapi COPYING $(dkms)
+	sed 's/@version@/$(VERSION)/' module/dkms.conf >$(dkms)/dkms.conf
+	rm $(dkms)/module/dkms.conf
+
+# The kernels are not made here, and stay.
+clean:
+	find $(out) -mindepth 1 -maxdepth 1 ! -name kernels -exec rm -rf {} +
+
+.PHONY: all help modules lib tools selftests vm cluster-parts check demo install clean

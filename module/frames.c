@@ -20,7 +20,11 @@
 #include "frames.h"
 #include "region.h"
 
-/* shmem's file operations, but no holes may be punched (MADV_REMOVE). */
+/*
+ * shmem's file operations, and a copy of them that has no fallocate: holes may
+ * not be punched behind the protocol's back (MADV_REMOVE).
+ */
+static const struct file_operations *shmem_fops;
 static struct file_operations frames_fops;
 
 struct file *dsm_frames_create(const char *name, u64 size)
@@ -34,14 +38,25 @@ struct file *dsm_frames_create(const char *name, u64 size)
 	if (IS_ERR(file))
 		return file;
 	mutex_lock(&lock);
-	if (!frames_fops.mmap) {
+	if (!shmem_fops) {
 		frames_fops = *file->f_op;
 		frames_fops.owner = NULL;
 		frames_fops.fallocate = NULL;
+		shmem_fops = file->f_op;
 	}
 	mutex_unlock(&lock);
 	file->f_op = &frames_fops;
 	return file;
+}
+
+/*
+ * No mapping of a region is left, but a helper's window may be, and the file's
+ * end is put off until a task returns to user space: both may outlive us.
+ */
+void dsm_frames_destroy(struct file *file)
+{
+	WRITE_ONCE(file->f_op, shmem_fops);
+	fput(file);
 }
 
 /* Take write access, or all access, from one page. */

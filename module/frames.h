@@ -8,6 +8,7 @@ struct dsm_region;
 struct file;
 
 struct file *dsm_frames_create(const char *name, u64 size);
+void dsm_frames_destroy(struct file *file);
 int dsm_frames_revoke(struct dsm_region *region, u64 index, bool clean);
 
 #endif /* _DSM_FRAMES_H */

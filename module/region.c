@@ -8,7 +8,6 @@
  * when the last reference is dropped, its memory goes.
  */
 #include <linux/cred.h>
-#include <linux/file.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/uidgid.h>
@@ -112,7 +111,7 @@ static void region_destroy(struct dsm_region *region)
 	struct dsm_node *node = region->node;
 
 	dsm_chunks_destroy(region);
-	fput(region->frames);
+	dsm_frames_destroy(region->frames);
 	dsm_msg_free(region->idle_msg);
 	kfree_rcu(region, rcu);
 	if (atomic_dec_and_test(&node->n_regions))

@@ -73,8 +73,10 @@ static void expect_release(struct expect *expect)
 }
 
 /*
- * The module says it again after it was sent again. If it is the same, whoever
- * is receiving it goes on.
+ * The module says it again when it sends the request again. If it is the same,
+ * whoever is receiving the bytes goes on. If they have just been received, it
+ * was said before the module knew: whether they are still expected depends on
+ * whether it takes them, and it is about to say so.
  */
 void links_expect(struct links *links, uint32_t req, const struct links_place *place)
 {
@@ -82,8 +84,9 @@ void links_expect(struct links *links, uint32_t req, const struct links_place *p
 
 	if (!expect)
 		expect = expect_insert(&links->expects, req);
-	else if (expect->state != EXPECT_TAKEN || expect->region != place->region ||
-		 expect->offset != place->offset || expect->length != place->length)
+	else if (expect->state == EXPECT_TAKEN &&
+		 (expect->region != place->region || expect->offset != place->offset ||
+		  expect->length != place->length))
 		expect_release(expect);
 	if (!expect) {
 		log_limited(&links->limit, LOG_ERR, "no memory for what request %u expects", req);

@@ -10,6 +10,8 @@
  */
 #include "chunk.h"
 
+#include <string.h>
+
 bool dsm_chunk_is_own(const struct dsm_heap *heap, uint32_t entry)
 {
 	return CHUNK_OWNER(entry) == heap->node + 1;
@@ -26,6 +28,12 @@ static bool claim(struct dsm_heap *heap, uint32_t chunk, uint32_t *was)
 			(*was & CHUNK_USED) | CHUNK_CLAIMED | (heap->node + 1));
 }
 
+/* It may have been the inside of a large object. */
+static void clear_marks(struct dsm_heap *heap, uint32_t chunk)
+{
+	memset((void *)chunk_remote(heap, chunk), 0, sizeof(struct chunk_remote));
+}
+
 uint32_t dsm_chunk_claim(struct dsm_heap *heap)
 {
 	struct dsm_arena *arena = heap->arena;
@@ -40,6 +48,8 @@ uint32_t dsm_chunk_claim(struct dsm_heap *heap)
 
 		if (claim(heap, chunk, &was)) {
 			arena->claim_hint = chunk + 1;
+			if (was & CHUNK_USED)
+				clear_marks(heap, chunk);
 			return chunk;
 		}
 	}
@@ -77,8 +87,11 @@ uint32_t dsm_chunk_claim_run(struct dsm_heap *heap, uint32_t n, bool *fresh)
 	uint32_t stop;
 
 	while (end - heap->first >= n) {
-		if (claim_run_at(heap, end, n, fresh, &stop))
+		if (claim_run_at(heap, end, n, fresh, &stop)) {
+			if (!*fresh)
+				clear_marks(heap, end - n);
 			return end - n;
+		}
 		end = stop;
 	}
 	return 0;

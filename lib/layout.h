@@ -118,8 +118,7 @@ struct chunk_private {
 
 /*
  * Written by the other nodes, emptied by the owner: see remote.c. freed[u]
- * has a bit for each granule of unit u at which an object was freed. It
- * outlives the chunk's owner.
+ * has a bit for each granule of unit u at which an object was freed.
  */
 struct chunk_remote {
 	union {

@@ -38,12 +38,13 @@ static int filter(const struct dirent *entry)
 
 static struct json_object *value_parse(const char *text)
 {
+	bool decimal = *text >= '1' && *text <= '9';	/* a mode is not */
 	unsigned long long n;
 	char *end;
 
 	errno = 0;
 	n = strtoull(text, &end, 10);
-	if (*text >= '0' && *text <= '9' && !*end && !errno)
+	if ((decimal || !strcmp(text, "0")) && !*end && !errno)
 		return json_object_new_uint64(n);
 	return json_object_new_string(text);
 }

@@ -75,7 +75,7 @@ static void batch_give(struct dsm_batch *batch, struct dsm_msg *msg)
 	batch->n_spare++;
 }
 
-static int batch_reserve(struct dsm_batch *batch, unsigned int n, gfp_t gfp)
+static int batch_reserve(struct dsm_batch *batch, unsigned int n, bool hold, gfp_t gfp)
 {
 	while (batch->n_spare < n) {
 		struct dsm_msg *msg = dsm_msg_alloc(gfp);
@@ -85,7 +85,7 @@ static int batch_reserve(struct dsm_batch *batch, unsigned int n, gfp_t gfp)
 		list_add(&msg->list, &batch->spare);
 		batch->n_spare++;
 	}
-	if (!batch->hold) {
+	if (hold && !batch->hold) {
 		batch->hold = kmem_cache_zalloc(hold_cache, gfp);
 		if (!batch->hold)
 			return -ENOMEM;
@@ -264,6 +264,15 @@ static void count(struct dsm_region *region, const struct dsm_event *ev, u8 befo
 		dsm_stat(region, DSM_STAT_upgrades, 1);
 }
 
+/* May the event take access away? Then it may have to wait. */
+static bool may_hold(const struct dsm_event *ev)
+{
+	if (ev->type == DSM_EV_MSG)
+		return ev->msg.type == DSM_FWD_GET_S || ev->msg.type == DSM_FWD_GET_M ||
+		       ev->msg.type == DSM_INV;
+	return ev->type == DSM_EV_HOLD_OVER;
+}
+
 /* One event, under the block's lock, and the deferred ones it lets in. */
 static int step(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
 		const struct dsm_event *first, struct dsm_batch *batch, gfp_t gfp,
@@ -279,7 +288,7 @@ static int step(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
 		.line = &block->line,
 	};
 	struct dsm_msg *next;
-	bool deferred = false;
+	bool holds = may_hold(first), deferred = false;
 	unsigned int need;
 	u8 line, dir;
 	int err = 0;
@@ -289,11 +298,12 @@ static int step(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
 	/* Set messages aside; the sharers may have become more meanwhile. */
 	for (;;) {
 		spin_lock(&block->lock);
-		need = dsm_coh_sends_max(&coh) + 4;
-		if (batch->n_spare >= need && batch->hold)
+		/* A DONE that adds two sharers may let in the next request. */
+		need = dsm_coh_sends_max(&coh) + (coh.dir ? 2 : 0);
+		if (batch->n_spare >= need && (!holds || batch->hold))
 			break;
 		spin_unlock(&block->lock);
-		err = batch_reserve(batch, need, gfp);
+		err = batch_reserve(batch, need, holds, gfp);
 		if (err)
 			return err;
 	}
@@ -402,6 +412,7 @@ static void hold_work(struct work_struct *work)
 	struct dsm_block *block = dsm_chunk_block(region, chunk, index);
 	struct dsm_batch batch;
 
+	hrtimer_cancel(&hold->timer);
 	if (hold->event == DSM_EV_REVOKED && dsm_frames_revoke(region, index, hold->clean)) {
 		revoke_later(region, index, hold->clean, hold);
 		return;

@@ -17,7 +17,6 @@
  * mmap(2) has replaced the VMA's file, so that nothing but the VMA's private
  * data leads to the region: each VMA is a user of it, and of this module.
  */
-#include <linux/file.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
@@ -58,18 +57,14 @@ static vm_fault_t acquire(struct vm_fault *vmf, struct dsm_region *region, u64 b
 	int err;
 
 	if (fault_flag_allow_retry_first(flags)) {
-		struct file *pin;
-
 		if (flags & FAULT_FLAG_RETRY_NOWAIT)
 			return VM_FAULT_RETRY;
-		/* With the lock goes the VMA, and with the VMA its reference. */
-		pin = get_file(vmf->vma->vm_file);
-		dsm_region_get(region);
+		/* With the lock goes the VMA, and what it holds. */
+		dsm_region_get_user(region);
 		__module_get(THIS_MODULE);
 		release_fault_lock(vmf);
-		err = dsm_block_acquire(region, block, write, false);
-		dsm_region_put(region);
-		fput(pin);
+		dsm_block_acquire(region, block, write, false);
+		dsm_region_put_user(region);
 		module_put(THIS_MODULE);
 		return VM_FAULT_RETRY | VM_FAULT_MAJOR;
 	}
@@ -154,7 +149,7 @@ static vm_fault_t region_page_mkwrite(struct vm_fault *vmf)
 
 	trace_dsm_fault_start(region->id, index, true);
 	/* Of a write fault this is the second half, not another. */
-	if (!vmf->prealloc_pte && vmf->orig_pte.pte && pte_present(vmf->orig_pte))
+	if (pte_present(vmf->orig_pte))
 		dsm_stat(region, DSM_STAT_faults_write, 1);
 	ret = mkwrite(vmf, region, index);
 	trace_dsm_fault_end(region->id, index, true, ret);

@@ -156,7 +156,6 @@ static int __net_init node_net_init(struct net *net)
 	mutex_init(&node->helper_lock);
 	xa_init_flags(&node->regions, XA_FLAGS_ALLOC1);
 	mutex_init(&node->regions_lock);
-	init_waitqueue_head(&node->regions_gone);
 	INIT_LIST_HEAD(&node->calls);
 	spin_lock_init(&node->calls_lock);
 	INIT_LIST_HEAD(&node->local);

@@ -44,8 +44,7 @@ enum dsm_tunable_limits {
  * @regions: by id
  * @regions_lock: protects changes to @regions, and region->gone
  * @region_id_seen: the greatest region id announced to us
- * @n_regions: regions not yet freed
- * @regions_gone: woken when that comes to 0
+ * @n_regions: regions not yet freed; dsm_waitqueue() of the node is woken at 0
  * @next_req: numbers requests and calls
  * @calls: calls to the registry that wait for a reply
  * @calls_lock: protects @calls
@@ -77,7 +76,6 @@ struct dsm_node {
 	struct mutex regions_lock;
 	u32 region_id_seen;
 	atomic_t n_regions;
-	wait_queue_head_t regions_gone;
 
 	atomic_t next_req;
 	struct list_head calls;

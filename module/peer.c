@@ -264,7 +264,9 @@ unlock:
 	spin_unlock(&peer->lock);
 	mutex_unlock(&peer->rx_lock);
 	dsm_msg_free_list(&lost);
-	if (!err)
+	if (err)
+		dsm_registry_peer_stale(peer->node, peer->id);
+	else
 		dsm_peer_flush(peer);
 	return err;
 }

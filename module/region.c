@@ -20,6 +20,7 @@
 #include "registry.h"
 #include "sync.h"
 #include "sysfs.h"
+#include "wait.h"
 
 bool dsm_region_name_valid(const char *name)
 {
@@ -114,8 +115,9 @@ static void region_destroy(struct dsm_region *region)
 	dsm_frames_destroy(region->frames);
 	dsm_msg_free(region->idle_msg);
 	kfree_rcu(region, rcu);
+	/* The node may be freed as soon as it has none: only its address is used. */
 	if (atomic_dec_and_test(&node->n_regions))
-		wake_up_all(&node->regions_gone);
+		wake_up_all(dsm_waitqueue(node));
 }
 
 void dsm_region_get(struct dsm_region *region)
@@ -337,6 +339,6 @@ void dsm_regions_destroy(struct dsm_node *node)
 		dsm_region_remove(region);
 	mutex_unlock(&node->regions_lock);
 	/* Revocations on hold have references, for hold_us at most. */
-	wait_event(node->regions_gone, !atomic_read(&node->n_regions));
+	wait_event(*dsm_waitqueue(node), !atomic_read(&node->n_regions));
 	xa_destroy(&node->regions);
 }

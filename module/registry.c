@@ -207,6 +207,7 @@ static int registry_unlink(struct dsm_node *node, struct dsm_msg *msg)
 	struct dsm_region *region;
 	struct announcement *ann;
 	struct departure *dep;
+	u16 id;
 
 	if (!dsm_region_name_valid(name))
 		return -EBADMSG;
@@ -224,6 +225,9 @@ static int registry_unlink(struct dsm_node *node, struct dsm_msg *msg)
 	}
 	dep->region = region->id;
 	bitmap_fill(dep->using, node->nodes);
+	for (id = 0; id < node->nodes; id++)
+		if (id != node->id && READ_ONCE(node->peers[id]->link) == DSM_LINK_STALE)
+			__clear_bit(id, dep->using);
 	list_add_tail(&dep->list, &node->registry->departures);
 	dsm_region_set_gone(region);
 	announce(node, DSM_REGION_GONE, region, msg, ann);
@@ -246,30 +250,37 @@ static int registry_ack(struct dsm_node *node, struct dsm_msg *msg)
 	return 0;
 }
 
-static int registry_idle(struct dsm_node *node, struct dsm_msg *msg)
+/* Nobody uses it any more: it is freed everywhere. */
+static void departure_check(struct dsm_node *node, struct departure *dep)
 {
 	struct dsm_region *region;
-	struct departure *dep;
 	u16 id;
 
-	list_for_each_entry(dep, &node->registry->departures, list)
-		if (dep->region == msg->region)
-			goto found;
-	return -EPROTO;
-found:
-	__clear_bit(msg->coh.from, dep->using);
 	if (!bitmap_empty(dep->using, node->nodes))
-		return 0;
+		return;
+	region = xa_load(&node->regions, dep->region);
 	list_del(&dep->list);
 	kfree(dep);
-	region = xa_load(&node->regions, msg->region);
 	if (WARN_ON_ONCE(!region))
-		return 0;
+		return;
 	for (id = 0; id < node->nodes; id++)
 		if (id != node->id)
 			announce_to(node, id, DSM_REGION_FREE, region);
 	dsm_region_remove(region);
-	return 0;
+}
+
+static int registry_idle(struct dsm_node *node, struct dsm_msg *msg)
+{
+	struct departure *dep;
+
+	list_for_each_entry(dep, &node->registry->departures, list) {
+		if (dep->region != msg->region)
+			continue;
+		__clear_bit(msg->coh.from, dep->using);
+		departure_check(node, dep);
+		return 0;
+	}
+	return -EPROTO;
 }
 
 /* ------------------------------------------------------------------------
@@ -374,6 +385,21 @@ int dsm_registry_receive(struct dsm_node *node, struct dsm_msg *msg)
 	}
 	mutex_unlock(&node->regions_lock);
 	return err;
+}
+
+/* A node has lost its memory: it uses nothing. */
+void dsm_registry_peer_stale(struct dsm_node *node, u16 peer)
+{
+	struct departure *dep, *next;
+
+	if (node->id != DSM_REGISTRY_NODE)
+		return;
+	mutex_lock(&node->regions_lock);
+	list_for_each_entry_safe(dep, next, &node->registry->departures, list) {
+		__clear_bit(peer, dep->using);
+		departure_check(node, dep);
+	}
+	mutex_unlock(&node->regions_lock);
 }
 
 /* Nobody waits for a node that is down. */

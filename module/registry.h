@@ -17,6 +17,7 @@ int dsm_registry_create_region(struct dsm_node *node, const struct dsm_region_ar
 int dsm_registry_unlink(struct dsm_node *node, const char *name);
 
 int dsm_registry_receive(struct dsm_node *node, struct dsm_msg *msg);
+void dsm_registry_peer_stale(struct dsm_node *node, u16 peer);
 void dsm_registry_peer_down(struct dsm_node *node, u16 peer);
 
 int dsm_registry_init(struct dsm_node *node);

@@ -72,6 +72,7 @@ struct share {
 
 static int node, nodes;
 
+__attribute__((noreturn))
 static void die(const char *format, ...)
 {
 	int err = errno;

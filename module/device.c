@@ -318,7 +318,7 @@ static int device_flush(struct file *file, fl_owner_t owner)
 	struct handle *h = file->private_data;
 
 	if (h->region && !h->window && (current->flags & PF_EXITING))
-		dsm_sync_release_file(h->region, h);
+		dsm_sync_release_process(h->region, h);
 	return 0;
 }
 

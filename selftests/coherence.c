@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What one node writes, another reads: for every home policy and block size. */
+#include <sched.h>
+
+#include "test.h"
+
+enum {
+	BLOCKS		= 8,
+	TURNS		= 1000,
+	INCREMENTS	= 10000,
+	OWN_WRITES	= 2000,
+};
+
+static uint64_t value_of(int writer, int block, int round)
+{
+	return random_hash(writer * 1000 + round, block);
+}
+
+/*
+ * Each node in turn writes a word of every block, which the others have read
+ * before; and all see all that was written so far.
+ */
+static void read_sees_write(int home, size_t block_size)
+{
+	dsm_region *region = share_region(2 * DSM_CHUNK_SIZE, home, block_size);
+	char *base = dsm_base(region);
+
+	for (int round = 0; round < 2 * nodes(); round++) {
+		if (node() == round % nodes()) {
+			for (int b = 0; b < BLOCKS; b++)
+				*word(base + b * block_size, round) = value_of(node(), b, round);
+		}
+		together("written-%d", round);
+		for (int r = 0; r <= round; r++) {
+			for (int b = 0; b < BLOCKS; b++)
+				EXPECT_EQ(*word(base + b * block_size, r),
+					  value_of(r % nodes(), b, r));
+		}
+	}
+	/* The last page of a block is as good as the first. */
+	for (int b = 0; b < BLOCKS; b++)
+		*word(base + (b + 1) * block_size, -1 - node()) = value_of(node(), b, 99);
+	together("last-pages-written");
+	for (int n = 0; n < nodes(); n++) {
+		for (int b = 0; b < BLOCKS; b++)
+			EXPECT_EQ(*word(base + (b + 1) * block_size, -1 - n), value_of(n, b, 99));
+	}
+	/* What nobody wrote is zero, in the other chunk, too. */
+	for (size_t at = BLOCKS * block_size; at < dsm_size(region); at += DSM_CHUNK_SIZE / 8)
+		EXPECT_EQ(*word(base + at, 0), 0);
+	unshare_region(region);
+}
+TEST_EVERY_KIND(read_sees_write)
+
+/* The nodes take turns at writing a block; who has the turn sees what the last one wrote. */
+static void ping_pong(int home, size_t block_size)
+{
+	dsm_region *region = share_region(DSM_CHUNK_SIZE, home, block_size);
+	_Atomic uint64_t *turn = word(dsm_base(region), 0);
+	volatile uint64_t *text = (volatile uint64_t *)word(dsm_base(region), 1);
+	volatile uint64_t *end = (volatile uint64_t *)word(dsm_base(region) + block_size, -1);
+
+	for (uint64_t mine = node(); mine < TURNS; mine += nodes()) {
+		while (*turn != mine)
+			sched_yield();
+		if (mine) {
+			ASSERT_EQ(*text, random_hash(mine - 1, 1));
+			ASSERT_EQ(*end, random_hash(mine - 1, 2));
+		}
+		*text = random_hash(mine, 1);
+		*end = random_hash(mine, 2);
+		*turn = mine + 1;
+	}
+	together("played");
+	EXPECT_EQ(*turn, TURNS);
+	EXPECT_EQ(*end, random_hash(TURNS - 1, 2));
+	unshare_region(region);
+}
+TEST_EVERY_KIND(ping_pong)
+
+/* Increments of all nodes are atomic. */
+static void increments(int home, size_t block_size)
+{
+	dsm_region *region = share_region(DSM_CHUNK_SIZE, home, block_size);
+	_Atomic uint64_t *counter = word(dsm_base(region), 5);
+	uint64_t before = 0;
+
+	together("start");
+	for (int i = 0; i < INCREMENTS; i++) {
+		uint64_t now = atomic_fetch_add(counter, 1) + 1;
+
+		ASSERT_GT(now, before);
+		before = now;
+	}
+	together("counted");
+	EXPECT_EQ(*counter, nodes() * INCREMENTS);
+	unshare_region(region);
+}
+TEST_EVERY_KIND(increments)
+
+/* Each node has its own words of one block, which no other disturbs. */
+static void false_sharing(int home, size_t block_size)
+{
+	dsm_region *region = share_region(DSM_CHUNK_SIZE, home, block_size);
+	volatile uint64_t *words = (volatile uint64_t *)dsm_base(region);
+	size_t count = block_size / sizeof(*words);
+	uint64_t state = seed();
+
+	together("start");
+	for (size_t i = 0; i < OWN_WRITES; i++) {
+		/* One of ours, all over the block, in no order. */
+		size_t at = random_next(&state) % (count / nodes()) * nodes() + node();
+		uint64_t old = words[at];
+
+		ASSERT_EQ(old >> 32, old ? node() + 1 : 0);
+		words[at] = ((uint64_t)(node() + 1) << 32) + (uint32_t)old + 1;
+	}
+	together("written");
+	for (int n = 0; n < nodes(); n++) {
+		uint64_t writes = 0;
+
+		for (size_t at = n; at < count / nodes() * nodes(); at += nodes())
+			writes += (uint32_t)words[at];
+		EXPECT_EQ(writes, OWN_WRITES);
+	}
+	unshare_region(region);
+}
+TEST_EVERY_KIND(false_sharing)

@@ -75,6 +75,9 @@ static int mutex_take(dsm_mutex_t *mutex, enum dsm_sync_op op,
 
 	if (err)
 		return err;
+	/* for good: no need to find it free first */
+	if (state_get(mutex) == MUTEX_LOST)
+		return ENOTRECOVERABLE;
 	do {
 		struct dsm_sync_arg arg = { .op = op };
 

@@ -450,31 +450,33 @@ static void dir_invalidate(struct dsm_coh *coh, u16 skip)
 		.node = dir->requester, .req = dir->req };
 }
 
-static enum dsm_coh_result dir_get_s(struct dsm_coh *coh)
+/* Nobody asks for what it has. */
+static bool dir_get_valid(const struct dsm_coh *coh, const struct dsm_coh_msg *msg)
 {
-	struct dsm_dir *dir = coh->dir;
+	const struct dsm_dir *dir = coh->dir;
 
-	if (dir->state == DSM_DIR_M ? dir->owner == dir->requester :
-	    dsm_sharers_has(dir->sharers, dir->requester))
-		return DSM_COH_BAD;
-	if (dir->state == DSM_DIR_ZERO)
+	if (dir->state == DSM_DIR_M)
+		return dir->owner != msg->from;
+	return msg->type == DSM_GET_M || !dsm_sharers_has(dir->sharers, msg->from);
+}
+
+static void dir_get_s(struct dsm_coh *coh)
+{
+	if (coh->dir->state == DSM_DIR_ZERO)
 		dir_grant(coh, DSM_WIRE_ZERO, 0);
 	else
 		dir_forward(coh, DSM_FWD_GET_S, 0);
-	return DSM_COH_OK;
 }
 
-static enum dsm_coh_result dir_get_m(struct dsm_coh *coh)
+static void dir_get_m(struct dsm_coh *coh)
 {
 	struct dsm_dir *dir = coh->dir;
 	bool sharer = dsm_sharers_has(dir->sharers, dir->requester);
 	unsigned int others;
 
 	if (dir->state == DSM_DIR_M) {
-		if (dir->owner == dir->requester)
-			return DSM_COH_BAD;
 		dir_forward(coh, DSM_FWD_GET_M, 0);
-		return DSM_COH_OK;
+		return;
 	}
 	others = sharers_count(coh) - sharer;
 	if (dir->state == DSM_DIR_ZERO || sharer) {
@@ -483,13 +485,12 @@ static enum dsm_coh_result dir_get_m(struct dsm_coh *coh)
 		dir_grant(coh, DSM_WIRE_MODIFIED | zero, others);
 		if (others)
 			dir_invalidate(coh, dir->requester);
-		return DSM_COH_OK;
+		return;
 	}
 	/* The supplier's DATA says for itself that its copy is gone. */
 	dir_forward(coh, DSM_FWD_GET_M, others - 1);
 	if (others > 1)
 		dir_invalidate(coh, dir->owner);
-	return DSM_COH_OK;
 }
 
 /* The home is asked to take a copy. What it has taken already it ignores. */
@@ -521,7 +522,6 @@ static void dir_put(struct dsm_coh *coh, const struct dsm_coh_msg *msg)
 static enum dsm_coh_result dir_request(struct dsm_coh *coh, const struct dsm_coh_msg *msg)
 {
 	struct dsm_dir *dir = coh->dir;
-	enum dsm_coh_result res;
 
 	if (dir->busy) {
 		act(coh, DSM_ACT_DEFER);
@@ -535,12 +535,16 @@ static enum dsm_coh_result dir_request(struct dsm_coh *coh, const struct dsm_coh
 			act(coh, DSM_ACT_NEXT);
 		return DSM_COH_OK;
 	}
+	if (!dir_get_valid(coh, msg))
+		return DSM_COH_BAD;
+	dir->busy = msg->type;
 	dir->requester = msg->from;
 	dir->req = msg->req;
-	res = msg->type == DSM_GET_S ? dir_get_s(coh) : dir_get_m(coh);
-	if (res == DSM_COH_OK)
-		dir->busy = msg->type;
-	return res;
+	if (msg->type == DSM_GET_S)
+		dir_get_s(coh);
+	else
+		dir_get_m(coh);
+	return DSM_COH_OK;
 }
 
 static enum dsm_coh_result dir_done(struct dsm_coh *coh, const struct dsm_coh_msg *msg)

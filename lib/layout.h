@@ -40,11 +40,12 @@ enum dsm_heap_limits {
 	UNIT_WORDS	= UNIT_GRANULES / 64,	/* of a bitmap of its granules */
 	CLASSES		= 40,
 	CLASS_SIZE_MAX	= UNIT_SIZE / 2,
-	DSM_HEAP_NODES_MAX = 4096,
+	DSM_HEAP_NODES_MAX = 4096,	/* as the module's DSM_NODES_MAX */
 };
 
-/* Every field goes from 0 to what it stays, by CAS: making a heap is no
- * transaction, and nobody has to wait for it.
+/*
+ * Every field but the root goes from 0 to what it stays, by CAS: making a heap
+ * is no transaction, and nobody has to wait for it.
  */
 struct dsm_super {
 	_Atomic uint64_t magic;
@@ -86,7 +87,8 @@ struct chunk_public {
 	_Atomic uint32_t run_off;	/* where the large object starts */
 };
 
-/* Lists are of chunk numbers, or unit numbers (chunk * UNITS + unit); 0,
+/*
+ * Lists are of chunk numbers, or unit numbers (chunk * UNITS + unit); 0,
  * being the superblock, ends them.
  */
 struct dsm_link {

@@ -29,7 +29,7 @@ static int heap_attach(struct dsm_segment *segment)
 		segment->heap = heap;
 		return 0;
 	case EINVAL:
-		return dsm_fail(EINVAL, "the region at %p is in use as plain memory, or has another version's heap, or one for fewer nodes",
+		return dsm_fail(EINVAL, "the region at %p has no heap of ours: it is in use as plain memory, or its heap is of another version, or for fewer nodes",
 				segment->base);
 	case ENOENT:
 		return dsm_fail(ENOENT, "the region at %p has no heap",

@@ -116,6 +116,7 @@ struct node {
 	int up_error;
 	unsigned int refuse_at;		/* the frame before which it has had enough */
 	int refuse_error;
+	uint32_t expect_req;		/* said again while it is told of the bytes */
 	bool spoken;
 	struct {
 		uint32_t peer, session;
@@ -213,6 +214,9 @@ static bool fake_sync(struct module *module)
 
 	node->spoken = false;
 	node->answer_count = 0;
+	if (spoken && node->expect_req)
+		links_expect(&node->links, node->expect_req,
+			     &(struct links_place){ REGION, PAGE, 0 });
 	for (unsigned int i = 0; i < count; i++) {
 		if (node->answers[i].up)
 			links_peer_answered(&node->links, node->answers[i].peer,
@@ -1169,6 +1173,46 @@ static void refused(void)
 	node_free(b);
 }
 
+/*
+ * A request is sent again just as its bytes arrive. They must not be expected
+ * any longer: the owner, too, may send them again, into a page in use.
+ */
+static void expected_again_too_late(void)
+{
+	struct node *a, *b;
+
+	REQUIRE(pair_new(&a, &b));
+	memset(b->memory, 0xff, PAGE);
+	expect(a, 1, 0, PAGE);
+	a->expect_req = 1;
+	data_send(b, 0, 1, 1, 0, PAGE);
+	WAIT(a, b, a->told_count == 1);
+	a->expect_req = 0;
+	CHECK(a->told[0].in_window);
+	CHECK(!a->links.expects.count);
+
+	memset(a->memory, 0, PAGE);
+	data_send(b, 0, 1, 1, 0, PAGE);
+	WAIT(a, b, a->told_count == 2);
+	CHECK(!a->told[1].in_window);
+	CHECK(zero(a->memory, PAGE));
+
+	/* If it is refused, they are expected: it will be sent again. */
+	expect(a, 1, 0, PAGE);
+	a->refuse_at = 2;
+	a->refuse_error = ENOMEM;
+	a->expect_req = 1;
+	data_send(b, 0, 1, 1, 0, PAGE);
+	WAIT(a, b, !strcmp(a->states[1], "udu") && node_up(b, 0));
+	a->expect_req = 0;
+	a->refuse_error = 0;
+	data_send(b, 0, 1, 1, 0, PAGE);
+	WAIT(a, b, a->told_count == 3);
+	CHECK(a->told[2].in_window);
+	node_free(a);
+	node_free(b);
+}
+
 static void stale_peer(void)
 {
 	struct node *a = server_new(2);
@@ -1408,6 +1452,7 @@ static const struct {
 	{ "reconnection",		reconnect },
 	{ "sends to a peer that is down", sends_while_down },
 	{ "frames the module refuses",	refused },
+	{ "expected again too late",	expected_again_too_late },
 	{ "a peer the module refuses",	stale_peer },
 	{ "a window that faults",	window_fault },
 	{ "a peer that reads slowly",	slow_reader },

@@ -253,7 +253,7 @@ static void test_model(size_t block_size)
 	region_map(&model->region);
 	region_attach(&model->region, &heap[0], 0);
 	region_attach(&model->region, &heap[1], 1);
-	for (int step = 0; step < 40000 && !checks_failed; step++) {
+	for (int step = 0; step < 30000 && !checks_failed; step++) {
 		unsigned int i = next_random(&seed) % OBJECTS;
 		struct dsm_heap *by = &heap[next_random(&seed) % 2];
 
@@ -541,7 +541,7 @@ static void *worker_run(void *arg)
 {
 	struct worker *worker = arg;
 
-	if (!stage_work(worker->stage, worker->heap, worker->seed, 20000))
+	if (!stage_work(worker->stage, worker->heap, worker->seed, 12000))
 		worker->stage->problems++;
 	return NULL;
 }
@@ -589,7 +589,7 @@ static void test_nodes(size_t block_size)
 	int status;
 
 	for (int i = 0; i < 6; i++)
-		pid[i] = spawn(stage, i % 3, 777 + i, 15000);
+		pid[i] = spawn(stage, i % 3, 777 + i, 10000);
 	for (int i = 0; i < 6; i++) {
 		waitpid(pid[i], &status, 0);
 		CHECK(!status);
@@ -640,7 +640,7 @@ static pid_t kill_spawn(struct stage *stage, unsigned int node, uint64_t seed)
 
 static void test_kill(void)
 {
-	enum { ROUNDS = 300, NODES = 2, WORKERS = 3 };
+	enum { ROUNDS = 200, NODES = 2, WORKERS = 3 };
 	struct stage *stage = stage_make(NODES, 4096);
 	struct dsm_heap heap[NODES];
 	struct dsm_heap_usage usage;
@@ -677,7 +677,7 @@ static void test_kill(void)
 	for (int node = 0; node < NODES; node++)
 		CHECK(stage_work(stage, &heap[node], 99 + node, 2000));
 	stage_end(stage, objects);
-	result("kill: at any moment, 900 times: the heap stays usable, the leak bounded");
+	result("kill: at any moment, 600 times: the heap stays usable, the leak bounded");
 }
 
 int main(void)

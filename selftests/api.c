@@ -645,8 +645,11 @@ TEST(prefetch)
 	}
 	together("written");
 	if (node()) {
-		long long before = region_stat("prefetches");
+		long long before;
 
+		/* Nothing is asked for before it is known whom to ask. */
+		EXPECT_EQ(*word(base + 63 * 4096, 0), 64);
+		before = region_stat("prefetches");
 		EXPECT_OK(dsm_prefetch(base, 32 * 4096, PROT_READ));
 		EXPECT_OK(dsm_prefetch(base + 32 * 4096 + 5, 3, PROT_READ | PROT_WRITE));
 		EXPECT_TRUE(WAIT_FOR(region_stat("prefetches") >= before + 32, 10));

@@ -3,24 +3,26 @@
  * Memory is sequentially consistent across nodes: the classic two-thread
  * litmus tests never show their forbidden outcome.
  *
- * Nodes 0 and 1 play, on words of two blocks or of one. The words themselves
- * keep the players in step: they only grow, and a player goes on to round
- * i + 1 when it has seen the other's word of round i.
+ * Nodes 0 and 1 play. Each x[i], y[i] is one of BATCH instances of the test
+ * that the players go through without waiting for each other; they only meet
+ * between batches, by what they see in those words. The two arrays are in two
+ * blocks, or in one.
  */
-#include <sched.h>
 #include <stdlib.h>
 
 #include "test.h"
 
 enum {
-	ROUNDS	= 10000,
+	ITERATIONS	= 10000,
+	BATCH		= 10,
+	ROUNDS		= ITERATIONS / BATCH,
 };
 
 struct board {
 	dsm_region *region;
 	volatile uint64_t *x;
 	volatile uint64_t *y;
-	uint32_t *seen;		/* what each of the two players saw, a round each */
+	volatile uint32_t *seen[2];	/* what each of the players saw */
 };
 
 static struct board set_up(bool two_blocks)
@@ -33,48 +35,47 @@ static struct board set_up(bool two_blocks)
 	board.region = share_region(DSM_CHUNK_SIZE, DSM_HOME_INTERLEAVED, 4096);
 	base = dsm_base(board.region);
 	board.x = (volatile uint64_t *)base;
-	board.y = (volatile uint64_t *)(base + (two_blocks ? 4096 : 256));
-	board.seen = (uint32_t *)(base + DSM_CHUNK_SIZE / 2);
+	board.y = (volatile uint64_t *)(base + (two_blocks ? 4096 : 2048));
+	board.seen[0] = (volatile uint32_t *)(base + DSM_CHUNK_SIZE / 2);
+	board.seen[1] = board.seen[0] + ITERATIONS;
 	together("start");
 	return board;
-}
-
-static void wait_until(volatile uint64_t *word, uint64_t value)
-{
-	while (*word < value)
-		sched_yield();
 }
 
 /*
  * Message passing:
  *
- *	0: x = i; y = i		1: b = y; a = x
+ *	0: x = r; y = r		1: b = y; a = x
  *
- * Who has seen the flag sees the message: never b == i and a < i. Node 1
- * answers in the same way with the next number, so that each does both parts.
+ * Who has seen the flag sees the message: never b == r and a < r. The players
+ * change sides after every batch.
  */
 static void message_passing(bool two_blocks)
 {
 	struct board board = set_up(two_blocks);
 	double start = seconds();
 
-	for (uint64_t i = 1; node() < 2 && i <= ROUNDS; i++) {
-		uint64_t flag, message;
+	for (uint64_t r = 1; node() < 2 && r <= ROUNDS; r++) {
+		for (int i = 0; i < BATCH; i++) {
+			uint64_t flag, message;
 
-		if (node() == (int)(i % 2)) {
-			*board.x = i;
-			*board.y = i;
-			continue;
+			if (node() == (int)(r % 2)) {
+				board.x[i] = r;
+				board.y[i] = r;
+				continue;
+			}
+			for (;;) {
+				flag = board.y[i];
+				message = board.x[i];
+				ASSERT_GE(message, flag);
+				if (flag == r)
+					break;
+				/* Not a spin, which would keep the CPU from the helper. */
+				test_pause();
+			}
 		}
-		do {
-			flag = *board.y;
-			message = *board.x;
-			ASSERT_GE(message, flag);
-			if (flag < i)
-				sched_yield();
-		} while (flag < i);
 	}
-	note("%d messages in %.1f s", ROUNDS, seconds() - start);
+	note("%d iterations in %.1f s", ITERATIONS, seconds() - start);
 	unshare_region(board.region);
 }
 
@@ -91,38 +92,43 @@ TEST_SECONDS(message_passing_one_block, 120)
 /*
  * Store buffering:
  *
- *	0: x = i; a = y		1: y = i; b = x
+ *	0: x = r; a = y		1: y = r; b = x
  *
- * One of the stores is first, and the other node sees it: never a < i and b < i.
+ * One of the stores is first, and the other node sees it: never a < r and b < r.
  */
 static void store_buffering(bool two_blocks)
 {
 	struct board board = set_up(two_blocks);
 	volatile uint64_t *mine = node() ? board.y : board.x;
 	volatile uint64_t *other = node() ? board.x : board.y;
-	uint32_t *seen = calloc(ROUNDS + 1, sizeof(*seen));
+	uint32_t *seen = calloc(ITERATIONS, sizeof(*seen));
 	unsigned int both = 0, forbidden = 0;
 	double start = seconds();
 
 	ASSERT_TRUE(seen);
-	for (uint64_t i = 1; node() < 2 && i <= ROUNDS; i++) {
-		*mine = i;
-		seen[i] = *other;
-		wait_until(other, i);
+	for (uint64_t r = 1; node() < 2 && r <= ROUNDS; r++) {
+		for (int i = 0; i < BATCH; i++) {
+			mine[i] = r;
+			seen[(r - 1) * BATCH + i] = other[i];
+		}
+		while (other[BATCH - 1] < r)
+			test_pause();
 	}
-	note("%d rounds in %.1f s", ROUNDS, seconds() - start);
-	if (node() < 2)
-		memcpy(board.seen + node() * (ROUNDS + 1), seen, (ROUNDS + 1) * sizeof(*seen));
+	note("%d iterations in %.1f s", ITERATIONS, seconds() - start);
+	if (node() < 2) {
+		for (int i = 0; i < ITERATIONS; i++)
+			board.seen[node()][i] = seen[i];
+	}
 	together("played");
-	for (uint32_t i = 1; i <= ROUNDS; i++) {
-		uint32_t a = board.seen[i], b = board.seen[ROUNDS + 1 + i];
+	for (uint32_t i = 0; i < ITERATIONS; i++) {
+		uint32_t r = i / BATCH + 1, a = board.seen[0][i], b = board.seen[1][i];
 
-		ASSERT_GE(a, i - 1);
-		ASSERT_GE(b, i - 1);
-		forbidden += a < i && b < i;
-		both += a >= i && b >= i;
+		ASSERT_GE(a, r - 1);
+		ASSERT_GE(b, r - 1);
+		forbidden += a < r && b < r;
+		both += a >= r && b >= r;
 	}
-	note("both saw the other's store in %u rounds", both);
+	note("both saw the other's store in %u iterations", both);
 	EXPECT_EQ(forbidden, 0);
 	free(seen);
 	unshare_region(board.region);

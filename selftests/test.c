@@ -19,6 +19,7 @@
 enum {
 	EXIT_SKIPPED	= 4,	/* kselftest's */
 	ARGS_MAX	= 30,
+	STEP_SECONDS	= 58,
 };
 
 #define SYSFS "/sys/class/dsm/node/"
@@ -124,14 +125,20 @@ int run(const char *program, ...)
 void together(const char *format, ...)
 {
 	char name[200], step[300];
+	double start;
 	va_list args;
 
 	va_start(args, format);
 	vsnprintf(name, sizeof(name), format, args);
 	va_end(args);
 	snprintf(step, sizeof(step), "%s.%s", current->name, name);
-	if (run("step", step, NULL))
-		test_failed(__FILE__, __LINE__, true, "alone at step %s", step);
+	/* It gives up after STEP_SECONDS; a test may take longer. */
+	do {
+		start = seconds();
+		if (!run("step", step, NULL))
+			return;
+	} while (seconds() - start >= STEP_SECONDS);
+	test_failed(__FILE__, __LINE__, true, "alone at step %s", step);
 }
 
 const char *region_name(void)
@@ -249,9 +256,9 @@ double seconds(void)
 /* Between two looks at a state. */
 void test_pause(void)
 {
-	const struct timespec ms = { .tv_nsec = 1000 * 1000 };
+	const struct timespec pause = { .tv_nsec = 200 * 1000 };
 
-	nanosleep(&ms, NULL);
+	nanosleep(&pause, NULL);
 }
 
 uint64_t seed(void)

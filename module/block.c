@@ -489,9 +489,19 @@ int dsm_block_receive(struct dsm_region *region, struct dsm_msg *msg, bool in_wi
 			return data_lost(block, msg);
 	}
 	err = dsm_block_event(region, chunk, msg->block, &ev, batch, GFP_KERNEL);
-	if (!err)
-		dsm_batch_run(batch, region);
-	return err;
+	if (err)
+		return err;
+	if (msg->coh.type == DSM_DATA || msg->coh.type == DSM_GRANT) {
+		u16 asked = dsm_chunk_home(chunk);
+
+		/* We asked the home, or, being it, whoever answers. */
+		if (asked == region->node->id)
+			asked = msg->coh.from;
+		if (asked != region->node->id)
+			dsm_peer_expect_over(region->node->peers[asked], msg->coh.req);
+	}
+	dsm_batch_run(batch, region);
+	return 0;
 }
 
 /* ------------------------------------------------------------------------
@@ -714,7 +724,7 @@ int dsm_block_expect_all(struct dsm_region *region)
 			u32 req;
 
 			spin_lock(&block->lock);
-			out = dsm_line_outstanding(&block->line);
+			out = dsm_line_outstanding(&block->line) && !block->line.have;
 			req = block->line.req;
 			spin_unlock(&block->lock);
 			if (!out)

@@ -36,6 +36,22 @@ void dsm_peer_queue(struct dsm_peer *peer, struct dsm_msg *msg)
 	set_bit(peer->id, peer->node->dirty);
 }
 
+/*
+ * The bytes for a request are here. If the request is sent again, because it
+ * has not been acknowledged, no more are expected for it: the only ones that
+ * could come are those the owner sends again, into a block that is in use.
+ */
+void dsm_peer_expect_over(struct dsm_peer *peer, u32 req)
+{
+	struct dsm_msg *msg;
+
+	spin_lock(&peer->lock);
+	list_for_each_entry(msg, &peer->queue, list)
+		if (msg->coh.req == req)
+			msg->expect_len = 0;
+	spin_unlock(&peer->lock);
+}
+
 /* Give the helper one netlink buffer's worth. Returns whether to go on. */
 static bool flush_some(struct dsm_peer *peer)
 {

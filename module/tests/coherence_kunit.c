@@ -1,0 +1,610 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The coherence core: what a node does with its copy, state by state, and what
+ * several nodes do together.
+ */
+#include <kunit/test.h>
+#include <linux/string.h>
+#include "../coherence.h"
+#include "testnet.h"
+
+enum {
+	SELF	= 1,
+	HOME	= 0,
+	OTHER	= 2,
+	NODES	= 3,
+	REQ	= 7,	/* of the line's request under way */
+	OTHER_REQ = 9,	/* of another node's */
+};
+
+/* ------------------------------------------------------------------------
+ * The line's table
+ */
+
+enum input {
+	IN_READ,
+	IN_WRITE,
+	IN_EVICT,
+	IN_FWD_GET_S,
+	IN_FWD_GET_M,
+	IN_INV,
+	IN_DATA,
+	IN_DATA_M,
+	IN_GRANT_ZERO,
+	IN_GRANT_M,
+	IN_INV_ACK,
+	IN_REVOKED,
+	IN_HOLD_OVER,
+	INPUTS
+};
+
+static const char * const input_names[INPUTS] = {
+	"READ", "WRITE", "EVICT", "FWD_GET_S", "FWD_GET_M", "INV", "DATA", "DATA_M",
+	"GRANT_ZERO", "GRANT_M", "INV_ACK", "REVOKED", "HOLD_OVER",
+};
+
+static const char * const state_names[DSM_LINE_STATES] = {
+	"I", "S", "M", "IS", "IM", "SM", "MS_R", "MI_R", "SI_R", "SMI_R",
+};
+
+#define MSG(_type, _flags, _from, _node, _acks, _req)				\
+	{ DSM_EV_MSG, .msg = { .type = _type, .flags = _flags, .from = _from,	\
+			       .to = SELF, .node = _node, .acks = _acks, .req = _req } }
+
+static const struct dsm_event inputs[INPUTS] = {
+	[IN_READ]	= { DSM_EV_READ, .req = REQ },
+	[IN_WRITE]	= { DSM_EV_WRITE, .req = REQ },
+	[IN_EVICT]	= { DSM_EV_EVICT, .req = REQ },
+	[IN_FWD_GET_S]	= MSG(DSM_FWD_GET_S, 0, HOME, OTHER, 0, OTHER_REQ),
+	[IN_FWD_GET_M]	= MSG(DSM_FWD_GET_M, 0, HOME, OTHER, 1, OTHER_REQ),
+	[IN_INV]	= MSG(DSM_INV, 0, HOME, OTHER, 0, OTHER_REQ),
+	[IN_DATA]	= MSG(DSM_DATA, 0, OTHER, 0, 0, REQ),
+	[IN_DATA_M]	= MSG(DSM_DATA, DSM_WIRE_MODIFIED, OTHER, 0, 0, REQ),
+	[IN_GRANT_ZERO]	= MSG(DSM_GRANT, DSM_WIRE_ZERO, HOME, 0, 0, REQ),
+	[IN_GRANT_M]	= MSG(DSM_GRANT, DSM_WIRE_MODIFIED, HOME, 0, 0, REQ),
+	[IN_INV_ACK]	= MSG(DSM_INV_ACK, 0, OTHER, 0, 0, REQ),
+	[IN_REVOKED]	= { DSM_EV_REVOKED },
+	[IN_HOLD_OVER]	= { DSM_EV_HOLD_OVER },
+};
+
+/*
+ * What happens. Not listed: messages and REVOKED are refused; anything else is
+ * taken, and changes nothing.
+ */
+static const struct table_case {
+	u8 state;
+	u8 input;
+	u8 next;
+	u8 send;	/* type of the message sent, or 0 */
+	u16 to;
+	u8 flags;
+	u16 acks;
+	u8 action;	/* the other action, or DSM_ACT_SEND for none */
+} table_cases[] = {
+	{ DSM_LINE_I, IN_READ, DSM_LINE_IS, DSM_GET_S, HOME },
+	{ DSM_LINE_I, IN_WRITE, DSM_LINE_IM, DSM_GET_M, HOME },
+
+	{ DSM_LINE_S, IN_WRITE, DSM_LINE_SM, DSM_GET_M, HOME },
+	{ DSM_LINE_S, IN_EVICT, DSM_LINE_S, DSM_PUT_S, HOME },
+	{ DSM_LINE_S, IN_FWD_GET_S, DSM_LINE_S, DSM_DATA, OTHER },
+	{ DSM_LINE_S, IN_FWD_GET_M, DSM_LINE_SI_R, .action = DSM_ACT_REVOKE },
+	{ DSM_LINE_S, IN_INV, DSM_LINE_SI_R, .action = DSM_ACT_REVOKE },
+
+	{ DSM_LINE_M, IN_EVICT, DSM_LINE_M, DSM_PUT_M, HOME },
+	{ DSM_LINE_M, IN_FWD_GET_S, DSM_LINE_MS_R, .action = DSM_ACT_CLEAN },
+	{ DSM_LINE_M, IN_FWD_GET_M, DSM_LINE_MI_R, .action = DSM_ACT_REVOKE },
+
+	{ DSM_LINE_IS, IN_DATA, DSM_LINE_S, DSM_DONE, HOME, .action = DSM_ACT_WAKE },
+	{ DSM_LINE_IS, IN_GRANT_ZERO, DSM_LINE_S, DSM_DONE, HOME, .action = DSM_ACT_WAKE },
+
+	{ DSM_LINE_IM, IN_DATA_M, DSM_LINE_M, DSM_DONE, HOME, .action = DSM_ACT_WAKE },
+	{ DSM_LINE_IM, IN_INV_ACK, DSM_LINE_IM },
+
+	{ DSM_LINE_SM, IN_FWD_GET_S, DSM_LINE_SM, DSM_DATA, OTHER },
+	{ DSM_LINE_SM, IN_FWD_GET_M, DSM_LINE_SMI_R, .action = DSM_ACT_REVOKE },
+	{ DSM_LINE_SM, IN_INV, DSM_LINE_SMI_R, .action = DSM_ACT_REVOKE },
+	{ DSM_LINE_SM, IN_GRANT_M, DSM_LINE_M, DSM_DONE, HOME, .action = DSM_ACT_WAKE },
+	{ DSM_LINE_SM, IN_INV_ACK, DSM_LINE_SM },
+
+	{ DSM_LINE_MS_R, IN_REVOKED, DSM_LINE_S, DSM_DATA, OTHER, .action = DSM_ACT_WAKE },
+	{ DSM_LINE_MI_R, IN_REVOKED, DSM_LINE_I, DSM_DATA, OTHER, DSM_WIRE_MODIFIED, 1,
+	  DSM_ACT_WAKE },
+	{ DSM_LINE_SI_R, IN_REVOKED, DSM_LINE_I, DSM_INV_ACK, OTHER, .action = DSM_ACT_WAKE },
+	{ DSM_LINE_SMI_R, IN_REVOKED, DSM_LINE_IM, DSM_INV_ACK, OTHER, .action = DSM_ACT_WAKE },
+};
+
+static const struct table_case *table_find(u8 state, u8 input)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(table_cases); i++)
+		if (table_cases[i].state == state && table_cases[i].input == input)
+			return &table_cases[i];
+	return NULL;
+}
+
+/* A line in that state, as a history would have left it. */
+static struct dsm_line line_in(u8 state)
+{
+	struct dsm_line line = { .state = state };
+
+	if (dsm_line_outstanding(&line))
+		line.req = REQ;
+	switch (state) {
+	case DSM_LINE_MS_R:
+		line.fwd = inputs[IN_FWD_GET_S].msg;
+		break;
+	case DSM_LINE_MI_R:
+		line.fwd = inputs[IN_FWD_GET_M].msg;
+		break;
+	case DSM_LINE_SI_R:
+	case DSM_LINE_SMI_R:
+		line.fwd = inputs[IN_INV].msg;
+		break;
+	}
+	return line;
+}
+
+static struct dsm_coh coh_of(struct dsm_line *line)
+{
+	return (struct dsm_coh){ .self = SELF, .home = HOME, .nodes = NODES, .line = line };
+}
+
+static void check_case(struct kunit *test, u8 state, u8 input)
+{
+	const struct table_case *want = table_find(state, input);
+	struct dsm_line line = line_in(state), before = line;
+	struct dsm_coh coh = coh_of(&line);
+	u8 n = 0, result = DSM_COH_OK;
+	enum dsm_coh_result res;
+
+	if (!want && (inputs[input].type == DSM_EV_MSG || input == IN_REVOKED))
+		result = DSM_COH_BAD;
+	res = dsm_coh_event(&coh, &inputs[input]);
+	KUNIT_EXPECT_EQ_MSG(test, (u8)res, result, "%s in %s", input_names[input],
+			    state_names[state]);
+	if (!want) {
+		before.demand = line.demand;
+		KUNIT_EXPECT_EQ_MSG(test, memcmp(&line, &before, sizeof(line)), 0,
+				    "%s changed something in %s", input_names[input],
+				    state_names[state]);
+		KUNIT_EXPECT_EQ(test, coh.n_actions, 0);
+		return;
+	}
+	KUNIT_EXPECT_EQ_MSG(test, line.state, want->next, "%s in %s: the next state",
+			    input_names[input], state_names[state]);
+	if (want->send) {
+		const struct dsm_coh_msg *msg = &coh.actions[n].msg;
+
+		KUNIT_ASSERT_GT(test, coh.n_actions, n);
+		KUNIT_EXPECT_EQ(test, coh.actions[n].type, DSM_ACT_SEND);
+		KUNIT_EXPECT_EQ_MSG(test, msg->type, want->send, "%s in %s: the message",
+				    input_names[input], state_names[state]);
+		KUNIT_EXPECT_EQ(test, msg->from, SELF);
+		KUNIT_EXPECT_EQ(test, msg->to, want->to);
+		KUNIT_EXPECT_EQ(test, msg->flags, want->flags);
+		KUNIT_EXPECT_EQ(test, msg->acks, want->acks);
+		KUNIT_EXPECT_EQ(test, msg->req, want->to == OTHER ? OTHER_REQ : REQ);
+		n++;
+	}
+	if (want->action != DSM_ACT_SEND) {
+		KUNIT_ASSERT_GT(test, coh.n_actions, n);
+		KUNIT_EXPECT_EQ_MSG(test, coh.actions[n].type, want->action, "%s in %s",
+				    input_names[input], state_names[state]);
+		n++;
+	}
+	KUNIT_EXPECT_EQ_MSG(test, coh.n_actions, n, "%s in %s: actions", input_names[input],
+			    state_names[state]);
+}
+
+static void line_table_test(struct kunit *test)
+{
+	u8 state, input;
+
+	for (state = 0; state < DSM_LINE_STATES; state++)
+		for (input = 0; input < INPUTS; input++)
+			check_case(test, state, input);
+}
+
+/* ------------------------------------------------------------------------
+ * One line, step by step
+ */
+
+static enum dsm_coh_result feed(struct dsm_coh *coh, struct dsm_event ev)
+{
+	return dsm_coh_event(coh, &ev);
+}
+
+static struct dsm_event with_acks(u8 input, u16 acks)
+{
+	struct dsm_event ev = inputs[input];
+
+	ev.msg.acks = acks;
+	return ev;
+}
+
+static void line_counts_acks_after_data_test(struct kunit *test)
+{
+	struct dsm_line line = line_in(DSM_LINE_IM);
+	struct dsm_coh coh = coh_of(&line);
+
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, with_acks(IN_DATA_M, 2)), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_IM);
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_INV_ACK]), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_IM);
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_INV_ACK]), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_M);
+	/* One more than was announced. */
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_INV_ACK]), DSM_COH_BAD);
+}
+
+static void line_counts_acks_before_data_test(struct kunit *test)
+{
+	struct dsm_line line = line_in(DSM_LINE_IM);
+	struct dsm_coh coh = coh_of(&line);
+
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_INV_ACK]), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_INV_ACK]), DSM_COH_OK);
+	/* There are not more nodes than that. */
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_INV_ACK]), DSM_COH_BAD);
+	/* Fewer announced than have come. */
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, with_acks(IN_DATA_M, 1)), DSM_COH_BAD);
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, with_acks(IN_DATA_M, NODES)), DSM_COH_BAD);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_IM);
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, with_acks(IN_DATA_M, 2)), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_M);
+}
+
+/* Whatever does not belong to the request under way is refused. */
+static void line_refuses_other_requests_test(struct kunit *test)
+{
+	static const struct {
+		u8 state;
+		u8 input;
+	} cases[] = {
+		{ DSM_LINE_IS, IN_DATA },
+		{ DSM_LINE_IS, IN_GRANT_ZERO },
+		{ DSM_LINE_IM, IN_DATA_M },
+		{ DSM_LINE_IM, IN_INV_ACK },
+		{ DSM_LINE_SM, IN_GRANT_M },
+		{ DSM_LINE_SM, IN_INV_ACK },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct dsm_line line = line_in(cases[i].state), before = line;
+		struct dsm_event ev = inputs[cases[i].input];
+		struct dsm_coh coh = coh_of(&line);
+
+		ev.msg.req = OTHER_REQ;
+		KUNIT_EXPECT_EQ(test, (int)dsm_coh_event(&coh, &ev), DSM_COH_BAD);
+		KUNIT_EXPECT_EQ(test, memcmp(&line, &before, sizeof(line)), 0);
+	}
+}
+
+/* Only the home grants, forwards and invalidates. */
+static void line_refuses_other_senders_test(struct kunit *test)
+{
+	static const struct {
+		u8 state;
+		u8 input;
+	} cases[] = {
+		{ DSM_LINE_IS, IN_GRANT_ZERO },
+		{ DSM_LINE_SM, IN_GRANT_M },
+		{ DSM_LINE_S, IN_FWD_GET_S },
+		{ DSM_LINE_M, IN_FWD_GET_M },
+		{ DSM_LINE_S, IN_INV },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct dsm_line line = line_in(cases[i].state), before = line;
+		struct dsm_event ev = inputs[cases[i].input];
+		struct dsm_coh coh = coh_of(&line);
+
+		ev.msg.from = OTHER;
+		KUNIT_EXPECT_EQ(test, (int)dsm_coh_event(&coh, &ev), DSM_COH_BAD);
+		ev.msg.from = NODES;
+		KUNIT_EXPECT_EQ(test, (int)dsm_coh_event(&coh, &ev), DSM_COH_BAD);
+		ev = inputs[cases[i].input];
+		ev.msg.node = NODES;
+		KUNIT_EXPECT_EQ(test, (int)dsm_coh_event(&coh, &ev), DSM_COH_BAD);
+		KUNIT_EXPECT_EQ(test, memcmp(&line, &before, sizeof(line)), 0);
+	}
+}
+
+/* A grant somebody asked for is not given away before the hold is over. */
+static void line_holds_demanded_grant_test(struct kunit *test)
+{
+	struct dsm_line line = {};
+	struct dsm_coh coh = coh_of(&line);
+
+	feed(&coh, inputs[IN_WRITE]);
+	feed(&coh, inputs[IN_DATA_M]);
+	KUNIT_EXPECT_TRUE(test, line.held);
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_FWD_GET_M]), DSM_COH_OK);
+	KUNIT_ASSERT_EQ(test, coh.n_actions, 1);
+	KUNIT_EXPECT_EQ(test, coh.actions[0].type, DSM_ACT_HOLD);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_M);
+	/* One request at a time. */
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_FWD_GET_S]), DSM_COH_BAD);
+
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_HOLD_OVER]), DSM_COH_OK);
+	KUNIT_ASSERT_EQ(test, coh.n_actions, 1);
+	KUNIT_EXPECT_EQ(test, coh.actions[0].type, DSM_ACT_REVOKE);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_MI_R);
+}
+
+static void line_does_not_hold_prefetched_grant_test(struct kunit *test)
+{
+	struct dsm_event prefetch = inputs[IN_WRITE];
+	struct dsm_line line = {};
+	struct dsm_coh coh = coh_of(&line);
+
+	prefetch.prefetch = true;
+	feed(&coh, prefetch);
+	feed(&coh, inputs[IN_DATA_M]);
+	KUNIT_EXPECT_FALSE(test, line.held);
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_FWD_GET_M]), DSM_COH_OK);
+	KUNIT_ASSERT_EQ(test, coh.n_actions, 1);
+	KUNIT_EXPECT_EQ(test, coh.actions[0].type, DSM_ACT_REVOKE);
+}
+
+/* A thread that joins a prefetch makes it a grant somebody asked for. */
+static void line_holds_joined_prefetch_test(struct kunit *test)
+{
+	struct dsm_event prefetch = inputs[IN_READ];
+	struct dsm_line line = {};
+	struct dsm_coh coh = coh_of(&line);
+
+	prefetch.prefetch = true;
+	feed(&coh, prefetch);
+	feed(&coh, inputs[IN_READ]);
+	KUNIT_EXPECT_EQ(test, coh.n_actions, 0);
+	feed(&coh, inputs[IN_DATA]);
+	KUNIT_EXPECT_TRUE(test, line.held);
+}
+
+/* A hold that began in S is over in SM: the invalidation goes on there. */
+static void line_hold_over_after_upgrade_request_test(struct kunit *test)
+{
+	struct dsm_line line = {};
+	struct dsm_coh coh = coh_of(&line);
+
+	feed(&coh, inputs[IN_READ]);
+	feed(&coh, inputs[IN_DATA]);
+	feed(&coh, inputs[IN_INV]);
+	KUNIT_EXPECT_EQ(test, coh.actions[0].type, DSM_ACT_HOLD);
+	feed(&coh, inputs[IN_WRITE]);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_SM);
+	feed(&coh, inputs[IN_HOLD_OVER]);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_SMI_R);
+	feed(&coh, inputs[IN_REVOKED]);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_IM);
+	KUNIT_EXPECT_EQ(test, coh.actions[0].msg.type, DSM_INV_ACK);
+	feed(&coh, inputs[IN_DATA_M]);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_M);
+}
+
+/* ------------------------------------------------------------------------
+ * Three nodes
+ */
+
+static void net_zero_block_moves_no_data_test(struct kunit *test)
+{
+	struct testnet *net = testnet_create(test, 3, 0);
+
+	testnet_want(net, 1, WANT_READ, false);
+	testnet_deliver(net, 1, 0, DSM_GET_S);
+	testnet_deliver(net, 0, 1, DSM_GRANT);
+	testnet_deliver(net, 1, 0, DSM_DONE);
+	testnet_want(net, 2, WANT_WRITE, false);
+	testnet_deliver(net, 2, 0, DSM_GET_M);
+	testnet_deliver(net, 0, 2, DSM_GRANT);
+	KUNIT_EXPECT_EQ(test, net->node[2].line.state, DSM_LINE_IM);
+	testnet_run(net);
+	KUNIT_EXPECT_EQ(test, net->node[2].line.state, DSM_LINE_M);
+	KUNIT_EXPECT_EQ(test, net->node[1].line.state, DSM_LINE_I);
+}
+
+static void net_home_alone_test(struct kunit *test)
+{
+	struct testnet *net = testnet_create(test, 3, 1);
+
+	testnet_want(net, 1, WANT_READ, false);
+	testnet_run(net);
+	testnet_want(net, 1, WANT_WRITE, false);
+	testnet_run(net);
+	KUNIT_EXPECT_EQ(test, net->node[1].line.state, DSM_LINE_M);
+	KUNIT_EXPECT_EQ(test, net->node[1].used, 2);
+}
+
+/* Three hops: the owner answers the requester. */
+static void net_read_of_modified_block_test(struct kunit *test)
+{
+	struct testnet *net = testnet_create(test, 3, 0);
+
+	testnet_want(net, 1, WANT_WRITE, false);
+	testnet_run(net);
+	testnet_hold_over(net, 1);
+	net->sent = 0;
+	testnet_want(net, 2, WANT_READ, false);
+	testnet_deliver(net, 2, 0, DSM_GET_S);
+	testnet_deliver(net, 0, 1, DSM_FWD_GET_S);
+	testnet_revoked(net, 1);
+	testnet_deliver(net, 1, 2, DSM_DATA);
+	testnet_deliver(net, 2, 0, DSM_DONE);
+	KUNIT_EXPECT_EQ(test, net->sent, 4);
+	testnet_run(net);
+	KUNIT_EXPECT_EQ(test, net->node[1].line.state, DSM_LINE_S);
+	KUNIT_EXPECT_EQ(test, net->node[2].line.state, DSM_LINE_S);
+}
+
+/* A sharer that becomes the writer gets no bytes. */
+static void net_upgrade_carries_no_data_test(struct kunit *test)
+{
+	struct testnet *net = testnet_create(test, 3, 0);
+
+	testnet_want(net, 1, WANT_WRITE, false);
+	testnet_run(net);
+	testnet_want(net, 2, WANT_READ, false);
+	testnet_run(net);
+	testnet_want(net, 2, WANT_WRITE, false);
+	testnet_deliver(net, 2, 0, DSM_GET_M);
+	testnet_deliver(net, 0, 2, DSM_GRANT);
+	testnet_deliver(net, 0, 1, DSM_INV);
+	testnet_run(net);
+	KUNIT_EXPECT_EQ(test, net->node[2].line.state, DSM_LINE_M);
+	KUNIT_EXPECT_EQ(test, net->last, 2);
+}
+
+/* Two sharers want to write: the second loses its copy, and gets the bytes. */
+static void net_racing_upgrades_test(struct kunit *test)
+{
+	struct testnet *net = testnet_create(test, 3, 0);
+
+	testnet_want(net, 1, WANT_WRITE, false);
+	testnet_run(net);
+	testnet_want(net, 2, WANT_READ, false);
+	testnet_run(net);
+	testnet_hold_over(net, 1);
+	testnet_hold_over(net, 2);
+
+	testnet_want(net, 1, WANT_WRITE, false);
+	testnet_want(net, 2, WANT_WRITE, false);
+	testnet_deliver(net, 2, 0, DSM_GET_M);
+	testnet_deliver(net, 1, 0, DSM_GET_M);
+	/* The INV overtakes the other's GRANT. */
+	testnet_deliver(net, 0, 1, DSM_INV);
+	testnet_revoked(net, 1);
+	KUNIT_EXPECT_EQ(test, net->node[1].line.state, DSM_LINE_IM);
+	testnet_deliver(net, 1, 2, DSM_INV_ACK);
+	KUNIT_EXPECT_EQ(test, net->node[2].line.state, DSM_LINE_SM);
+	testnet_deliver(net, 0, 2, DSM_GRANT);
+	KUNIT_EXPECT_EQ(test, net->node[2].line.state, DSM_LINE_M);
+	testnet_use(net, 2);
+	testnet_deliver(net, 2, 0, DSM_DONE);
+	testnet_deliver(net, 0, 2, DSM_FWD_GET_M);
+	testnet_hold_over(net, 2);
+	testnet_revoked(net, 2);
+	testnet_deliver(net, 2, 1, DSM_DATA);
+	testnet_run(net);
+	KUNIT_EXPECT_EQ(test, net->node[1].line.state, DSM_LINE_M);
+	KUNIT_EXPECT_EQ(test, net->last, 3);
+}
+
+/* Of two writers who trade a block, each gets to write every time. */
+static void net_grant_can_be_used_test(struct kunit *test)
+{
+	struct testnet *net = testnet_create(test, 3, 0);
+	unsigned int i;
+
+	for (i = 0; i < 10; i++) {
+		testnet_want(net, 1, WANT_WRITE, false);
+		testnet_want(net, 2, WANT_WRITE, false);
+		testnet_run(net);
+	}
+	KUNIT_EXPECT_EQ(test, net->node[1].used, 10);
+	KUNIT_EXPECT_EQ(test, net->node[2].used, 10);
+	KUNIT_EXPECT_EQ(test, net->last, 20);
+}
+
+static void net_eviction_test(struct kunit *test)
+{
+	struct testnet *net = testnet_create(test, 3, 0);
+
+	testnet_want(net, 1, WANT_WRITE, false);
+	testnet_run(net);
+	testnet_evict(net, 1);
+	testnet_run(net);
+	KUNIT_EXPECT_EQ(test, net->node[1].line.state, DSM_LINE_I);
+	KUNIT_EXPECT_EQ(test, net->node[0].line.state, DSM_LINE_M);
+
+	testnet_want(net, 1, WANT_READ, false);
+	testnet_run(net);
+	testnet_want(net, 2, WANT_READ, false);
+	testnet_run(net);
+	testnet_evict(net, 1);
+	testnet_evict(net, 2);
+	testnet_run(net);
+	KUNIT_EXPECT_EQ(test, net->node[1].line.state, DSM_LINE_I);
+	KUNIT_EXPECT_EQ(test, net->node[2].line.state, DSM_LINE_I);
+	KUNIT_EXPECT_TRUE(test, dsm_line_readable(&net->node[0].line));
+}
+
+/* ------------------------------------------------------------------------
+ * Chance
+ */
+
+static const struct net_param {
+	const char *name;
+	u16 nodes;
+	u16 home;
+	unsigned int seeds;
+	unsigned int steps;
+	unsigned int writes;
+} net_params[] = {
+	{ "2 nodes, mixed", 2, 0, 100, 1000, 50 },
+	{ "3 nodes, mixed", 3, 0, 200, 1000, 50 },
+	{ "3 nodes, mostly reads", 3, 2, 100, 1000, 10 },
+	{ "3 nodes, writes only", 3, 1, 100, 1000, 100 },
+	{ "5 nodes, mixed", 5, 3, 100, 1000, 30 },
+	{ "70 nodes, mostly reads", 70, 65, 4, 10000, 5 },
+	{ "130 nodes, mostly reads", 130, 129, 2, 10000, 5 },
+};
+
+static void net_param_desc(const struct net_param *param, char *desc)
+{
+	strscpy(desc, param->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(net, net_params, net_param_desc);
+
+static void net_random_test(struct kunit *test)
+{
+	const struct net_param *param = test->param_value;
+	unsigned int used = 0;
+	u32 seed;
+	u16 id;
+
+	for (seed = 1; seed <= param->seeds; seed++) {
+		struct testnet *net = testnet_create(test, param->nodes, param->home);
+
+		testnet_random(net, seed, param->steps, param->writes);
+		for (id = 0; id < net->nodes; id++)
+			used += net->node[id].used;
+	}
+	/* Something has happened at all. */
+	KUNIT_EXPECT_GT(test, used, param->seeds * param->steps / 100);
+}
+
+static struct kunit_case coherence_cases[] = {
+	KUNIT_CASE(line_table_test),
+	KUNIT_CASE(line_counts_acks_after_data_test),
+	KUNIT_CASE(line_counts_acks_before_data_test),
+	KUNIT_CASE(line_refuses_other_requests_test),
+	KUNIT_CASE(line_refuses_other_senders_test),
+	KUNIT_CASE(line_holds_demanded_grant_test),
+	KUNIT_CASE(line_does_not_hold_prefetched_grant_test),
+	KUNIT_CASE(line_holds_joined_prefetch_test),
+	KUNIT_CASE(line_hold_over_after_upgrade_request_test),
+	KUNIT_CASE(net_zero_block_moves_no_data_test),
+	KUNIT_CASE(net_home_alone_test),
+	KUNIT_CASE(net_read_of_modified_block_test),
+	KUNIT_CASE(net_upgrade_carries_no_data_test),
+	KUNIT_CASE(net_racing_upgrades_test),
+	KUNIT_CASE(net_grant_can_be_used_test),
+	KUNIT_CASE(net_eviction_test),
+	KUNIT_CASE_PARAM(net_random_test, net_gen_params),
+	{}
+};
+
+static struct kunit_suite coherence_suite = {
+	.name = "dsm_coherence",
+	.test_cases = coherence_cases,
+};
+
+kunit_test_suite(coherence_suite);
+
+MODULE_DESCRIPTION("KUnit tests of the DSM coherence core");
+MODULE_LICENSE("GPL");

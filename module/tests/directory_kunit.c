@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The directory: what the home does with its entry.
+ */
+#include <kunit/test.h>
+#include <linux/bitmap.h>
+#include <linux/prandom.h>
+#include <linux/string.h>
+#include "../coherence.h"
+
+enum {
+	HOME	= 0,
+	NODES	= 200,
+	WORDS	= DIV_ROUND_UP(NODES, 64),
+};
+
+/**
+ * struct home - a home, and what it did at the last event
+ * @line: its own copy, which plays no part
+ * @dir: the entry
+ * @sharers: its storage
+ * @coh: the core's
+ * @sent: the message of a SEND, type 0 if there was none
+ * @inv: to whom SEND_SHARERS went
+ * @n_inv: how many these are
+ * @inv_msg: what it said
+ * @deferred: DEFER
+ * @next: NEXT
+ * @pull: PULL
+ */
+struct home {
+	struct dsm_line line;
+	struct dsm_dir dir;
+	u64 sharers[WORDS];
+	struct dsm_coh coh;
+	struct dsm_coh_msg sent;
+	DECLARE_BITMAP(inv, NODES);
+	unsigned int n_inv;
+	struct dsm_coh_msg inv_msg;
+	bool deferred;
+	bool next;
+	bool pull;
+};
+
+static int home_init(struct kunit *test)
+{
+	struct home *home = kunit_kzalloc(test, sizeof(*home), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, home);
+	home->dir.sharers = home->sharers;
+	home->coh = (struct dsm_coh){
+		.self = HOME, .home = HOME, .nodes = NODES,
+		.line = &home->line, .dir = &home->dir,
+	};
+	test->priv = home;
+	return 0;
+}
+
+static enum dsm_coh_result take(struct kunit *test, u8 type, u16 from, u32 req)
+{
+	struct home *home = test->priv;
+	struct dsm_event ev = {
+		.type = DSM_EV_MSG,
+		.msg = { .type = type, .from = from, .to = HOME, .req = req },
+	};
+	unsigned int max = dsm_coh_sends_max(&home->coh), sends = 0;
+	enum dsm_coh_result res;
+	u16 id;
+	u8 i;
+
+	home->sent.type = 0;
+	home->inv_msg.type = 0;
+	home->n_inv = 0;
+	bitmap_zero(home->inv, NODES);
+	home->deferred = false;
+	home->next = false;
+	home->pull = false;
+	res = dsm_coh_event(&home->coh, &ev);
+	for (i = 0; i < home->coh.n_actions; i++) {
+		const struct dsm_action *act = &home->coh.actions[i];
+
+		switch (act->type) {
+		case DSM_ACT_SEND:
+			KUNIT_EXPECT_EQ(test, home->sent.type, 0);
+			home->sent = act->msg;
+			sends++;
+			break;
+		case DSM_ACT_SEND_SHARERS:
+			home->inv_msg = act->msg;
+			for (id = 0; id < NODES; id++)
+				if (id != act->skip && id != act->msg.node &&
+				    dsm_sharers_has(home->sharers, id))
+					__set_bit(id, home->inv);
+			home->n_inv = bitmap_weight(home->inv, NODES);
+			sends += home->n_inv;
+			break;
+		case DSM_ACT_DEFER:
+			home->deferred = true;
+			sends++;	/* takes a message, if not to send it */
+			break;
+		case DSM_ACT_NEXT:
+			home->next = true;
+			break;
+		case DSM_ACT_PULL:
+			home->pull = true;
+			break;
+		default:
+			KUNIT_FAIL(test, "action %u of the home", act->type);
+		}
+	}
+	KUNIT_EXPECT_LE(test, sends, max);
+	return res;
+}
+
+static void take_ok(struct kunit *test, u8 type, u16 from, u32 req)
+{
+	KUNIT_ASSERT_EQ(test, (int)take(test, type, from, req), DSM_COH_OK);
+}
+
+/* Refused, and all is as it was. */
+static void take_bad(struct kunit *test, u8 type, u16 from, u32 req)
+{
+	struct home *home = test->priv;
+	struct dsm_dir dir = home->dir;
+	u64 sharers[WORDS];
+
+	memcpy(sharers, home->sharers, sizeof(sharers));
+	KUNIT_EXPECT_EQ(test, (int)take(test, type, from, req), DSM_COH_BAD);
+	KUNIT_EXPECT_EQ(test, home->coh.n_actions, 0);
+	KUNIT_EXPECT_EQ(test, memcmp(&dir, &home->dir, sizeof(dir)), 0);
+	KUNIT_EXPECT_EQ(test, memcmp(sharers, home->sharers, sizeof(sharers)), 0);
+}
+
+static void become_writer(struct kunit *test, u16 node)
+{
+	struct home *home = test->priv;
+
+	take_ok(test, DSM_GET_M, node, 1);
+	take_ok(test, DSM_DONE, node, 1);
+	KUNIT_ASSERT_EQ(test, home->dir.state, DSM_DIR_M);
+	KUNIT_ASSERT_EQ(test, home->dir.owner, node);
+}
+
+static void become_sharer(struct kunit *test, u16 node)
+{
+	struct home *home = test->priv;
+
+	take_ok(test, DSM_GET_S, node, 1);
+	take_ok(test, DSM_DONE, node, 1);
+	KUNIT_ASSERT_TRUE(test, dsm_sharers_has(home->sharers, node));
+}
+
+/* ------------------------------------------------------------------------ */
+
+static void zero_block_granted_without_data_test(struct kunit *test)
+{
+	struct home *home = test->priv;
+
+	take_ok(test, DSM_GET_S, 5, 11);
+	KUNIT_EXPECT_EQ(test, home->sent.type, DSM_GRANT);
+	KUNIT_EXPECT_EQ(test, home->sent.flags, DSM_WIRE_ZERO);
+	KUNIT_EXPECT_EQ(test, home->sent.to, 5);
+	KUNIT_EXPECT_EQ(test, home->sent.req, 11);
+	KUNIT_EXPECT_EQ(test, home->dir.busy, DSM_GET_S);
+	KUNIT_EXPECT_FALSE(test, dsm_sharers_has(home->sharers, 5));
+	take_ok(test, DSM_DONE, 5, 11);
+	KUNIT_EXPECT_TRUE(test, home->next);
+	KUNIT_EXPECT_EQ(test, home->dir.busy, 0);
+	KUNIT_EXPECT_TRUE(test, dsm_sharers_has(home->sharers, 5));
+	KUNIT_EXPECT_EQ(test, home->dir.state, DSM_DIR_ZERO);
+}
+
+static void zero_block_write_invalidates_readers_test(struct kunit *test)
+{
+	struct home *home = test->priv;
+
+	become_sharer(test, 5);
+	become_sharer(test, 100);
+	take_ok(test, DSM_GET_M, 6, 12);
+	KUNIT_EXPECT_EQ(test, home->sent.type, DSM_GRANT);
+	KUNIT_EXPECT_EQ(test, home->sent.flags, DSM_WIRE_ZERO | DSM_WIRE_MODIFIED);
+	KUNIT_EXPECT_EQ(test, home->sent.acks, 2);
+	KUNIT_EXPECT_EQ(test, home->n_inv, 2);
+	KUNIT_EXPECT_TRUE(test, test_bit(5, home->inv));
+	KUNIT_EXPECT_TRUE(test, test_bit(100, home->inv));
+	KUNIT_EXPECT_EQ(test, home->inv_msg.type, DSM_INV);
+	KUNIT_EXPECT_EQ(test, home->inv_msg.node, 6);
+	KUNIT_EXPECT_EQ(test, home->inv_msg.req, 12);
+	take_ok(test, DSM_DONE, 6, 12);
+	KUNIT_EXPECT_TRUE(test, bitmap_empty((unsigned long *)home->sharers, NODES));
+}
+
+static void read_of_modified_block_forwarded_test(struct kunit *test)
+{
+	struct home *home = test->priv;
+
+	become_writer(test, 150);
+	take_ok(test, DSM_GET_S, 7, 13);
+	KUNIT_EXPECT_EQ(test, home->sent.type, DSM_FWD_GET_S);
+	KUNIT_EXPECT_EQ(test, home->sent.to, 150);
+	KUNIT_EXPECT_EQ(test, home->sent.node, 7);
+	KUNIT_EXPECT_EQ(test, home->sent.req, 13);
+	KUNIT_EXPECT_EQ(test, home->dir.state, DSM_DIR_M);
+	take_ok(test, DSM_DONE, 7, 13);
+	KUNIT_EXPECT_EQ(test, home->dir.state, DSM_DIR_S);
+	KUNIT_EXPECT_EQ(test, home->dir.owner, 150);
+	KUNIT_EXPECT_TRUE(test, dsm_sharers_has(home->sharers, 150));
+	KUNIT_EXPECT_TRUE(test, dsm_sharers_has(home->sharers, 7));
+}
+
+static void write_of_modified_block_forwarded_test(struct kunit *test)
+{
+	struct home *home = test->priv;
+
+	become_writer(test, 150);
+	take_ok(test, DSM_GET_M, 7, 13);
+	KUNIT_EXPECT_EQ(test, home->sent.type, DSM_FWD_GET_M);
+	KUNIT_EXPECT_EQ(test, home->sent.to, 150);
+	KUNIT_EXPECT_EQ(test, home->sent.acks, 0);
+	KUNIT_EXPECT_EQ(test, home->n_inv, 0);
+	take_ok(test, DSM_DONE, 7, 13);
+	KUNIT_EXPECT_EQ(test, home->dir.owner, 7);
+	KUNIT_EXPECT_EQ(test, home->dir.state, DSM_DIR_M);
+}
+
+/* On both sides of the words' borders. */
+static const u16 many[] = { 0, 1, 63, 64, 65, 127, 128, 191, 192, 199 };
+
+static void share_with_many(struct kunit *test)
+{
+	unsigned int i;
+
+	become_writer(test, 64);
+	for (i = 0; i < ARRAY_SIZE(many); i++)
+		if (many[i] != 64)
+			become_sharer(test, many[i]);
+}
+
+/* The supplier answers with the bytes, the others with INV_ACK. */
+static void write_invalidates_all_sharers_test(struct kunit *test)
+{
+	struct home *home = test->priv;
+	unsigned int i;
+
+	share_with_many(test);
+	take_ok(test, DSM_GET_M, 66, 14);
+	KUNIT_EXPECT_EQ(test, home->sent.type, DSM_FWD_GET_M);
+	KUNIT_EXPECT_EQ(test, home->sent.to, 64);
+	KUNIT_EXPECT_EQ(test, home->sent.node, 66);
+	KUNIT_EXPECT_EQ(test, home->sent.acks, ARRAY_SIZE(many) - 1);
+	KUNIT_EXPECT_EQ(test, home->n_inv, ARRAY_SIZE(many) - 1);
+	for (i = 0; i < ARRAY_SIZE(many); i++)
+		KUNIT_EXPECT_EQ(test, test_bit(many[i], home->inv), many[i] != 64);
+	take_ok(test, DSM_DONE, 66, 14);
+	for (i = 0; i < NODES; i++)
+		KUNIT_EXPECT_FALSE(test, dsm_sharers_has(home->sharers, i));
+}
+
+static void write_by_sharer_carries_no_data_test(struct kunit *test)
+{
+	struct home *home = test->priv;
+
+	share_with_many(test);
+	take_ok(test, DSM_GET_M, 199, 14);
+	KUNIT_EXPECT_EQ(test, home->sent.type, DSM_GRANT);
+	KUNIT_EXPECT_EQ(test, home->sent.to, 199);
+	KUNIT_EXPECT_EQ(test, home->sent.flags, DSM_WIRE_MODIFIED);
+	KUNIT_EXPECT_EQ(test, home->sent.acks, ARRAY_SIZE(many) - 1);
+	KUNIT_EXPECT_EQ(test, home->n_inv, ARRAY_SIZE(many) - 1);
+	KUNIT_EXPECT_FALSE(test, test_bit(199, home->inv));
+}
+
+static void write_by_last_sharer_invalidates_nobody_test(struct kunit *test)
+{
+	struct home *home = test->priv;
+
+	become_writer(test, 3);
+	become_sharer(test, 4);
+	take_ok(test, DSM_PUT_S, 4, 20);
+	take_ok(test, DSM_INV_ACK, 4, 20);
+	take_ok(test, DSM_GET_M, 3, 21);
+	KUNIT_EXPECT_EQ(test, home->sent.type, DSM_GRANT);
+	KUNIT_EXPECT_EQ(test, home->sent.acks, 0);
+	KUNIT_EXPECT_EQ(test, home->inv_msg.type, 0);
+}
+
+static void requests_wait_while_one_is_served_test(struct kunit *test)
+{
+	static const u8 types[] = { DSM_GET_S, DSM_GET_M, DSM_PUT_S, DSM_PUT_M };
+	struct home *home = test->priv;
+	unsigned int i;
+
+	take_ok(test, DSM_GET_M, 3, 1);
+	for (i = 0; i < ARRAY_SIZE(types); i++) {
+		take_ok(test, types[i], 10 + i, 2);
+		KUNIT_EXPECT_TRUE(test, home->deferred);
+		KUNIT_EXPECT_EQ(test, home->coh.n_actions, 1);
+		KUNIT_EXPECT_EQ(test, home->dir.requester, 3);
+	}
+	take_ok(test, DSM_DONE, 3, 1);
+	KUNIT_EXPECT_TRUE(test, home->next);
+}
+
+static void put_s_test(struct kunit *test)
+{
+	struct home *home = test->priv;
+
+	become_writer(test, 3);
+	become_sharer(test, 130);
+	take_ok(test, DSM_PUT_S, 130, 20);
+	KUNIT_EXPECT_EQ(test, home->sent.type, DSM_INV);
+	KUNIT_EXPECT_EQ(test, home->sent.to, 130);
+	KUNIT_EXPECT_EQ(test, home->sent.node, HOME);
+	KUNIT_EXPECT_EQ(test, home->dir.busy, DSM_PUT_S);
+	take_bad(test, DSM_INV_ACK, 3, 20);
+	take_bad(test, DSM_INV_ACK, 130, 21);
+	take_ok(test, DSM_INV_ACK, 130, 20);
+	KUNIT_EXPECT_TRUE(test, home->next);
+	KUNIT_EXPECT_FALSE(test, dsm_sharers_has(home->sharers, 130));
+	KUNIT_EXPECT_TRUE(test, dsm_sharers_has(home->sharers, 3));
+	KUNIT_EXPECT_EQ(test, home->dir.owner, 3);
+}
+
+/* Another sharer supplies the bytes from now on. */
+static void put_s_by_supplier_test(struct kunit *test)
+{
+	struct home *home = test->priv;
+
+	become_writer(test, 3);
+	become_sharer(test, 130);
+	KUNIT_ASSERT_EQ(test, home->dir.owner, 3);
+	take_ok(test, DSM_PUT_S, 3, 20);
+	take_ok(test, DSM_INV_ACK, 3, 20);
+	KUNIT_EXPECT_EQ(test, home->dir.owner, 130);
+	take_ok(test, DSM_GET_S, 9, 22);
+	KUNIT_EXPECT_EQ(test, home->sent.type, DSM_FWD_GET_S);
+	KUNIT_EXPECT_EQ(test, home->sent.to, 130);
+}
+
+/* The last copy is not dropped: the home takes the block. */
+static void put_s_of_last_copy_test(struct kunit *test)
+{
+	struct home *home = test->priv;
+
+	become_writer(test, 3);
+	become_sharer(test, 130);
+	take_ok(test, DSM_PUT_S, 3, 20);
+	take_ok(test, DSM_INV_ACK, 3, 20);
+	take_ok(test, DSM_PUT_S, 130, 23);
+	KUNIT_EXPECT_TRUE(test, home->pull);
+	KUNIT_EXPECT_TRUE(test, home->next);
+	KUNIT_EXPECT_EQ(test, home->sent.type, 0);
+	KUNIT_EXPECT_EQ(test, home->dir.busy, 0);
+	KUNIT_EXPECT_TRUE(test, dsm_sharers_has(home->sharers, 130));
+}
+
+/* Of a block nobody wrote there is nothing to lose. */
+static void put_s_of_zero_block_test(struct kunit *test)
+{
+	struct home *home = test->priv;
+
+	become_sharer(test, 130);
+	take_ok(test, DSM_PUT_S, 130, 20);
+	KUNIT_EXPECT_EQ(test, home->sent.type, DSM_INV);
+	take_ok(test, DSM_INV_ACK, 130, 20);
+	KUNIT_EXPECT_FALSE(test, dsm_sharers_has(home->sharers, 130));
+	KUNIT_EXPECT_EQ(test, home->dir.state, DSM_DIR_ZERO);
+}
+
+static void put_m_test(struct kunit *test)
+{
+	struct home *home = test->priv;
+
+	become_writer(test, 3);
+	take_ok(test, DSM_PUT_M, 3, 20);
+	KUNIT_EXPECT_TRUE(test, home->pull);
+	KUNIT_EXPECT_TRUE(test, home->next);
+	KUNIT_EXPECT_EQ(test, home->dir.state, DSM_DIR_M);
+}
+
+/* It was taken before the PUT arrived. */
+static void stale_put_ignored_test(struct kunit *test)
+{
+	struct home *home = test->priv;
+
+	become_writer(test, 3);
+	take_ok(test, DSM_PUT_M, 4, 20);
+	KUNIT_EXPECT_FALSE(test, home->pull);
+	KUNIT_EXPECT_TRUE(test, home->next);
+	take_ok(test, DSM_PUT_S, 4, 21);
+	KUNIT_EXPECT_FALSE(test, home->pull);
+	KUNIT_EXPECT_EQ(test, home->dir.busy, 0);
+}
+
+static void wrong_messages_refused_test(struct kunit *test)
+{
+	struct home *home = test->priv;
+
+	/* Nothing is being served. */
+	take_bad(test, DSM_DONE, 3, 1);
+
+	become_writer(test, 3);
+	take_bad(test, DSM_GET_S, 3, 2);
+	take_bad(test, DSM_GET_M, 3, 2);
+	take_bad(test, DSM_GET_S, NODES, 2);
+	take_bad(test, DSM_PUT_M, HOME, 2);
+	take_bad(test, DSM_CLAIM, 4, 2);
+	take_bad(test, 0, 4, 2);
+	take_bad(test, 255, 4, 2);
+
+	become_sharer(test, 4);
+	take_bad(test, DSM_GET_S, 4, 2);
+
+	take_ok(test, DSM_GET_S, 5, 6);
+	take_bad(test, DSM_DONE, 4, 6);
+	take_bad(test, DSM_DONE, 5, 7);
+	take_ok(test, DSM_DONE, 5, 6);
+	take_bad(test, DSM_DONE, 5, 6);
+
+	/* Who is not the home takes no requests. */
+	home->coh.self = 1;
+	home->coh.dir = NULL;
+	take_bad(test, DSM_GET_S, 6, 2);
+	take_bad(test, DSM_DONE, 5, 6);
+}
+
+/* The sharer set, against one that cannot be wrong. */
+static void sharers_random_test(struct kunit *test)
+{
+	DECLARE_BITMAP(model, NODES);
+	struct home *home = test->priv;
+	struct rnd_state rnd;
+	unsigned int i;
+	u16 id;
+
+	prandom_seed_state(&rnd, 1);
+	bitmap_zero(model, NODES);
+	become_writer(test, 199);
+	become_sharer(test, 0);
+	__set_bit(199, model);
+	__set_bit(0, model);
+	for (i = 0; i < 5000; i++) {
+		u16 node = prandom_u32_state(&rnd) % NODES;
+
+		if (!test_bit(node, model)) {
+			become_sharer(test, node);
+			__set_bit(node, model);
+		} else if (node != HOME && bitmap_weight(model, NODES) > 1) {
+			take_ok(test, DSM_PUT_S, node, i);
+			take_ok(test, DSM_INV_ACK, node, i);
+			__clear_bit(node, model);
+		}
+		KUNIT_ASSERT_TRUE(test, test_bit(home->dir.owner, model));
+		KUNIT_ASSERT_EQ(test, dsm_coh_sends_max(&home->coh),
+				2 + bitmap_weight(model, NODES));
+		for (id = 0; id < NODES; id++)
+			KUNIT_ASSERT_EQ(test, dsm_sharers_has(home->sharers, id),
+					test_bit(id, model));
+	}
+}
+
+static struct kunit_case directory_cases[] = {
+	KUNIT_CASE(zero_block_granted_without_data_test),
+	KUNIT_CASE(zero_block_write_invalidates_readers_test),
+	KUNIT_CASE(read_of_modified_block_forwarded_test),
+	KUNIT_CASE(write_of_modified_block_forwarded_test),
+	KUNIT_CASE(write_invalidates_all_sharers_test),
+	KUNIT_CASE(write_by_sharer_carries_no_data_test),
+	KUNIT_CASE(write_by_last_sharer_invalidates_nobody_test),
+	KUNIT_CASE(requests_wait_while_one_is_served_test),
+	KUNIT_CASE(put_s_test),
+	KUNIT_CASE(put_s_by_supplier_test),
+	KUNIT_CASE(put_s_of_last_copy_test),
+	KUNIT_CASE(put_s_of_zero_block_test),
+	KUNIT_CASE(put_m_test),
+	KUNIT_CASE(stale_put_ignored_test),
+	KUNIT_CASE(wrong_messages_refused_test),
+	KUNIT_CASE(sharers_random_test),
+	{}
+};
+
+static struct kunit_suite directory_suite = {
+	.name = "dsm_directory",
+	.init = home_init,
+	.test_cases = directory_cases,
+};
+
+kunit_test_suite(directory_suite);

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Messages: what is encoded is decoded, and nothing else is.
+ */
+#include <kunit/test.h>
+#include <linux/string.h>
+#include "../msg.h"
+
+enum {
+	PEER		= 3,
+	VIEW		= 17,
+	ACKED		= 41,
+	FRAME_MAX	= sizeof(struct dsm_wire_hdr) + sizeof(struct dsm_wire_region) + 1,
+};
+
+static const struct type_param {
+	u8 type;
+	const char *name;
+	u32 body;	/* bytes in the frame */
+	u8 flags;	/* it may have */
+	bool in_window;	/* it has a body that is not in the frame */
+	bool unnumbered;
+} type_params[] = {
+	{ DSM_GET_S, "GET_S" },
+	{ DSM_GET_M, "GET_M" },
+	{ DSM_PUT_S, "PUT_S" },
+	{ DSM_PUT_M, "PUT_M" },
+	{ DSM_FWD_GET_S, "FWD_GET_S" },
+	{ DSM_FWD_GET_M, "FWD_GET_M" },
+	{ DSM_INV, "INV" },
+	{ DSM_INV_ACK, "INV_ACK" },
+	{ DSM_DATA, "DATA", 0, DSM_WIRE_MODIFIED, true },
+	{ DSM_GRANT, "GRANT", 0, DSM_WIRE_MODIFIED | DSM_WIRE_ZERO },
+	{ DSM_DONE, "DONE" },
+	{ DSM_CLAIM, "CLAIM" },
+	{ DSM_HOME, "HOME" },
+	{ DSM_REGION_CREATE, "REGION_CREATE", sizeof(struct dsm_wire_region) },
+	{ DSM_REGION_UNLINK, "REGION_UNLINK", sizeof(struct dsm_wire_region) },
+	{ DSM_REGION_NEW, "REGION_NEW", sizeof(struct dsm_wire_region) },
+	{ DSM_REGION_GONE, "REGION_GONE" },
+	{ DSM_REGION_FREE, "REGION_FREE" },
+	{ DSM_REGION_ACK, "REGION_ACK" },
+	{ DSM_REGION_IDLE, "REGION_IDLE" },
+	{ DSM_REGION_REPLY, "REGION_REPLY" },
+	{ DSM_SYNC_REQUEST, "SYNC_REQUEST", sizeof(struct dsm_wire_sync) },
+	{ DSM_SYNC_REPLY, "SYNC_REPLY", sizeof(struct dsm_wire_sync) },
+	{ DSM_ACK, "ACK", .unnumbered = true },
+};
+
+static void type_desc(const struct type_param *param, char *desc)
+{
+	strscpy(desc, param->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(type, type_params, type_desc);
+
+/**
+ * struct sample - a message of some type, and its frame
+ * @msg: the message
+ * @frame: the frame, and a byte of room
+ * @len: its length
+ */
+struct sample {
+	struct dsm_msg msg;
+	u8 frame[FRAME_MAX];
+	size_t len;
+};
+
+static struct dsm_wire_hdr *header(struct sample *sample)
+{
+	return (struct dsm_wire_hdr *)sample->frame;
+}
+
+static struct sample *sample_create(struct kunit *test, const struct type_param *param)
+{
+	struct sample *sample = kunit_kzalloc(test, sizeof(*sample), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, sample);
+	sample->msg = (struct dsm_msg){
+		.coh = {
+			.type = param->type, .flags = param->flags, .from = PEER,
+			.node = 4, .acks = 5, .req = 0x12345678,
+		},
+		.region = 6,
+		.error = 7,
+		.block = 0x123456789abcULL,
+		.seq = param->unnumbered ? 0 : 42,
+		.data_len = param->in_window ? 4096 : 0,
+		.body_len = param->body,
+	};
+	memset(&sample->msg.body, 0x5a, param->body);
+	sample->len = dsm_msg_encode_len(&sample->msg);
+	KUNIT_ASSERT_LT(test, sample->len, FRAME_MAX);
+	dsm_msg_encode(&sample->msg, PEER, VIEW, ACKED, sample->frame);
+	return sample;
+}
+
+static int decode(const struct sample *sample, size_t len)
+{
+	struct dsm_msg msg = {};
+	u64 ack;
+
+	return dsm_msg_decode(&msg, sample->frame, len, PEER, VIEW, &ack);
+}
+
+static void encode_decode_test(struct kunit *test)
+{
+	struct sample *sample = sample_create(test, test->param_value);
+	struct dsm_msg msg = {};
+	u64 ack = 0;
+
+	KUNIT_ASSERT_EQ(test, dsm_msg_decode(&msg, sample->frame, sample->len, PEER, VIEW, &ack),
+			0);
+	KUNIT_EXPECT_EQ(test, ack, ACKED);
+	KUNIT_EXPECT_EQ(test, msg.coh.type, sample->msg.coh.type);
+	KUNIT_EXPECT_EQ(test, msg.coh.flags, sample->msg.coh.flags);
+	KUNIT_EXPECT_EQ(test, msg.coh.from, PEER);
+	KUNIT_EXPECT_EQ(test, msg.coh.node, sample->msg.coh.node);
+	KUNIT_EXPECT_EQ(test, msg.coh.acks, sample->msg.coh.acks);
+	KUNIT_EXPECT_EQ(test, msg.coh.req, sample->msg.coh.req);
+	KUNIT_EXPECT_EQ(test, msg.region, sample->msg.region);
+	KUNIT_EXPECT_EQ(test, msg.error, sample->msg.error);
+	KUNIT_EXPECT_EQ(test, msg.block, sample->msg.block);
+	KUNIT_EXPECT_EQ(test, msg.seq, sample->msg.seq);
+	KUNIT_EXPECT_EQ(test, msg.data_len, sample->msg.data_len);
+	KUNIT_EXPECT_EQ(test, msg.body_len, sample->msg.body_len);
+	KUNIT_EXPECT_EQ(test, memcmp(&msg.body, &sample->msg.body, msg.body_len), 0);
+}
+
+/* Every length but the right one. */
+static void length_test(struct kunit *test)
+{
+	struct sample *sample = sample_create(test, test->param_value);
+	size_t len;
+
+	for (len = 0; len <= sample->len + 1; len++)
+		KUNIT_EXPECT_EQ_MSG(test, decode(sample, len), len == sample->len ? 0 : -EBADMSG,
+				    "%zu bytes", len);
+}
+
+/* The header's idea of the body's length. */
+static void body_length_test(struct kunit *test)
+{
+	const struct type_param *param = test->param_value;
+	struct sample *sample = sample_create(test, param);
+	__le32 *len = &header(sample)->len;
+
+	*len = cpu_to_le32(U32_MAX);
+	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), -EBADMSG);
+	*len = cpu_to_le32(DSM_WIRE_BODY_MAX + 1);
+	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), -EBADMSG);
+	*len = cpu_to_le32(DSM_WIRE_BODY_MAX);
+	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), param->in_window ? 0 : -EBADMSG);
+	*len = cpu_to_le32(param->body + 1);
+	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), param->in_window ? 0 : -EBADMSG);
+	*len = 0;
+	KUNIT_EXPECT_EQ(test, decode(sample, sample->len),
+			param->in_window || param->body ? -EBADMSG : 0);
+}
+
+static void flags_test(struct kunit *test)
+{
+	const struct type_param *param = test->param_value;
+	struct sample *sample = sample_create(test, param);
+	unsigned int flags;
+
+	for (flags = 0; flags <= U8_MAX; flags++) {
+		header(sample)->flags = flags;
+		KUNIT_EXPECT_EQ_MSG(test, decode(sample, sample->len),
+				    flags & ~param->flags ? -EBADMSG : 0, "flags %#x", flags);
+	}
+}
+
+static void header_test(struct kunit *test)
+{
+	const struct type_param *param = test->param_value;
+	struct sample *sample = sample_create(test, param);
+	struct dsm_wire_hdr *hdr = header(sample), good = *hdr;
+
+	hdr->magic = ~hdr->magic;
+	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), -EBADMSG);
+	*hdr = good;
+	hdr->reserved = cpu_to_le64(1);
+	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), -EBADMSG);
+	*hdr = good;
+	hdr->src = cpu_to_le16(PEER + 1);
+	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), -EPROTO);
+	*hdr = good;
+	hdr->view = cpu_to_le32(VIEW - 1);
+	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), -ESTALE);
+	*hdr = good;
+	hdr->seq = cpu_to_le64(param->unnumbered);
+	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), -EBADMSG);
+	*hdr = good;
+	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), 0);
+}
+
+static const struct type_param *type_find(u8 type)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(type_params); i++)
+		if (type_params[i].type == type)
+			return &type_params[i];
+	return NULL;
+}
+
+/* A frame of a type that is not the modules' is refused, whatever its length. */
+static void unknown_types_test(struct kunit *test)
+{
+	struct sample *sample = sample_create(test, &type_params[0]);
+	unsigned int type;
+	size_t len;
+
+	for (type = 0; type <= U8_MAX; type++) {
+		if (type_find(type))
+			continue;
+		header(sample)->type = type;
+		for (len = 0; len < FRAME_MAX; len++)
+			KUNIT_EXPECT_EQ_MSG(test, decode(sample, len), -EBADMSG, "type %u", type);
+	}
+}
+
+static void names_test(struct kunit *test)
+{
+	unsigned int type;
+
+	for (type = 0; type <= U8_MAX; type++) {
+		const struct type_param *param = type_find(type);
+
+		KUNIT_EXPECT_STREQ(test, dsm_msg_name(type), param ? param->name : "?");
+	}
+}
+
+static void alloc_test(struct kunit *test)
+{
+	struct dsm_msg *msg;
+	LIST_HEAD(list);
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		msg = dsm_msg_alloc(GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, msg);
+		KUNIT_EXPECT_TRUE(test, list_empty(&msg->list));
+		KUNIT_EXPECT_EQ(test, msg->coh.type, 0);
+		list_add_tail(&msg->list, &list);
+	}
+	dsm_msg_free_list(&list);
+	KUNIT_EXPECT_TRUE(test, list_empty(&list));
+	dsm_msg_free(NULL);
+}
+
+static struct kunit_case msg_cases[] = {
+	KUNIT_CASE_PARAM(encode_decode_test, type_gen_params),
+	KUNIT_CASE_PARAM(length_test, type_gen_params),
+	KUNIT_CASE_PARAM(body_length_test, type_gen_params),
+	KUNIT_CASE_PARAM(flags_test, type_gen_params),
+	KUNIT_CASE_PARAM(header_test, type_gen_params),
+	KUNIT_CASE(unknown_types_test),
+	KUNIT_CASE(names_test),
+	KUNIT_CASE(alloc_test),
+	{}
+};
+
+static int msg_suite_init(struct kunit_suite *suite)
+{
+	return dsm_msg_init();
+}
+
+static void msg_suite_exit(struct kunit_suite *suite)
+{
+	dsm_msg_exit();
+}
+
+static struct kunit_suite msg_suite = {
+	.name = "dsm_msg",
+	.suite_init = msg_suite_init,
+	.suite_exit = msg_suite_exit,
+	.test_cases = msg_cases,
+};
+
+kunit_test_suite(msg_suite);

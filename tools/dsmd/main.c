@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -16,7 +17,6 @@
 #include "links.h"
 #include "log.h"
 #include "loop.h"
-#include "notify.h"
 #include "window.h"
 
 #define MAIN_PRIORITY	(-10)
@@ -54,7 +54,7 @@ static void signals_ready(struct loop_source *source, uint32_t events)
 	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
 		return;
 	log_info("%s: stopping", strsignal((int)info.ssi_signo));
-	notify("STOPPING=1");
+	sd_notify(0, "STOPPING=1");
 	loop_stop(&loop, 0);
 }
 
@@ -100,7 +100,7 @@ static int run(void)
 	if (err)
 		goto err_links;
 	log_info("node %d of %u, listening on %s", config.node, config.nodes, config.listen.text);
-	notify("READY=1\nSTATUS=0 of %u peers up", config.nodes - 1);
+	sd_notifyf(0, "READY=1\nSTATUS=0 of %u peers up", config.nodes - 1);
 
 	err = loop_run(&loop);
 

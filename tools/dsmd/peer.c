@@ -8,12 +8,12 @@
  */
 #include <stddef.h>
 #include <stdlib.h>
+#include <systemd/sd-daemon.h>
 
 #include "clock.h"
 #include "config.h"
 #include "conn.h"
 #include "module.h"
-#include "notify.h"
 #include "peer.h"
 
 #define PEER_BACKOFF_MIN_MS	20
@@ -82,7 +82,7 @@ void peer_start(struct peer *peer)
 
 static void status_notify(const struct links *links)
 {
-	notify("STATUS=%u of %u peers up", links->up, links->config->nodes - 1);
+	sd_notifyf(0, "STATUS=%u of %u peers up", links->up, links->config->nodes - 1);
 }
 
 /* @conn has said hello. It may be closed when this returns. */

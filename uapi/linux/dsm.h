@@ -181,10 +181,12 @@ enum dsm_sync_op {
  *
  * A mutex is held by a thread; DSM_SYNC_LOCK by its holder fails with
  * EDEADLK. A process that exits holding one leaves it to the next taker with
- * DSM_SYNC_OWNERDEAD. Also ETIMEDOUT, EINTR (LOCK, BARRIER, WAIT: a signal
- * arrived; LOCK was not taken, the barrier was left, and WAIT holds the
- * mutex again, a spurious wake-up), EIO (the home did not answer within
- * timeout_ms).
+ * DSM_SYNC_OWNERDEAD; a thread that ends while its process lives does not.
+ * Also ETIMEDOUT; EINTR, a signal arrived (LOCK: the mutex was not taken;
+ * BARRIER: the barrier was left; WAIT: the mutex is held again, a spurious
+ * wake-up); EIO, the home did not answer within timeout_ms (WAIT: whether the
+ * mutex is held is not known). A WAIT that takes the mutex again from a holder
+ * that died succeeds, with DSM_SYNC_OWNERDEAD, however it ended.
  */
 struct dsm_sync_arg {
 	__u32 op;

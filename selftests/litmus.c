@@ -5,8 +5,10 @@
  *
  * Nodes 0 and 1 play. Each x[i], y[i] is one of BATCH instances of the test
  * that the players go through without waiting for each other; they only meet
- * between batches, by what they see in those words. The two arrays are in two
- * blocks, or in one.
+ * between batches, by what they see in those words. Pauses of random length
+ * shift them against each other: a block that goes to and fro for each single
+ * access would show less, in more time. The two arrays are in two blocks, or
+ * in one.
  */
 #include <stdlib.h>
 
@@ -14,7 +16,7 @@
 
 enum {
 	ITERATIONS	= 10000,
-	BATCH		= 10,
+	BATCH		= 100,
 	ROUNDS		= ITERATIONS / BATCH,
 };
 
@@ -42,6 +44,13 @@ static struct board set_up(bool two_blocks)
 	return board;
 }
 
+/* Less than it takes a block to come. */
+static void dawdle(uint64_t *state)
+{
+	for (volatile int n = random_next(state) % 5000; n; n--)
+		;
+}
+
 /*
  * Message passing:
  *
@@ -50,30 +59,43 @@ static struct board set_up(bool two_blocks)
  * Who has seen the flag sees the message: never b == r and a < r. The players
  * change sides after every batch.
  */
+static void send_messages(struct board *board, uint64_t r, uint64_t *state)
+{
+	for (int i = 0; i < BATCH; i++) {
+		board->x[i] = r;
+		board->y[i] = r;
+		dawdle(state);
+	}
+}
+
+static void receive_messages(struct board *board, uint64_t r, uint64_t *state)
+{
+	uint64_t flag, message;
+
+	do {
+		for (int i = 0; i < BATCH; i++) {
+			flag = board->y[i];
+			message = board->x[i];
+			ASSERT_GE(message, flag);
+			dawdle(state);
+		}
+		/* Not a spin, which would keep the CPU from the helper. */
+		if (flag < r)
+			test_pause();
+	} while (flag < r);
+}
+
 static void message_passing(bool two_blocks)
 {
 	struct board board = set_up(two_blocks);
+	uint64_t state = seed();
 	double start = seconds();
 
 	for (uint64_t r = 1; node() < 2 && r <= ROUNDS; r++) {
-		for (int i = 0; i < BATCH; i++) {
-			uint64_t flag, message;
-
-			if (node() == (int)(r % 2)) {
-				board.x[i] = r;
-				board.y[i] = r;
-				continue;
-			}
-			for (;;) {
-				flag = board.y[i];
-				message = board.x[i];
-				ASSERT_GE(message, flag);
-				if (flag == r)
-					break;
-				/* Not a spin, which would keep the CPU from the helper. */
-				test_pause();
-			}
-		}
+		if (node() == (int)(r % 2))
+			send_messages(&board, r, &state);
+		else
+			receive_messages(&board, r, &state);
 	}
 	note("%d iterations in %.1f s", ITERATIONS, seconds() - start);
 	unshare_region(board.region);
@@ -103,6 +125,7 @@ static void store_buffering(bool two_blocks)
 	volatile uint64_t *other = node() ? board.x : board.y;
 	uint32_t *seen = calloc(ITERATIONS, sizeof(*seen));
 	unsigned int both = 0, forbidden = 0;
+	uint64_t state = seed();
 	double start = seconds();
 
 	ASSERT_TRUE(seen);
@@ -110,6 +133,7 @@ static void store_buffering(bool two_blocks)
 		for (int i = 0; i < BATCH; i++) {
 			mine[i] = r;
 			seen[(r - 1) * BATCH + i] = other[i];
+			dawdle(&state);
 		}
 		while (other[BATCH - 1] < r)
 			test_pause();

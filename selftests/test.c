@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/wait.h>
@@ -173,6 +174,27 @@ void unshare_region(dsm_region *region)
 		test_failed(__FILE__, __LINE__, true, "dsm_unlink: %s", strerror(errno));
 	if (dsm_close(region))
 		test_failed(__FILE__, __LINE__, true, "dsm_close: %s", strerror(errno));
+}
+
+int open_device(void)
+{
+	struct dsm_api api = { .version = DSM_API_VERSION };
+	int fd = open("/dev/dsm", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0 || ioctl(fd, DSM_IOC_API, &api))
+		test_failed(__FILE__, __LINE__, true, "/dev/dsm: %s", strerror(errno));
+	return fd;
+}
+
+int open_bound(unsigned int flags)
+{
+	struct dsm_region_arg arg = { .flags = flags };
+	int fd = open_device();
+
+	strcpy(arg.name, region_name());
+	if (ioctl(fd, DSM_IOC_OPEN, &arg))
+		test_failed(__FILE__, __LINE__, true, "DSM_IOC_OPEN: %s", strerror(errno));
+	return fd;
 }
 
 static ssize_t read_file(const char *path, char *text, size_t size)

@@ -135,6 +135,10 @@ void together(const char *format, ...) __attribute__((format(printf, 1, 2)));
 dsm_region *share_region(size_t size, int home, size_t block_size);
 void unshare_region(dsm_region *region);
 
+/* Without libdsm: /dev/dsm after the handshake, and bound to the test's region. */
+int open_device(void);
+int open_bound(unsigned int flags);
+
 /* The name of the test's region. */
 const char *region_name(void);
 

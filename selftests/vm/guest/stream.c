@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * stream COMMAND [ARG]...
+ * stream MARK COMMAND [ARG]...
  *
  * Runs COMMAND and copies what it writes to the standard output, as it comes. The
  * command writes to a terminal, so that stdio flushes each line and a crash loses
- * nothing. After the last byte comes the mark "\0STATUS\n", with COMMAND's exit status
- * as a shell would see it.
+ * nothing. After the last byte come a NUL, MARK, and COMMAND's exit status as a shell
+ * would see it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -83,12 +83,12 @@ int main(int argc, char **argv)
 	int status, open = 1;
 	pid_t pid;
 
-	if (argc < 2) {
-		fprintf(stderr, "usage: stream COMMAND [ARG]...\n");
+	if (argc < 3) {
+		fprintf(stderr, "usage: stream MARK COMMAND [ARG]...\n");
 		return 2;
 	}
 
-	pid = start(argv + 1, &pfd.fd);
+	pid = start(argv + 2, &pfd.fd);
 	fcntl(pfd.fd, F_SETFL, O_NONBLOCK);
 
 	/* SIGCHLD arrives only inside ppoll(), so none is missed. */
@@ -105,7 +105,7 @@ int main(int argc, char **argv)
 	while (open && poll(&pfd, 1, 0) > 0)
 		open = copy(pfd.fd);
 
-	dprintf(STDOUT_FILENO, "%c%d\n", 0,
+	dprintf(STDOUT_FILENO, "%c%s%d\n", 0, argv[1],
 		WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status));
 	return 0;
 }

@@ -228,20 +228,28 @@ long long node_get(const char *file)
 	return read_number(path);
 }
 
-int node_set(const char *file, long long value)
+int node_write(const char *file, const char *text)
 {
-	char path[400], text[32];
+	char path[400];
 	int fd, err = 0;
-	int len = snprintf(text, sizeof(text), "%lld\n", value);
+	size_t len = strlen(text);
 
 	snprintf(path, sizeof(path), SYSFS "%s", file);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return errno;
-	if (write(fd, text, len) != len)
+	if (write(fd, text, len) != (ssize_t)len)
 		err = errno;
 	close(fd);
 	return err;
+}
+
+int node_set(const char *file, long long value)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%lld\n", value);
+	return node_write(file, text);
 }
 
 long long region_stat(const char *counter)

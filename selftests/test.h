@@ -147,7 +147,9 @@ int run(const char *program, ...) __attribute__((sentinel));
 
 /* A file below /sys/class/dsm/node. */
 long long node_get(const char *file);
-int node_set(const char *file, long long value);	/* 0 or an error number */
+/* 0 or an error number */
+int node_set(const char *file, long long value);
+int node_write(const char *file, const char *text);
 /* A counter of the test's region. */
 long long region_stat(const char *counter);
 /* The sum of the frames exchanged with all peers. */

@@ -17,8 +17,8 @@ enum {
 	UNIT		= 1024,
 	UNITS		= SIZE / UNIT,
 	WORDS		= UNIT / 8,
-	ROUNDS		= 5,
-	OPERATIONS	= 2000,		/* in a round, on each node */
+	ROUNDS		= 4,
+	OPERATIONS	= 1000,		/* in a round, on each node */
 	NOBODY		= -1,
 };
 

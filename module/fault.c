@@ -27,6 +27,13 @@
 #include "region.h"
 #include "trace.h"
 
+/*
+ * A mapping does not grow; it is not dumped, since a dump would fetch the whole
+ * region; and its pages are small, since a block's pages have to come and go by
+ * themselves.
+ */
+#define MAPPING_FLAGS	(VM_DONTEXPAND | VM_DONTDUMP | VM_NOHUGEPAGE)
+
 /* shmem's operations, and ours made of them. */
 static const struct vm_operations_struct *shmem_ops;
 static struct vm_operations_struct region_ops;
@@ -87,6 +94,13 @@ static vm_fault_t fault(struct vm_fault *vmf, struct dsm_region *region, u64 ind
 		ret = shmem_ops->fault(vmf);
 		if (!(ret & VM_FAULT_LOCKED))
 			return ret;
+		/* All of it would be mapped, with the blocks of others. */
+		if (PageCompound(vmf->page)) {
+			pr_warn_once("MADV_HUGEPAGE, or transparent_hugepage/shmem_enabled: not for regions\n");
+			unlock_page(vmf->page);
+			put_page(vmf->page);
+			return VM_FAULT_SIGBUS;
+		}
 		/* page_mkwrite() has the last word on a write. */
 		if (dsm_block_use(block, write, !write))
 			return ret;
@@ -225,7 +239,7 @@ int dsm_fault_mmap_window(struct dsm_region *region, struct vm_area_struct *vma)
 	int err = map_frames(region, vma);
 
 	if (!err)
-		vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
+		vm_flags_set(vma, MAPPING_FLAGS);
 	return err;
 }
 
@@ -233,9 +247,6 @@ int dsm_fault_mmap_window(struct dsm_region *region, struct vm_area_struct *vma)
  * dsm_fault_mmap() - map a region
  * @region: the region, of which the caller is a user
  * @vma: where
- *
- * Such a mapping does not grow, does not move, and is not dumped: a core dump
- * would fetch the whole region.
  *
  * Return: 0; -EINVAL, private, or beyond the region's end.
  */
@@ -246,7 +257,7 @@ int dsm_fault_mmap(struct dsm_region *region, struct vm_area_struct *vma)
 	if (err)
 		return err;
 	make_ops(vma->vm_ops);
-	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
+	vm_flags_set(vma, MAPPING_FLAGS);
 	vma->vm_private_data = region;
 	vma->vm_ops = &region_ops;
 	region_open(vma);

@@ -2,7 +2,6 @@
 /* Processes and their address spaces: fork, sharing, mm system calls, signals, rights, cores. */
 #include <fcntl.h>
 #include <pwd.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -55,33 +54,6 @@ static int wait_status(pid_t pid)
 	}					\
 	wait_status(pid_);			\
 })
-
-static sigjmp_buf after_signal;
-
-static void on_signal(int signo)
-{
-	siglongjmp(after_signal, signo);
-}
-
-/* The signal that a read of (or a write to) a page gives; 0 for none. */
-static int signal_of(volatile uint64_t *at, bool write)
-{
-	struct sigaction action = { .sa_handler = on_signal }, old_segv, old_bus;
-	int signo;
-
-	sigaction(SIGSEGV, &action, &old_segv);
-	sigaction(SIGBUS, &action, &old_bus);
-	signo = sigsetjmp(after_signal, 1);
-	if (!signo) {
-		if (write)
-			*at = *at;
-		else
-			(void)*at;
-	}
-	sigaction(SIGSEGV, &old_segv, NULL);
-	sigaction(SIGBUS, &old_bus, NULL);
-	return signo;
-}
 
 static void expect_contents(char *base)
 {
@@ -186,10 +158,10 @@ TEST(munmap_of_a_part)
 	together("read");
 	if (node()) {
 		ASSERT_OK(munmap(base + 10 * PAGE, 5 * PAGE));
-		EXPECT_EQ(signal_of((uint64_t *)(base + 9 * PAGE), true), 0);
-		EXPECT_EQ(signal_of((uint64_t *)(base + 10 * PAGE), false), SIGSEGV);
-		EXPECT_EQ(signal_of((uint64_t *)(base + 14 * PAGE), true), SIGSEGV);
-		EXPECT_EQ(signal_of((uint64_t *)(base + 15 * PAGE), true), 0);
+		EXPECT_EQ(access_signal((uint64_t *)(base + 9 * PAGE), true), 0);
+		EXPECT_EQ(access_signal((uint64_t *)(base + 10 * PAGE), false), SIGSEGV);
+		EXPECT_EQ(access_signal((uint64_t *)(base + 14 * PAGE), true), SIGSEGV);
+		EXPECT_EQ(access_signal((uint64_t *)(base + 15 * PAGE), true), 0);
 	}
 	together("unmapped");
 	if (!node()) {
@@ -227,7 +199,7 @@ TEST(mremap_moves_nothing)
 	expect_contents(base);
 	EXPECT_EQ(mremap(base, SIZE, SIZE / 2, 0), base);
 	EXPECT_EQ(*word(base + SIZE / 2 - PAGE, 0), value_of(PAGES / 2 - 1));
-	EXPECT_EQ(signal_of((uint64_t *)(base + SIZE / 2), false), SIGSEGV);
+	EXPECT_EQ(access_signal((uint64_t *)(base + SIZE / 2), false), SIGSEGV);
 	unshare_region(region);
 }
 
@@ -281,10 +253,10 @@ TEST(mprotect_is_local)
 	if (node() == nodes() - 1) {
 		ASSERT_OK(mprotect(base, SIZE / 2, PROT_READ));
 		expect_contents(base);
-		EXPECT_EQ(signal_of((uint64_t *)base, true), SIGSEGV);
-		EXPECT_EQ(signal_of((uint64_t *)(base + SIZE / 2), true), 0);
+		EXPECT_EQ(access_signal((uint64_t *)base, true), SIGSEGV);
+		EXPECT_EQ(access_signal((uint64_t *)(base + SIZE / 2), true), 0);
 		ASSERT_OK(mprotect(base, SIZE, PROT_NONE));
-		EXPECT_EQ(signal_of((uint64_t *)base, false), SIGSEGV);
+		EXPECT_EQ(access_signal((uint64_t *)base, false), SIGSEGV);
 	}
 	together("protected");
 	if (!node()) {
@@ -316,33 +288,15 @@ TEST(read_only_opening)
 	close(fd);
 	expect_contents(at);
 	EXPECT_ERRNO(mprotect(at, SIZE, PROT_READ | PROT_WRITE), EACCES);
-	EXPECT_EQ(signal_of((uint64_t *)at, true), SIGSEGV);
+	EXPECT_EQ(access_signal((uint64_t *)at, true), SIGSEGV);
 	EXPECT_OK(munmap(at, SIZE));
 	unshare_region(region);
-}
-
-/* The state in /proc/PID/stat */
-static char state_of(pid_t pid)
-{
-	char path[64], text[256];
-	FILE *f;
-	char *end;
-	size_t n;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	f = fopen(path, "r");
-	ASSERT_TRUE(f);
-	n = fread(text, 1, sizeof(text) - 1, f);
-	fclose(f);
-	text[n] = '\0';
-	end = strrchr(text, ')');
-	return end ? end[2] : '?';
 }
 
 static bool waits_for_long(pid_t pid)
 {
 	for (int i = 0; i < 100; i++) {
-		if (state_of(pid) != 'D')
+		if (task_state(pid) != 'D')
 			return false;
 		test_pause();
 	}

@@ -266,24 +266,26 @@ TEST(structures)
 	finish(region);
 }
 
-static int open_direct(const char *device, const char *module, const char *options)
+static int open_direct(const char *device)
 {
-	int fd;
+	int fd = open(device, O_RDWR | O_DIRECT | O_CLOEXEC);
 
-	if (run("modprobe", module, options, NULL))
-		skip("this kernel has no %s", module);
-	fd = open(device, O_RDWR | O_DIRECT | O_CLOEXEC);
 	ASSERT_OK(fd);
 	return fd;
 }
 
 TEST(direct_io)
 {
-	dsm_region *region = share_filled();
-	char *base = dsm_base(region);
+	dsm_region *region;
+	char *base;
 
+	/* On all nodes, which agree on whether it can be had. */
+	if (run("modprobe", "brd", "rd_size=4096", NULL))
+		skip("this kernel has no ram disks");
+	region = share_filled();
+	base = dsm_base(region);
 	if (caller()) {
-		int fd = open_direct("/dev/ram0", "brd", "rd_size=4096");
+		int fd = open_direct("/dev/ram0");
 
 		ASSERT_EQ(pwrite(fd, base, SIZE, 0), SIZE);
 		ASSERT_EQ(pread(fd, base + SIZE, SIZE, 0), SIZE);
@@ -306,50 +308,30 @@ static void *read_directly(void *arg)
 	return (void *)(intptr_t)pread(direct->fd, direct->at, PAGE, 0);
 }
 
-/* The state in /proc/self/task/TID/stat */
-static bool sleeps_in_kernel(pid_t tid)
-{
-	char path[64], text[256];
-	FILE *f;
-	char *end;
-	size_t n;
-
-	if (!tid)
-		return false;
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
-	f = fopen(path, "r");
-	if (!f)
-		return false;
-	n = fread(text, 1, sizeof(text) - 1, f);
-	fclose(f);
-	text[n] = '\0';
-	end = strrchr(text, ')');
-	return end && end[2] == 'D';
-}
-
 /*
  * While a device writes to a page, another node that wants the page waits; and
  * what the device has written is not lost.
  */
 TEST(page_under_dma_is_kept)
 {
-	dsm_region *region = share_filled();
-	char *base = dsm_base(region);
+	dsm_region *region;
+	char *base;
 
+	/* A disk of zeroes that takes four seconds to answer. */
+	if (run("modprobe", "null_blk", "irqmode=2", "completion_nsec=4000000000",
+		"memory_backed=1", NULL))
+		skip("this kernel has no null_blk");
+	region = share_filled();
+	base = dsm_base(region);
 	if (caller()) {
-		/* A disk of zeroes that takes four seconds to answer. */
-		struct direct direct = {
-			.fd = open_direct("/dev/nullb0", "null_blk",
-					  "irqmode=2 completion_nsec=4000000000 memory_backed=1"),
-			.at = base,
-		};
+		struct direct direct = { .fd = open_direct("/dev/nullb0"), .at = base };
 		pthread_t thread;
 		void *got;
 
 		*word(base, 1) = 5;
 		EXPECT_EQ(*word(base, 0), value_of(0));
 		ASSERT_EQ(pthread_create(&thread, NULL, read_directly, &direct), 0);
-		ASSERT_TRUE(WAIT_FOR(sleeps_in_kernel(direct.tid), 20));
+		ASSERT_TRUE(WAIT_FOR(direct.tid && task_state(direct.tid) == 'D', 20));
 		together("under-way");
 		ASSERT_EQ(pthread_join(thread, &got), 0);
 		EXPECT_EQ((intptr_t)got, PAGE);
@@ -374,23 +356,6 @@ static long futex(_Atomic uint64_t *at, int op, uint32_t value)
 	return syscall(SYS_futex, at, op, value, NULL, NULL, 0);
 }
 
-static char state_of(pid_t pid)
-{
-	char path[64], text[256];
-	FILE *f;
-	char *end;
-	size_t n;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	f = fopen(path, "r");
-	ASSERT_TRUE(f);
-	n = fread(text, 1, sizeof(text) - 1, f);
-	fclose(f);
-	text[n] = '\0';
-	end = strrchr(text, ')');
-	return end ? end[2] : '?';
-}
-
 /* Two processes of a node; meanwhile another node takes the page. */
 TEST(futex_of_two_processes)
 {
@@ -410,7 +375,7 @@ TEST(futex_of_two_processes)
 					_exit(1);
 			_exit(*at != 1);
 		}
-		ASSERT_TRUE(WAIT_FOR(state_of(pid) == 'S', 20));
+		ASSERT_TRUE(WAIT_FOR(task_state(pid) == 'S', 20));
 	}
 	together("waits");
 	if (!node())

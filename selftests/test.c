@@ -4,7 +4,7 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <glob.h>
-#include <sched.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -208,6 +208,45 @@ static ssize_t read_file(const char *path, char *text, size_t size)
 	}
 	text[n > 0 ? n : 0] = '\0';
 	return n;
+}
+
+char task_state(pid_t tid)
+{
+	char path[64], text[512];
+	char *end;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
+	if (read_file(path, text, sizeof(text)) <= 0)
+		test_failed(__FILE__, __LINE__, true, "%s cannot be read: %s", path,
+			    strerror(errno));
+	end = strrchr(text, ')');
+	return end ? end[2] : '?';
+}
+
+static sigjmp_buf after_signal;
+
+static void on_signal(int signo)
+{
+	siglongjmp(after_signal, signo);
+}
+
+int access_signal(const void *at, bool write)
+{
+	struct sigaction action = { .sa_handler = on_signal }, old_segv, old_bus;
+	int signo;
+
+	sigaction(SIGSEGV, &action, &old_segv);
+	sigaction(SIGBUS, &action, &old_bus);
+	signo = sigsetjmp(after_signal, 1);
+	if (!signo) {
+		if (write)
+			atomic_fetch_add(word(at, 0), 0);
+		else
+			(void)*word(at, 0);
+	}
+	sigaction(SIGSEGV, &old_segv, NULL);
+	sigaction(SIGBUS, &old_bus, NULL);
+	return signo;
 }
 
 static long long read_number(const char *path)

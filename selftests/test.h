@@ -145,6 +145,12 @@ const char *region_name(void);
 /* Runs a program, found in PATH; returns its exit status, or 128 + a signal's number. */
 int run(const char *program, ...) __attribute__((sentinel));
 
+/* The state of a process, or of a thread of this one: 'R', 'S', 'D', ... */
+char task_state(pid_t tid);
+
+/* The signal that an access gets; 0 for none. What is there stays as it is. */
+int access_signal(const void *at, bool write);
+
 /* A file below /sys/class/dsm/node. */
 long long node_get(const char *file);
 /* 0 or an error number */

@@ -1,0 +1,613 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The module does not trust its helper. Here a stranger speaks to it, and
+ * then, with the helper dead, a false helper: whatever is wrong gets an error,
+ * changes nothing, and the true helper goes on where it was.
+ */
+#include <endian.h>
+#include <fcntl.h>
+#include <linux/genetlink.h>
+#include <linux/netlink.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <linux/dsm_netlink.h>
+#include <linux/dsm_wire.h>
+
+#include "test.h"
+
+enum {
+	PAGE		= 4096,
+	PAGES		= 16,
+	FAMILY_NONE	= 0,
+	RANDOM_MESSAGES	= 10000,
+};
+
+struct message {
+	struct nlmsghdr nl;
+	struct genlmsghdr genl;
+	char attrs[4000];
+};
+
+static void begin(struct message *m, int type, int cmd)
+{
+	memset(m, 0, sizeof(m->nl) + sizeof(m->genl));
+	m->nl.nlmsg_len = NLMSG_HDRLEN + GENL_HDRLEN;
+	m->nl.nlmsg_type = type;
+	m->nl.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	m->genl.cmd = cmd;
+	m->genl.version = 1;
+}
+
+static void put(struct message *m, int type, const void *data, size_t len)
+{
+	struct nlattr *attr = (struct nlattr *)((char *)m + m->nl.nlmsg_len);
+
+	attr->nla_type = type;
+	attr->nla_len = NLA_HDRLEN + len;
+	memcpy((char *)attr + NLA_HDRLEN, data, len);
+	memset((char *)attr + attr->nla_len, 0, NLA_ALIGN(attr->nla_len) - attr->nla_len);
+	m->nl.nlmsg_len += NLA_ALIGN(attr->nla_len);
+}
+
+static void put_u32(struct message *m, int type, uint32_t value)
+{
+	put(m, type, &value, sizeof(value));
+}
+
+static void put_u64(struct message *m, int type, uint64_t value)
+{
+	put(m, type, &value, sizeof(value));
+}
+
+static int open_netlink(void)
+{
+	struct sockaddr_nl address = { .nl_family = AF_NETLINK };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
+
+	ASSERT_OK(fd);
+	ASSERT_OK(bind(fd, (struct sockaddr *)&address, sizeof(address)));
+	return fd;
+}
+
+/* Says it, and returns the error that the kernel answers with, positive; 0 for success. */
+static int say(int fd, struct message *m)
+{
+	static uint32_t sequence;
+	char reply[65536];
+	ssize_t n;
+
+	m->nl.nlmsg_seq = ++sequence;
+	ASSERT_EQ(send(fd, m, m->nl.nlmsg_len, 0), m->nl.nlmsg_len);
+	for (;;) {
+		struct nlmsghdr *nl = (struct nlmsghdr *)reply;
+
+		/* Also comes what the module wants a helper to send. */
+		n = recv(fd, reply, sizeof(reply), 0);
+		ASSERT_GE(n, (ssize_t)sizeof(*nl));
+		for (; NLMSG_OK(nl, n); nl = NLMSG_NEXT(nl, n)) {
+			if (nl->nlmsg_type == NLMSG_ERROR && nl->nlmsg_seq == sequence)
+				return -((struct nlmsgerr *)NLMSG_DATA(nl))->error;
+		}
+	}
+}
+
+static int family_id(int fd)
+{
+	struct message m;
+	char reply[8192];
+	struct nlmsghdr *nl = (struct nlmsghdr *)reply;
+	struct nlattr *attr;
+	ssize_t n;
+
+	begin(&m, GENL_ID_CTRL, CTRL_CMD_GETFAMILY);
+	m.nl.nlmsg_flags = NLM_F_REQUEST;
+	put(&m, CTRL_ATTR_FAMILY_NAME, DSM_FAMILY_NAME, sizeof(DSM_FAMILY_NAME));
+	ASSERT_EQ(send(fd, &m, m.nl.nlmsg_len, 0), m.nl.nlmsg_len);
+	n = recv(fd, reply, sizeof(reply), 0);
+	ASSERT_GT(n, NLMSG_HDRLEN + GENL_HDRLEN);
+	ASSERT_EQ(nl->nlmsg_type, GENL_ID_CTRL);
+	attr = (struct nlattr *)(reply + NLMSG_HDRLEN + GENL_HDRLEN);
+	while ((char *)attr < reply + n) {
+		if (attr->nla_type == CTRL_ATTR_FAMILY_ID)
+			return *(uint16_t *)((char *)attr + NLA_HDRLEN);
+		attr = (struct nlattr *)((char *)attr + NLA_ALIGN(attr->nla_len));
+	}
+	ASSERT_TRUE(!"a family id");
+	return FAMILY_NONE;
+}
+
+/* ---- frames ---------------------------------------------------------------- */
+
+/* Whom the false helper speaks for, and what it has found out. */
+struct forger {
+	int fd;
+	int family;
+	uint16_t peer;
+	uint32_t region;
+	uint64_t seq;		/* the next that the module takes from the peer */
+};
+
+static struct dsm_wire_hdr header(const struct forger *f, uint8_t type)
+{
+	return (struct dsm_wire_hdr){
+		.magic = htole32(DSM_WIRE_MAGIC),
+		.type = type,
+		.src = htole16(f->peer),
+		.view = htole32(node_get("view")),
+		.seq = htole64(f->seq),
+		.region = htole32(f->region),
+	};
+}
+
+static int receive(const struct forger *f, uint32_t peer, const void *frame, size_t len,
+		   bool in_window)
+{
+	struct message m;
+
+	begin(&m, f->family, DSM_CMD_RECEIVE);
+	put_u32(&m, DSM_A_PEER, peer);
+	put(&m, DSM_A_FRAME, frame, len);
+	if (in_window)
+		put(&m, DSM_A_IN_WINDOW, NULL, 0);
+	return say(f->fd, &m);
+}
+
+static int receive_header(const struct forger *f, struct dsm_wire_hdr hdr)
+{
+	return receive(f, f->peer, &hdr, sizeof(hdr), false);
+}
+
+/*
+ * A region that no node has heard of comes too early: EAGAIN for the next
+ * number, while earlier ones are dropped and later ones are wrong.
+ */
+static void find_seq(struct forger *f)
+{
+	char file[64];
+	uint64_t most;
+	int err;
+
+	snprintf(file, sizeof(file), "peers/%u/rx_frames", f->peer);
+	most = node_get(file) + 1;
+	for (f->seq = 1; f->seq <= most; f->seq++) {
+		struct dsm_wire_hdr hdr = header(f, DSM_INV);
+
+		hdr.region = htole32(UINT32_MAX);
+		err = receive_header(f, hdr);
+		if (err == EAGAIN)
+			return;
+		ASSERT_EQ(err, 0);
+	}
+	ASSERT_TRUE(!"a number that the module waits for");
+}
+
+/* ---- a stranger -------------------------------------------------------------- */
+
+static bool in_child(void (*what)(void))
+{
+	pid_t pid = fork();
+	int status;
+
+	ASSERT_OK(pid);
+	if (!pid) {
+		what();
+		_exit(0);
+	}
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	return !status;
+}
+
+static void expect_all_to_fail(int error_of_register, int error)
+{
+	int fd = open_netlink(), family = family_id(fd);
+	struct message m;
+
+	begin(&m, family, DSM_CMD_REGISTER);
+	put_u32(&m, DSM_A_NODE, node());
+	put_u32(&m, DSM_A_NODES, nodes());
+	EXPECT_EQ(say(fd, &m), error_of_register);
+	begin(&m, family, DSM_CMD_PEER);
+	put_u32(&m, DSM_A_PEER, !node());
+	put_u32(&m, DSM_A_PEER_STATE, DSM_PEER_DOWN);
+	EXPECT_EQ(say(fd, &m), error);
+	begin(&m, family, DSM_CMD_CREDIT);
+	put_u32(&m, DSM_A_PEER, !node());
+	put_u32(&m, DSM_A_CREDITS, 1);
+	EXPECT_EQ(say(fd, &m), error);
+	begin(&m, family, DSM_CMD_RECEIVE);
+	put_u32(&m, DSM_A_PEER, !node());
+	put(&m, DSM_A_FRAME, "x", 1);
+	EXPECT_EQ(say(fd, &m), error);
+	close(fd);
+}
+
+static void speak_as_user(void)
+{
+	const struct passwd *user = getpwnam("user");
+
+	ASSERT_TRUE(user);
+	ASSERT_OK(setresgid(user->pw_gid, user->pw_gid, user->pw_gid));
+	ASSERT_OK(setresuid(user->pw_uid, user->pw_uid, user->pw_uid));
+	expect_all_to_fail(EPERM, EPERM);
+}
+
+TEST(stranger)
+{
+	int fd = open_netlink(), family = family_id(fd);
+	long long helper = node_get("helper");
+	struct message m;
+
+	if (nodes() < 2)
+		skip("needs two nodes");
+	expect_all_to_fail(EBUSY, EPERM);
+	EXPECT_TRUE(in_child(speak_as_user));
+	/* Commands that are the module's to give, and such as there are none. */
+	for (int cmd = 0; cmd < 256; cmd++) {
+		if (cmd == DSM_CMD_REGISTER || cmd == DSM_CMD_PEER || cmd == DSM_CMD_CREDIT ||
+		    cmd == DSM_CMD_RECEIVE)
+			continue;
+		begin(&m, family, cmd);
+		EXPECT_EQ(say(fd, &m), EOPNOTSUPP);
+	}
+	close(fd);
+	/* The end of a socket that is not the helper's is nothing. */
+	EXPECT_EQ(node_get("helper"), helper);
+	EXPECT_EQ(node_get("up"), nodes());
+	together("said");
+}
+
+/* ---- a false helper ------------------------------------------------------------ */
+
+static void bad_attributes(const struct forger *f)
+{
+	static const struct {
+		int cmd;
+		int attrs[3];	/* each a u32 of 1 */
+	} missing[] = {
+		{ DSM_CMD_REGISTER, { 0 } },
+		{ DSM_CMD_REGISTER, { DSM_A_NODE } },
+		{ DSM_CMD_REGISTER, { DSM_A_NODES } },
+		{ DSM_CMD_RECEIVE, { 0 } },
+		{ DSM_CMD_RECEIVE, { DSM_A_PEER } },
+		{ DSM_CMD_CREDIT, { 0 } },
+		{ DSM_CMD_CREDIT, { DSM_A_PEER } },
+		{ DSM_CMD_CREDIT, { DSM_A_CREDITS } },
+		{ DSM_CMD_PEER, { 0 } },
+		{ DSM_CMD_PEER, { DSM_A_PEER_STATE } },
+		{ DSM_CMD_PEER, { DSM_A_PEER, DSM_A_PEER_STATE } },	/* no incarnation */
+	};
+	static const int commands[] = { DSM_CMD_REGISTER, DSM_CMD_RECEIVE, DSM_CMD_CREDIT,
+					DSM_CMD_PEER };
+	struct message m;
+
+	for (size_t i = 0; i < sizeof(missing) / sizeof(*missing); i++) {
+		begin(&m, f->family, missing[i].cmd);
+		for (int j = 0; j < 3 && missing[i].attrs[j]; j++)
+			put_u32(&m, missing[i].attrs[j],
+				missing[i].attrs[j] == DSM_A_PEER ? f->peer : 1);
+		if (say(f->fd, &m) != EINVAL)
+			test_failed(__FILE__, __LINE__, false, "attributes of case %zu", i);
+	}
+	for (size_t i = 0; i < 4; i++) {
+		/* One that there is none of, and ones of a wrong length. */
+		begin(&m, f->family, commands[i]);
+		put_u32(&m, DSM_A_PEER, f->peer);
+		put_u32(&m, DSM_A_MAX + 1, 1);
+		EXPECT_NE(say(f->fd, &m), 0);
+		for (int type = 1; type <= DSM_A_MAX; type++) {
+			begin(&m, f->family, commands[i]);
+			put(&m, type, "xyz", 3);
+			EXPECT_NE(say(f->fd, &m), 0);
+		}
+		/* An attribute that is longer than the message. */
+		begin(&m, f->family, commands[i]);
+		put_u32(&m, DSM_A_PEER, f->peer);
+		((struct nlattr *)m.attrs)->nla_len = 200;
+		EXPECT_NE(say(f->fd, &m), 0);
+	}
+	/* Not this node, not a peer, not a state. */
+	begin(&m, f->family, DSM_CMD_REGISTER);
+	put_u32(&m, DSM_A_NODE, !node());
+	put_u32(&m, DSM_A_NODES, nodes());
+	EXPECT_NE(say(f->fd, &m), 0);
+	begin(&m, f->family, DSM_CMD_REGISTER);
+	put_u32(&m, DSM_A_NODE, node());
+	put_u32(&m, DSM_A_NODES, nodes() + 1);
+	EXPECT_NE(say(f->fd, &m), 0);
+	begin(&m, f->family, DSM_CMD_PEER);
+	put_u32(&m, DSM_A_PEER, f->peer);
+	put_u32(&m, DSM_A_PEER_STATE, DSM_PEER_UP + 1);
+	EXPECT_NE(say(f->fd, &m), 0);
+
+	const uint32_t no_peers[] = { node(), nodes(), 65536, UINT32_MAX };
+	struct dsm_wire_hdr hdr = header(f, DSM_INV);
+
+	for (int i = 0; i < 4; i++) {
+		begin(&m, f->family, DSM_CMD_CREDIT);
+		put_u32(&m, DSM_A_PEER, no_peers[i]);
+		put_u32(&m, DSM_A_CREDITS, 1);
+		EXPECT_EQ(say(f->fd, &m), EINVAL);
+		EXPECT_EQ(receive(f, no_peers[i], &hdr, sizeof(hdr), false), EINVAL);
+	}
+}
+
+#define EXPECT_FRAME(change, error) do {			\
+	struct dsm_wire_hdr hdr = header(f, DSM_INV);		\
+								\
+	change;							\
+	EXPECT_EQ(receive_header(f, hdr), error);		\
+} while (0)
+
+static void bad_frames(const struct forger *f)
+{
+	char frame[1100] = "";
+	struct dsm_wire_hdr good = header(f, DSM_INV);
+
+	for (size_t len = 0; len < sizeof(good); len++)
+		EXPECT_EQ(receive(f, f->peer, &good, len, false), EBADMSG);
+	memcpy(frame, &good, sizeof(good));
+	for (size_t len = sizeof(good) + 1; len < 1024; len += 13)
+		EXPECT_EQ(receive(f, f->peer, frame, len, false), EBADMSG);
+	EXPECT_NE(receive(f, f->peer, frame, 1025, false), 0);
+
+	EXPECT_FRAME(hdr.magic ^= 1, EBADMSG);
+	EXPECT_FRAME(hdr.magic = htobe32(DSM_WIRE_MAGIC), EBADMSG);
+	EXPECT_FRAME(hdr.reserved = 1, EBADMSG);
+	EXPECT_FRAME(hdr.len = htole32(1), EBADMSG);
+	EXPECT_FRAME(hdr.len = htole32(UINT32_MAX), EBADMSG);
+	EXPECT_FRAME(hdr.flags = DSM_WIRE_ZERO, EBADMSG);
+	EXPECT_FRAME(hdr.flags = 0xff, EBADMSG);
+	EXPECT_FRAME(hdr.seq = 0, EBADMSG);
+	EXPECT_FRAME(hdr.seq = htole64(f->seq + 1), EPROTO);
+	EXPECT_FRAME(hdr.seq = UINT64_MAX, EPROTO);
+	EXPECT_FRAME(hdr.ack = UINT64_MAX, EPROTO);
+	EXPECT_FRAME(hdr.src = htole16(node()), EPROTO);
+	EXPECT_FRAME(hdr.src = htole16(nodes()), EPROTO);
+	EXPECT_FRAME(hdr.view = htole32(node_get("view") + 1), ESTALE);
+	EXPECT_FRAME(hdr.view = UINT32_MAX, ESTALE);
+	for (int type = 0; type < 256; type++) {
+		bool known = (type >= DSM_GET_S && type <= DSM_DONE) || type == DSM_CLAIM ||
+			     type == DSM_HOME ||
+			     (type >= DSM_REGION_CREATE && type <= DSM_REGION_REPLY) ||
+			     type == DSM_SYNC_REQUEST || type == DSM_SYNC_REPLY || type == DSM_ACK;
+
+		if (!known)
+			EXPECT_FRAME(hdr.type = type, EBADMSG);
+	}
+}
+
+static bool refused(int error)
+{
+	return error == EPROTO || error == EBADMSG || error == EAGAIN;
+}
+
+/* What no node would say, or not this one, or not now. */
+static void out_of_turn(const struct forger *f)
+{
+	static const uint8_t block_types[] = {
+		DSM_GET_S, DSM_GET_M, DSM_PUT_S, DSM_PUT_M, DSM_FWD_GET_S, DSM_FWD_GET_M,
+		DSM_INV, DSM_INV_ACK, DSM_DATA, DSM_GRANT, DSM_DONE,
+	};
+	/* Of a block that this node does not have and has not asked for. */
+	static const uint8_t unasked[] = { DSM_GRANT, DSM_DATA, DSM_FWD_GET_S, DSM_FWD_GET_M };
+	static const uint64_t no_blocks[] = { PAGES, PAGES + 1, 1ULL << 32, 1ULL << 63,
+					      UINT64_MAX };
+
+	for (size_t i = 0; i < sizeof(block_types); i++) {
+		struct dsm_wire_hdr hdr = header(f, block_types[i]);
+
+		if (hdr.type == DSM_DATA)
+			hdr.len = htole32(PAGE);
+		for (size_t j = 0; j < sizeof(no_blocks) / sizeof(*no_blocks); j++) {
+			hdr.block = htole64(no_blocks[j]);
+			EXPECT_EQ(receive_header(f, hdr), EPROTO);
+		}
+		hdr.block = 0;
+		hdr.region = htole32(UINT32_MAX);
+		EXPECT_EQ(receive_header(f, hdr), EAGAIN);
+	}
+	for (size_t i = 0; i < sizeof(unasked); i++) {
+		struct dsm_wire_hdr hdr = header(f, unasked[i]);
+
+		hdr.block = htole64(PAGES - 1);
+		hdr.req = htole32(12345);
+		if (hdr.type == DSM_DATA)
+			hdr.len = htole32(PAGE);
+		for (int window = 0; window < 2; window++) {
+			int error = receive(f, f->peer, &hdr, sizeof(hdr), window);
+
+			if (!refused(error))
+				test_failed(__FILE__, __LINE__, false, "type %u: %s", hdr.type,
+					    strerror(error));
+		}
+	}
+	/* Bytes of a wrong length; a requester that is no node. */
+	struct dsm_wire_hdr hdr = header(f, DSM_DATA);
+
+	hdr.block = htole64(0);
+	hdr.len = htole32(PAGE / 2);
+	EXPECT_TRUE(refused(receive(f, f->peer, &hdr, sizeof(hdr), true)));
+	hdr.len = htole32(DSM_WIRE_BODY_MAX + 1);
+	EXPECT_EQ(receive(f, f->peer, &hdr, sizeof(hdr), true), EBADMSG);
+	hdr = header(f, DSM_FWD_GET_M);
+	hdr.node = htole16(nodes());
+	EXPECT_TRUE(refused(receive_header(f, hdr)));
+	hdr = header(f, DSM_INV);
+	hdr.node = UINT16_MAX;
+	EXPECT_TRUE(refused(receive_header(f, hdr)));
+}
+
+/* Only the registry announces regions, and only such as can be. */
+static void false_regions(const struct forger *f)
+{
+	struct {
+		struct dsm_wire_hdr hdr;
+		struct dsm_wire_region region;
+	} frame = { .hdr = header(f, DSM_REGION_CREATE) };
+
+	frame.hdr.len = htole32(sizeof(frame.region));
+	strcpy((char *)frame.region.name, "forged");
+	EXPECT_TRUE(refused(receive(f, f->peer, &frame, sizeof(frame), false)));
+	frame.hdr.type = DSM_REGION_UNLINK;
+	EXPECT_TRUE(refused(receive(f, f->peer, &frame, sizeof(frame), false)));
+	/* No size, no block size, no base. */
+	frame.hdr.type = DSM_REGION_NEW;
+	frame.hdr.region = htole32(1 << 30);
+	EXPECT_TRUE(refused(receive(f, f->peer, &frame, sizeof(frame), false)));
+	frame.region.size = htole64(PAGE);
+	frame.region.block_size = htole32(PAGE);
+	frame.region.home = htole32(DSM_HOME_CREATOR);
+	frame.region.base = htole64(DSM_ADDR_MIN - DSM_CHUNK_SIZE);
+	EXPECT_TRUE(refused(receive(f, f->peer, &frame, sizeof(frame), false)));
+	frame.region.base = htole64(DSM_ADDR_MIN);
+	frame.region.name[0] = '/';
+	EXPECT_TRUE(refused(receive(f, f->peer, &frame, sizeof(frame), false)));
+	EXPECT_EQ(dsm_open("forged", O_RDWR, 0, NULL), NULL);
+	EXPECT_EQ(errno, ENOENT);
+}
+
+/* Random bytes: as frames, as attributes, as whole messages. */
+static void random_bytes(const struct forger *f)
+{
+	uint64_t state = seed();
+
+	for (int i = 0; i < RANDOM_MESSAGES; i++) {
+		uint64_t bytes[32];
+		size_t len = random_next(&state) % sizeof(bytes);
+		struct message m;
+
+		for (size_t j = 0; j < 32; j++)
+			bytes[j] = random_next(&state);
+		switch (i % 4) {
+		case 0:
+			EXPECT_NE(receive(f, f->peer, bytes, len, i & 4), 0);
+			break;
+		case 1: {	/* A header that is wrong somewhere. */
+			struct dsm_wire_hdr hdr = header(f, DSM_INV);
+
+			hdr.block = htole64(UINT64_MAX);
+			((uint8_t *)&hdr)[random_next(&state) % 16] ^= 1 + random_next(&state) % 255;
+			EXPECT_NE(receive_header(f, hdr), 0);
+			break;
+		}
+		case 2:
+			begin(&m, f->family, random_next(&state) % (DSM_CMD_MAX + 2));
+			memcpy(m.attrs, bytes, len);
+			m.nl.nlmsg_len += len;
+			EXPECT_NE(say(f->fd, &m), 0);
+			break;
+		case 3:
+			begin(&m, f->family, DSM_CMD_RECEIVE);
+			put_u32(&m, DSM_A_PEER, f->peer);
+			put(&m, random_next(&state) % 32, bytes, len);
+			EXPECT_NE(say(f->fd, &m), 0);
+			break;
+		}
+	}
+}
+
+/* The number that sysfs shows in hexadecimal */
+static uint64_t incarnation_of(int peer)
+{
+	char path[100];
+	unsigned long long value;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/class/dsm/node/peers/%d/incarnation", peer);
+	f = fopen(path, "r");
+	ASSERT_TRUE(f);
+	ASSERT_EQ(fscanf(f, "%llx", &value), 1);
+	fclose(f);
+	return value;
+}
+
+static void be_false_helper(uint32_t region, int peer)
+{
+	struct forger f = { .fd = open_netlink(), .region = region, .peer = peer };
+	struct message m;
+	long long rejected;
+	char file[64];
+
+	f.family = family_id(f.fd);
+	begin(&m, f.family, DSM_CMD_REGISTER);
+	put_u32(&m, DSM_A_NODE, node());
+	put_u32(&m, DSM_A_NODES, nodes());
+	ASSERT_EQ(say(f.fd, &m), 0);
+	/* Nothing comes from a peer that is down. */
+	EXPECT_EQ(receive_header(&f, header(&f, DSM_INV)), ENOTCONN);
+	begin(&m, f.family, DSM_CMD_PEER);
+	put_u32(&m, DSM_A_PEER, peer);
+	put_u32(&m, DSM_A_PEER_STATE, DSM_PEER_UP);
+	put_u64(&m, DSM_A_INCARNATION, incarnation_of(peer) + 1);
+	EXPECT_EQ(say(f.fd, &m), ESTALE);
+	EXPECT_EQ(receive_header(&f, header(&f, DSM_INV)), ENOTCONN);
+	begin(&m, f.family, DSM_CMD_PEER);
+	put_u32(&m, DSM_A_PEER, peer);
+	put_u32(&m, DSM_A_PEER_STATE, DSM_PEER_UP);
+	put_u64(&m, DSM_A_INCARNATION, incarnation_of(peer));
+	ASSERT_EQ(say(f.fd, &m), 0);
+
+	find_seq(&f);
+	snprintf(file, sizeof(file), "peers/%d/rejected", peer);
+	rejected = node_get(file);
+	bad_attributes(&f);
+	bad_frames(&f);
+	out_of_turn(&f);
+	false_regions(&f);
+	random_bytes(&f);
+	EXPECT_GT(node_get(file), rejected + 1000);
+	/* None of all that was taken. */
+	struct dsm_wire_hdr hdr = header(&f, DSM_INV);
+
+	hdr.region = htole32(UINT32_MAX);
+	EXPECT_EQ(receive_header(&f, hdr), EAGAIN);
+	close(f.fd);
+}
+
+TEST_SECONDS(false_helper, 120)
+{
+	dsm_region *region;
+	char file[100];
+	char *base;
+
+	if (nodes() < 2)
+		skip("needs two nodes");
+	region = share_region(PAGES * PAGE, DSM_HOME_CREATOR, 0);
+	base = dsm_base(region);
+	if (!node()) {
+		for (int i = 0; i < PAGES; i++)
+			*word(base + i * PAGE, 0) = random_hash(i, 3);
+	}
+	together("written");
+	/* The last node has some to read, and one to write; not the last one. */
+	if (node() == nodes() - 1) {
+		for (int i = 0; i < PAGES / 2; i++)
+			EXPECT_EQ(*word(base + i * PAGE, 0), random_hash(i, 3));
+		*word(base, 1) = 99;
+	}
+	together("fetched");
+	if (node() == nodes() - 1) {
+		snprintf(file, sizeof(file), "regions/%s/id", region_name());
+		ASSERT_EQ(run("dsmd-ctl", "kill", NULL), 0);
+		be_false_helper(node_get(file), 0);
+		ASSERT_EQ(run("dsmd-ctl", "start", NULL), 0);
+	}
+	together("over");
+	EXPECT_EQ(node_get("up"), nodes());
+	for (int i = 0; i < PAGES; i++)
+		EXPECT_EQ(*word(base + i * PAGE, 0), random_hash(i, 3));
+	EXPECT_EQ(*word(base, 1), 99);
+	for (int i = 0; i < 1000; i++)
+		atomic_fetch_add(word(base + i % PAGES * PAGE, 2), 1);
+	together("incremented");
+	uint64_t sum = 0;
+
+	for (int i = 0; i < PAGES; i++)
+		sum += *word(base + i * PAGE, 2);
+	EXPECT_EQ(sum, 1000 * nodes());
+	unshare_region(region);
+}

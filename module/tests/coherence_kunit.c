@@ -549,6 +549,7 @@ static const struct net_param {
 	{ "3 nodes, mostly reads", 3, 2, 100, 1000, 10 },
 	{ "3 nodes, writes only", 3, 1, 100, 1000, 100 },
 	{ "5 nodes, mixed", 5, 3, 100, 1000, 30 },
+	{ "64 nodes, mostly reads", 64, 63, 4, 10000, 5 },
 	{ "70 nodes, mostly reads", 70, 65, 4, 10000, 5 },
 	{ "130 nodes, mostly reads", 130, 129, 2, 10000, 5 },
 };

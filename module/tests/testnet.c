@@ -19,6 +19,14 @@ struct testnet_msg {
 
 static void feed(struct testnet *net, u16 id, const struct dsm_event *ev);
 
+/* Behind the sharers there is nothing for the core. */
+#define CANARY 0x0123456789abcdefULL
+
+static unsigned int sharer_words(const struct testnet *net)
+{
+	return DIV_ROUND_UP(net->nodes, 64);
+}
+
 struct testnet *testnet_create(struct kunit *test, u16 nodes, u16 home)
 {
 	struct testnet *net = kunit_kzalloc(test, sizeof(*net), GFP_KERNEL);
@@ -28,9 +36,10 @@ struct testnet *testnet_create(struct kunit *test, u16 nodes, u16 home)
 	net->nodes = nodes;
 	net->home = home;
 	net->node = kunit_kcalloc(test, nodes, sizeof(*net->node), GFP_KERNEL);
-	net->dir.sharers = kunit_kcalloc(test, DIV_ROUND_UP(nodes, 64), sizeof(u64), GFP_KERNEL);
+	net->dir.sharers = kunit_kcalloc(test, sharer_words(net) + 1, sizeof(u64), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, net->node);
 	KUNIT_ASSERT_NOT_NULL(test, net->dir.sharers);
+	net->dir.sharers[sharer_words(net)] = CANARY;
 	INIT_LIST_HEAD(&net->flight);
 	INIT_LIST_HEAD(&net->waiting);
 	return net;
@@ -321,6 +330,7 @@ static void check_quiet(struct testnet *net)
 
 	KUNIT_ASSERT_TRUE(net->test, list_empty(&net->waiting));
 	KUNIT_ASSERT_EQ(net->test, net->dir.busy, 0);
+	KUNIT_ASSERT_EQ(net->test, net->dir.sharers[sharer_words(net)], CANARY);
 	for (id = 0; id < net->nodes; id++) {
 		struct testnet_node *node = &net->node[id];
 		u8 state = node->line.state;

@@ -52,13 +52,11 @@
  * calls under way and what is held. A peer's lock is taken under it: messages
  * are sent in the order in which things happened. Nothing sleeps under it.
  */
-#include <linux/hashtable.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <linux/spinlock.h>
 #include <linux/wait.h>
 #include "directory.h"
 #include "msg.h"
@@ -66,109 +64,10 @@
 #include "peer.h"
 #include "region.h"
 #include "sync.h"
+#include "sync_home.h"
 
 enum sync_limits {
 	OBJECT_ALIGN		= 8,	/* bytes */
-	MUTEX_STREAK_MAX	= 16,	/* hand-overs within a node while others wait */
-	OBJECT_HASH_BITS	= 10,
-	CALL_HASH_BITS		= 8,
-	HELD_HASH_BITS		= 8,
-};
-
-/**
- * struct dsm_sync - a node's
- * @lock: protects all of it, and what is in it
- * @objects: struct object, by region and offset
- * @calls: struct call without its final reply, by number
- * @held: struct held, by offset
- */
-struct dsm_sync {
-	spinlock_t lock;	/* see above */
-	DECLARE_HASHTABLE(objects, OBJECT_HASH_BITS);
-	DECLARE_HASHTABLE(calls, CALL_HASH_BITS);
-	DECLARE_HASHTABLE(held, HELD_HASH_BITS);
-};
-
-enum object_kind {
-	KIND_MUTEX,
-	KIND_BARRIER,
-	KIND_COND,
-};
-
-/**
- * struct object - at its home, while in use
- * @hash: in dsm_sync->objects
- * @region: the region's id
- * @offset: where it is
- * @kind: enum object_kind
- * @waiters: struct waiter, in order of arrival
- * @locked: mutex: @holder, @owner and @req are valid
- * @ownerdead: mutex: the last holder died, and nobody has taken it since
- * @streak: mutex: how often in a row it has stayed on a node while others wait
- * @holder: mutex: the holder's node
- * @owner: mutex: the holder's thread
- * @req: mutex: the request that took it
- * @count: barrier: how many are waited for
- * @arrived: barrier: how many are in @waiters
- */
-struct object {
-	struct hlist_node hash;
-	u32 region;
-	u64 offset;
-	u8 kind;
-	struct list_head waiters;
-	bool locked;
-	bool ownerdead;
-	u8 streak;
-	u16 holder;
-	u64 owner;
-	u32 req;
-	u32 count;
-	u32 arrived;
-};
-
-/**
- * struct waiter - who waits for an object
- * @list: in object->waiters
- * @node: its node
- * @owner: its thread
- * @req: its request
- * @reply: the answer, but for what it says; NULL if it is this node's
- */
-struct waiter {
-	struct list_head list;
-	u16 node;
-	u64 owner;
-	u32 req;
-	struct dsm_msg *reply;
-};
-
-/**
- * struct request - as it reaches the home
- * @from: who asks
- * @req: the number of the call
- * @region: the region's id
- * @offset: the object
- * @op: enum dsm_sync_op or enum dsm_wire_sync_op
- * @value: what with
- * @owner: the thread
- * @object: memory, taken (set to NULL) if it was needed
- * @waiter: the same
- * @reply: the same; a remote request's
- * @wake: the same; a second one for a remote WAIT
- */
-struct request {
-	u16 from;
-	u32 req;
-	u32 region;
-	u64 offset;
-	u32 op;
-	u32 value;
-	u64 owner;
-	struct object *object;
-	struct waiter *waiter;
-	struct dsm_msg *reply;
-	struct dsm_msg *wake;
 };
 
 /**
@@ -227,7 +126,7 @@ struct call {
 	struct hlist_node hash;
 	struct dsm_node *node;
 	u16 home;
-	struct request rq;
+	struct dsm_sync_request rq;
 	wait_queue_head_t wait;
 	u8 state;
 	bool cancelled;
@@ -241,37 +140,6 @@ struct call {
 	struct dsm_msg *give_back;
 };
 
-static u64 place_key(u32 region, u64 offset)
-{
-	return offset ^ (u64)region << 40;
-}
-
-static struct dsm_msg *msg_create(const struct request *rq, u8 type, u32 op, u64 block)
-{
-	struct dsm_msg *msg = dsm_msg_alloc(GFP_KERNEL);
-
-	if (!msg)
-		return NULL;
-	msg->coh.type = type;
-	msg->coh.req = rq->req;
-	msg->region = rq->region;
-	msg->block = block;
-	msg->body_len = sizeof(struct dsm_wire_sync);
-	msg->body.sync.op = cpu_to_le32(op);
-	msg->body.sync.value = cpu_to_le32(rq->value);
-	msg->body.sync.offset = cpu_to_le64(rq->offset);
-	msg->body.sync.owner = cpu_to_le64(rq->owner);
-	return msg;
-}
-
-static void request_free(struct request *rq)
-{
-	kfree(rq->object);
-	kfree(rq->waiter);
-	dsm_msg_free(rq->reply);
-	dsm_msg_free(rq->wake);
-}
-
 static void held_free(struct held *held)
 {
 	if (held)
@@ -281,7 +149,7 @@ static void held_free(struct held *held)
 
 static void call_free(struct call *call)
 {
-	request_free(&call->rq);
+	dsm_sync_request_free(&call->rq);
 	held_free(call->held);
 	dsm_msg_free(call->request);
 	dsm_msg_free(call->cancel);
@@ -346,7 +214,7 @@ static void call_done(struct dsm_sync *sync, struct call *call, u32 op, u32 valu
 		struct held *held = call->held;
 
 		call->held = NULL;
-		hash_add(sync->held, &held->hash, place_key(held->region, held->offset));
+		hash_add(sync->held, &held->hash, dsm_sync_key(held->region, held->offset));
 	}
 	/*
 	 * With call_is()'s acquire: the results above. The thread takes the
@@ -401,383 +269,18 @@ static void call_reply(struct dsm_sync *sync, struct call *call, u32 op, u32 val
 	wake_up(&call->wait);
 }
 
-/* ------------------------------------------------------------------------
- * The home's side
- */
-
-/* Answer the request @req of @node; takes @reply. */
-static void answer(struct dsm_node *node, u16 to, u32 req, struct dsm_msg **reply,
-		   u32 op, u32 value, u32 error)
+/* Our own answer, as the home, to our own call. */
+void dsm_sync_answered(struct dsm_node *node, u32 req, u32 op, u32 value, u32 error)
 {
-	struct dsm_msg *msg = *reply;
-	struct call *call;
+	struct call *call = call_find(node->sync, req);
 
-	if (to == node->id) {
-		call = call_find(node->sync, req);
-		if (call)
-			call_reply(node->sync, call, op, value, -(int)error);
-		return;
-	}
-	*reply = NULL;
-	msg->body.sync.op = cpu_to_le32(op);
-	msg->body.sync.value = cpu_to_le32(value);
-	msg->body.sync.error = cpu_to_le32(error);
-	dsm_node_post(node, to, msg);
-}
-
-static void answer_request(struct dsm_node *node, struct request *rq, u32 value, u32 error)
-{
-	answer(node, rq->from, rq->req, &rq->reply, rq->op, value, error);
-}
-
-static void answer_waiter(struct dsm_node *node, struct waiter *waiter, u32 op, u32 value)
-{
-	answer(node, waiter->node, waiter->req, &waiter->reply, op, value, 0);
-	list_del(&waiter->list);
-	kfree(waiter);
-}
-
-static void queue(struct object *object, struct request *rq, struct dsm_msg **reply)
-{
-	struct waiter *waiter = rq->waiter;
-
-	rq->waiter = NULL;
-	waiter->node = rq->from;
-	waiter->owner = rq->owner;
-	waiter->req = rq->req;
-	waiter->reply = *reply;
-	*reply = NULL;
-	list_add_tail(&waiter->list, &object->waiters);
-}
-
-static struct object *object_find(struct dsm_sync *sync, const struct request *rq)
-{
-	u64 key = place_key(rq->region, rq->offset);
-	struct object *object;
-
-	lockdep_assert_held(&sync->lock);
-
-	hash_for_each_possible(sync->objects, object, hash, key)
-		if (object->region == rq->region && object->offset == rq->offset)
-			return object;
-	return NULL;
-}
-
-/* The object, made if there is none; NULL if there is one of another kind. */
-static struct object *object_get(struct dsm_sync *sync, struct request *rq, u8 kind)
-{
-	struct object *object = object_find(sync, rq);
-
-	if (object)
-		return object->kind == kind ? object : NULL;
-	object = rq->object;
-	rq->object = NULL;
-	object->region = rq->region;
-	object->offset = rq->offset;
-	object->kind = kind;
-	INIT_LIST_HEAD(&object->waiters);
-	hash_add(sync->objects, &object->hash, place_key(rq->region, rq->offset));
-	return object;
-}
-
-static void object_free(struct object *object)
-{
-	struct waiter *waiter, *next;
-
-	hash_del(&object->hash);
-	list_for_each_entry_safe(waiter, next, &object->waiters, list) {
-		dsm_msg_free(waiter->reply);
-		kfree(waiter);
-	}
-	kfree(object);
-}
-
-static void object_free_idle(struct object *object)
-{
-	if (!object->locked && !object->ownerdead && list_empty(&object->waiters))
-		object_free(object);
-}
-
-static u32 mutex_take(struct object *object, u16 node, u64 owner, u32 req)
-{
-	u32 value = object->ownerdead ? DSM_SYNC_OWNERDEAD : 0;
-
-	object->locked = true;
-	object->ownerdead = false;
-	object->holder = node;
-	object->owner = owner;
-	object->req = req;
-	return value;
-}
-
-static void home_lock(struct dsm_node *node, struct request *rq)
-{
-	struct object *object = object_get(node->sync, rq, KIND_MUTEX);
-
-	if (!object) {
-		answer_request(node, rq, 0, EINVAL);
-	} else if (!object->locked) {
-		u32 value = mutex_take(object, rq->from, rq->owner, rq->req);
-
-		answer_request(node, rq, value, 0);
-	} else if (rq->op == DSM_SYNC_TRYLOCK) {
-		answer_request(node, rq, 0, EBUSY);
-	} else if (object->holder == rq->from && object->owner == rq->owner) {
-		answer_request(node, rq, 0, EDEADLK);
-	} else {
-		queue(object, rq, &rq->reply);
-	}
-}
-
-/* By who does not hold it. */
-static void home_unlock(struct dsm_node *node, struct request *rq)
-{
-	struct object *object = object_find(node->sync, rq);
-
-	answer_request(node, rq, 0, object && object->kind != KIND_MUTEX ? EINVAL : EPERM);
-}
-
-static struct waiter *mutex_next(struct object *object)
-{
-	struct waiter *first, *waiter;
-
-	first = list_first_entry_or_null(&object->waiters, struct waiter, list);
-	if (first && object->streak < MUTEX_STREAK_MAX)
-		list_for_each_entry(waiter, &object->waiters, list)
-			if (waiter->node == object->holder) {
-				object->streak = waiter == first ? 0 : object->streak + 1;
-				return waiter;
-			}
-	object->streak = 0;
-	return first;
-}
-
-static void home_release(struct dsm_node *node, struct request *rq)
-{
-	struct object *object = object_find(node->sync, rq);
-	struct waiter *next;
-	u32 value;
-
-	if (!object || object->kind != KIND_MUTEX || !object->locked ||
-	    object->holder != rq->from || object->req != rq->req)
-		return;
-	object->locked = false;
-	object->ownerdead = rq->value & DSM_SYNC_OWNERDEAD;
-	next = mutex_next(object);
-	if (!next) {
-		object_free_idle(object);
-		return;
-	}
-	value = mutex_take(object, next->node, next->owner, next->req);
-	answer_waiter(node, next, DSM_SYNC_LOCK, value);
-}
-
-static void home_barrier(struct dsm_node *node, struct request *rq)
-{
-	struct object *object = object_get(node->sync, rq, KIND_BARRIER);
-	struct waiter *waiter, *next;
-
-	if (!object || (object->arrived && object->count != rq->value)) {
-		answer_request(node, rq, 0, EINVAL);
-		return;
-	}
-	object->count = rq->value;
-	object->arrived++;
-	if (object->arrived < object->count) {
-		queue(object, rq, &rq->reply);
-		return;
-	}
-	list_for_each_entry_safe(waiter, next, &object->waiters, list)
-		answer_waiter(node, waiter, DSM_SYNC_BARRIER, 0);
-	answer_request(node, rq, DSM_SYNC_SERIAL, 0);
-	object_free(object);
-}
-
-static void home_wait(struct dsm_node *node, struct request *rq)
-{
-	struct object *object = object_get(node->sync, rq, KIND_COND);
-
-	if (!object) {
-		answer_request(node, rq, 0, EINVAL);
-		return;
-	}
-	queue(object, rq, &rq->wake);
-	answer_request(node, rq, 0, 0);
-}
-
-static u32 cond_wake(struct dsm_node *node, struct object *object, u32 max)
-{
-	struct waiter *waiter, *next;
-	u32 n = 0;
-
-	list_for_each_entry_safe(waiter, next, &object->waiters, list) {
-		if (n == max)
-			break;
-		answer_waiter(node, waiter, DSM_SYNC_WAKE, 0);
-		n++;
-	}
-	object_free_idle(object);
-	return n;
-}
-
-static void home_wake(struct dsm_node *node, struct request *rq)
-{
-	struct object *object = object_find(node->sync, rq);
-
-	if (!object)
-		answer_request(node, rq, 0, 0);
-	else if (object->kind != KIND_COND)
-		answer_request(node, rq, 0, EINVAL);
-	else
-		answer_request(node, rq, cond_wake(node, object, rq->value), 0);
-}
-
-/* Somebody was woken who is not there any more: another, if there is one. */
-static void home_rewake(struct dsm_node *node, struct request *rq)
-{
-	struct object *object = object_find(node->sync, rq);
-
-	if (object && object->kind == KIND_COND)
-		cond_wake(node, object, 1);
-}
-
-/* What has been answered already cannot be taken back. */
-static void home_cancel(struct dsm_node *node, struct request *rq)
-{
-	struct object *object = object_find(node->sync, rq);
-	struct waiter *waiter;
-
-	if (!object)
-		return;
-	list_for_each_entry(waiter, &object->waiters, list) {
-		if (waiter->node != rq->from || waiter->req != rq->req)
-			continue;
-		if (object->kind == KIND_BARRIER)
-			object->arrived--;
-		answer_waiter(node, waiter, DSM_SYNC_CANCEL, 0);
-		object_free_idle(object);
-		return;
-	}
-}
-
-/**
- * struct home_op - what the home does
- * @take: the operation
- * @value_max: the most its value may be; where that is not 0, it is not 0
- * @object: it may make an object
- * @waiter: it may have to wait
- * @reply: it is answered
- * @wake: it is answered twice
- */
-struct home_op {
-	void (*take)(struct dsm_node *node, struct request *rq);
-	u32 value_max;
-	bool object;
-	bool waiter;
-	bool reply;
-	bool wake;
-};
-
-static const struct home_op home_ops[] = {
-	[DSM_SYNC_LOCK]		= { home_lock, .object = true, .waiter = true, .reply = true },
-	[DSM_SYNC_TRYLOCK]	= { home_lock, .object = true, .reply = true },
-	[DSM_SYNC_UNLOCK]	= { home_unlock, .reply = true },
-	[DSM_SYNC_BARRIER]	= { home_barrier, S32_MAX, .object = true, .waiter = true,
-				    .reply = true },
-	[DSM_SYNC_WAIT]		= { home_wait, .object = true, .waiter = true, .reply = true,
-				    .wake = true },
-	[DSM_SYNC_WAKE]		= { home_wake, U32_MAX, .reply = true },
-	[DSM_SYNC_CANCEL]	= { home_cancel },
-	[DSM_SYNC_RELEASE]	= { home_release },
-	[DSM_SYNC_REWAKE]	= { home_rewake },
-};
-
-static const struct home_op *home_op(u32 op)
-{
-	return op < ARRAY_SIZE(home_ops) && home_ops[op].take ? &home_ops[op] : NULL;
-}
-
-static bool value_valid(u32 op, u32 value)
-{
-	u32 max = home_ops[op].value_max;
-
-	if (op == DSM_SYNC_RELEASE)
-		return !(value & ~DSM_SYNC_OWNERDEAD);
-	return max ? value && value <= max : !value;
-}
-
-/* All the memory that serving the request may take. */
-static int request_prepare(struct request *rq, bool local, u64 block)
-{
-	const struct home_op *op = home_op(rq->op);
-
-	if (op->object)
-		rq->object = kzalloc(sizeof(*rq->object), GFP_KERNEL);
-	if (op->waiter)
-		rq->waiter = kzalloc(sizeof(*rq->waiter), GFP_KERNEL);
-	if (op->reply && !local)
-		rq->reply = msg_create(rq, DSM_SYNC_REPLY, rq->op, block);
-	if (op->wake && !local)
-		rq->wake = msg_create(rq, DSM_SYNC_REPLY, rq->op, block);
-	if ((op->object && !rq->object) || (op->waiter && !rq->waiter) ||
-	    (op->reply && !local && !rq->reply) || (op->wake && !local && !rq->wake))
-		return -ENOMEM;
-	return 0;
-}
-
-static void request_take(struct dsm_node *node, struct request *rq)
-{
-	lockdep_assert_held(&node->sync->lock);
-
-	home_op(rq->op)->take(node, rq);
+	if (call)
+		call_reply(node->sync, call, op, value, -(int)error);
 }
 
 /* ------------------------------------------------------------------------
  * Messages
  */
-
-static int receive_request(struct dsm_region *region, const struct dsm_msg *msg)
-{
-	const struct dsm_wire_sync *wire = &msg->body.sync;
-	struct dsm_node *node = region->node;
-	struct request rq = {
-		.from	= msg->coh.from,
-		.req	= msg->coh.req,
-		.region	= region->id,
-		.offset	= le64_to_cpu(wire->offset),
-		.op	= le32_to_cpu(wire->op),
-		.value	= le32_to_cpu(wire->value),
-		.owner	= le64_to_cpu(wire->owner),
-	};
-	u64 number = rq.offset >> DSM_CHUNK_SHIFT;
-	struct dsm_chunk *chunk;
-	int err;
-	u16 home;
-
-	if (rq.from == node->id || wire->error || wire->reserved)
-		return -EPROTO;
-	if (!home_op(rq.op) || !value_valid(rq.op, rq.value))
-		return -EPROTO;
-
-	chunk = dsm_chunk_get(region, number, GFP_KERNEL);
-	if (!chunk)
-		return -ENOMEM;
-	home = dsm_chunk_home(chunk);
-	/* The steward has told others sooner than us that it is ours. */
-	if (home == DSM_NO_HOME && READ_ONCE(chunk->claiming))
-		return -EAGAIN;
-	if (dsm_chunk_home(chunk) != node->id)
-		return -EPROTO;
-
-	err = request_prepare(&rq, false, msg->block);
-	if (!err) {
-		spin_lock(&node->sync->lock);
-		request_take(node, &rq);
-		spin_unlock(&node->sync->lock);
-	}
-	request_free(&rq);
-	return err;
-}
 
 static int receive_reply(struct dsm_region *region, const struct dsm_msg *msg)
 {
@@ -827,7 +330,7 @@ int dsm_sync_receive(struct dsm_node *node, const struct dsm_msg *msg)
 	if (!offset_valid(region, le64_to_cpu(msg->body.sync.offset)))
 		err = -EPROTO;
 	else if (msg->coh.type == DSM_SYNC_REQUEST)
-		err = receive_request(region, msg);
+		err = dsm_sync_home_receive(region, msg);
 	else
 		err = receive_reply(region, msg);
 	dsm_region_put(region);
@@ -855,7 +358,7 @@ static struct held *held_find(struct dsm_sync *sync, u32 region, u64 offset, u64
 
 	lockdep_assert_held(&sync->lock);
 
-	hash_for_each_possible(sync->held, held, hash, place_key(region, offset))
+	hash_for_each_possible(sync->held, held, hash, dsm_sync_key(region, offset))
 		if (held->region == region && held->offset == offset && held->owner == owner)
 			return held;
 	return NULL;
@@ -878,12 +381,12 @@ static void held_release(struct dsm_node *node, struct held *held, u32 value)
 
 	hash_del(&held->hash);
 	if (held->home == node->id) {
-		struct request rq = {
+		struct dsm_sync_request rq = {
 			.from = node->id, .req = held->req, .region = held->region,
 			.offset = held->offset, .op = DSM_SYNC_RELEASE, .value = value,
 		};
 
-		request_take(node, &rq);
+		dsm_sync_home_take(node, &rq);
 	} else {
 		held->release->body.sync.value = cpu_to_le32(value);
 		dsm_node_post(node, held->home, held->release);
@@ -911,7 +414,7 @@ static int find_home(struct dsm_region *region, u64 offset, u16 *home)
 
 static struct held *held_create(const struct call *call, const void *file, u64 block)
 {
-	const struct request *rq = &call->rq;
+	const struct dsm_sync_request *rq = &call->rq;
 	struct held *held = kzalloc(sizeof(*held), GFP_KERNEL_ACCOUNT);
 
 	if (!held)
@@ -925,7 +428,7 @@ static struct held *held_create(const struct call *call, const void *file, u64 b
 	held->tgid = task_tgid_nr(current);
 	if (call->home == call->node->id)
 		return held;
-	held->release = msg_create(rq, DSM_SYNC_REQUEST, DSM_SYNC_RELEASE, block);
+	held->release = dsm_sync_msg_create(rq, DSM_SYNC_REQUEST, DSM_SYNC_RELEASE, block);
 	if (!held->release) {
 		kfree(held);
 		return NULL;
@@ -948,7 +451,7 @@ static struct call *call_create(struct dsm_region *region, const void *file, u32
 		return ERR_PTR(-ENOMEM);
 	call->node = node;
 	init_waitqueue_head(&call->wait);
-	call->rq = (struct request){
+	call->rq = (struct dsm_sync_request){
 		.from	= node->id,
 		.req	= dsm_node_next_req(node),
 		.region	= region->id,
@@ -968,15 +471,15 @@ static struct call *call_create(struct dsm_region *region, const void *file, u32
 			goto free;
 	}
 	if (call->home == node->id) {
-		err = request_prepare(&call->rq, true, block);
+		err = dsm_sync_home_prepare(&call->rq, true, block);
 		if (err)
 			goto free;
 		return call;
 	}
-	call->request = msg_create(&call->rq, DSM_SYNC_REQUEST, op, block);
-	call->cancel = msg_create(&call->rq, DSM_SYNC_REQUEST, DSM_SYNC_CANCEL, block);
+	call->request = dsm_sync_msg_create(&call->rq, DSM_SYNC_REQUEST, op, block);
+	call->cancel = dsm_sync_msg_create(&call->rq, DSM_SYNC_REQUEST, DSM_SYNC_CANCEL, block);
 	give_back = is_lock(op) ? DSM_SYNC_RELEASE : DSM_SYNC_REWAKE;
-	call->give_back = msg_create(&call->rq, DSM_SYNC_REQUEST, give_back, block);
+	call->give_back = dsm_sync_msg_create(&call->rq, DSM_SYNC_REQUEST, give_back, block);
 	if (!call->request || !call->cancel || !call->give_back)
 		goto free;
 	call->cancel->body.sync.value = 0;
@@ -997,7 +500,7 @@ static void call_start(struct call *call)
 	spin_lock(&sync->lock);
 	hash_add(sync->calls, &call->hash, call->rq.req);
 	if (call->home == node->id) {
-		request_take(node, &call->rq);
+		dsm_sync_home_take(node, &call->rq);
 	} else {
 		call->request = NULL;
 		dsm_node_post(node, call->home, msg);
@@ -1015,10 +518,10 @@ static void call_cancel(struct call *call)
 		goto unlock;
 	call->cancelled = true;
 	if (call->home == node->id) {
-		struct request rq = call->rq;
+		struct dsm_sync_request rq = call->rq;
 
 		rq.op = DSM_SYNC_CANCEL;
-		request_take(node, &rq);
+		dsm_sync_home_take(node, &rq);
 	} else {
 		dsm_node_post(node, call->home, call->cancel);
 		call->cancel = NULL;
@@ -1219,7 +722,7 @@ long dsm_sync_ioctl(struct dsm_region *region, const void *file, struct dsm_sync
 	bool wait = arg->op == DSM_SYNC_WAIT;
 
 	if (arg->op >= ARRAY_SIZE(sync_ops) || !sync_ops[arg->op].handler ||
-	    !value_valid(arg->op, arg->value) || arg->reserved ||
+	    !dsm_sync_value_valid(arg->op, arg->value) || arg->reserved ||
 	    (arg->timeout_ns && !sync_ops[arg->op].timeout) ||
 	    !offset_valid(region, arg->offset))
 		return -EINVAL;
@@ -1270,7 +773,6 @@ void dsm_sync_release_file(struct dsm_region *region, const void *file)
 static void drop(struct dsm_sync *sync, u32 region)
 {
 	struct hlist_node *next;
-	struct object *object;
 	unsigned int bucket;
 	struct call *call;
 	struct held *held;
@@ -1279,9 +781,7 @@ static void drop(struct dsm_sync *sync, u32 region)
 	hash_for_each_safe(sync->calls, bucket, next, call, hash)
 		if (!region || call->rq.region == region)
 			call_done(sync, call, call->rq.op, 0, -EIDRM);
-	hash_for_each_safe(sync->objects, bucket, next, object, hash)
-		if (!region || object->region == region)
-			object_free(object);
+	dsm_sync_home_drop(sync, region);
 	hash_for_each_safe(sync->held, bucket, next, held, hash)
 		if (!region || held->region == region) {
 			hash_del(&held->hash);

@@ -486,11 +486,13 @@ static void random_bytes(const struct forger *f)
 		case 0:
 			EXPECT_NE(receive(f, f->peer, bytes, len, i & 4), 0);
 			break;
-		case 1: {	/* A header that is wrong somewhere. */
+		case 1: {	/* A header that is wrong in its first half, too. */
 			struct dsm_wire_hdr hdr = header(f, DSM_INV);
 
 			hdr.block = htole64(UINT64_MAX);
 			((uint8_t *)&hdr)[random_next(&state) % 16] ^= 1 + random_next(&state) % 255;
+			/* Of another type it may be right. */
+			hdr.type = DSM_INV;
 			EXPECT_NE(receive_header(f, hdr), 0);
 			break;
 		}

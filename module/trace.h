@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Tracepoints: the start and end of each fault, each message sent and
- * received (also those of a node to itself), each change of a block's state.
+ * Tracepoints: the start and end of each fault, each message sent to a peer
+ * and received from one, each change of a block's state.
  *
  * trace.c is built with this directory in its include path, because
  * define_trace.h includes this file again.

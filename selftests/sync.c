@@ -318,7 +318,7 @@ static void *consume(void *data)
 
 	ASSERT_EQ(lock(MUTEX, 0), 0);
 	while (!atomic_load(consumer->done)) {
-		uint64_t timeout = consumer->impatient ? 1 + random_next(&state) % (4 * MS) : 0;
+		uint64_t timeout = consumer->impatient ? 1 + random_next(&state) % (30 * MS) : 0;
 		int err;
 
 		if (woken && atomic_load(consumer->tokens)) {

@@ -38,6 +38,7 @@ enum block_limits {
 	 */
 	SETTLE_US	= 20,
 	PINNED_RETRY_US	= 1000,
+	PREFETCH_CALL_MAX = 4096,	/* blocks */
 };
 
 wait_queue_head_t dsm_waitqueues[1 << DSM_WAIT_BITS];
@@ -95,6 +96,19 @@ static int batch_reserve(struct dsm_batch *batch, unsigned int n, bool hold, gfp
 	return 0;
 }
 
+/*
+ * An event of our own making. It is refused where another node has said what
+ * it had no right to, and only that node's block is the worse for it.
+ */
+static void own_event(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
+		      const struct dsm_event *ev, struct dsm_batch *batch)
+{
+	if (dsm_block_event(region, chunk, index, ev, batch, GFP_KERNEL | __GFP_NOFAIL))
+		pr_warn_ratelimited("node %u: region %u, block %llu: another node's fault (%s)\n",
+				    region->node->id, region->id, index,
+				    ev->type == DSM_EV_MSG ? dsm_msg_name(ev->msg.type) : "hold");
+}
+
 /* Deliver what we have said to ourselves. */
 void dsm_batch_run(struct dsm_batch *batch, struct dsm_region *region)
 {
@@ -108,9 +122,7 @@ void dsm_batch_run(struct dsm_batch *batch, struct dsm_region *region)
 		list_del(&msg->list);
 		batch_give(batch, msg);
 		chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, index));
-		if (!WARN_ON_ONCE(!chunk))
-			WARN_ON_ONCE(dsm_block_event(region, chunk, index, &ev, batch,
-						     GFP_KERNEL | __GFP_NOFAIL));
+		own_event(region, chunk, index, &ev, batch);
 	}
 }
 
@@ -273,6 +285,19 @@ static bool may_hold(const struct dsm_event *ev)
 	return ev->type == DSM_EV_HOLD_OVER;
 }
 
+/* A correct node has one request of a kind for a block at a time. */
+static bool waits_already(const struct dsm_block *block, const struct dsm_event *ev)
+{
+	const struct dsm_msg *msg;
+
+	if (ev->type != DSM_EV_MSG)
+		return false;
+	list_for_each_entry(msg, &block->waiting, list)
+		if (msg->coh.from == ev->msg.from && msg->coh.type == ev->msg.type)
+			return true;
+	return false;
+}
+
 /* One event, under the block's lock, and the deferred ones it lets in. */
 static int step(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
 		const struct dsm_event *first, struct dsm_batch *batch, gfp_t gfp,
@@ -306,6 +331,10 @@ static int step(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
 		err = batch_reserve(batch, need, holds, gfp);
 		if (err)
 			return err;
+	}
+	if (waits_already(block, first)) {
+		spin_unlock(&block->lock);
+		return -EPROTO;
 	}
 	line = block->line.state;
 	dir = block->dir.state;
@@ -413,6 +442,9 @@ static void hold_work(struct work_struct *work)
 	struct dsm_batch batch;
 
 	hrtimer_cancel(&hold->timer);
+	/* Nobody waits for the answer, and a page may be pinned for ever. */
+	if (READ_ONCE(region->dead))
+		goto put;
 	if (hold->event == DSM_EV_REVOKED && dsm_frames_revoke(region, index, hold->clean)) {
 		revoke_later(region, index, hold->clean, hold);
 		return;
@@ -424,9 +456,9 @@ static void hold_work(struct work_struct *work)
 	spin_unlock(&block->lock);
 
 	dsm_batch_init(&batch);
-	WARN_ON_ONCE(dsm_block_event(region, chunk, index, &ev, &batch,
-				     GFP_KERNEL | __GFP_NOFAIL));
+	own_event(region, chunk, index, &ev, &batch);
 	dsm_batch_end(&batch, region);
+put:
 	kmem_cache_free(hold_cache, hold);
 	dsm_region_put(region);
 }
@@ -441,15 +473,41 @@ static bool for_home(u8 type)
 	       type == DSM_PUT_M || type == DSM_DONE;
 }
 
-/* Bytes that are not where they were expected: was it the helper's fault? */
-static int data_lost(struct dsm_block *block, const struct dsm_msg *msg)
+static bool wants_bytes(struct dsm_block *block, u32 req)
 {
-	bool wanted;
+	bool wants;
 
 	spin_lock(&block->lock);
-	wanted = dsm_line_outstanding(&block->line) && block->line.req == msg->coh.req;
+	wants = dsm_line_outstanding(&block->line) && !block->line.have &&
+		block->line.req == req;
 	spin_unlock(&block->lock);
-	return wanted ? -EAGAIN : -EPROTO;
+	return wants;
+}
+
+/*
+ * Bytes that are not where they were expected. If they are wanted, the helper
+ * did not know: it is told, and they come again.
+ */
+static int data_lost(struct dsm_region *region, struct dsm_block *block,
+		     const struct dsm_msg *msg)
+{
+	if (!wants_bytes(block, msg->coh.req))
+		return -EPROTO;
+	return dsm_netlink_expect(region->node, region->id, msg->block << region->block_shift,
+				  msg->data_len, msg->coh.req) ?: -EAGAIN;
+}
+
+/* The request must not expect bytes if it is sent again. */
+static void expect_over(struct dsm_region *region, struct dsm_chunk *chunk,
+			const struct dsm_msg *msg)
+{
+	u16 asked = dsm_chunk_home(chunk);
+
+	/* We asked the home, or, being it, whoever answers. */
+	if (asked == region->node->id)
+		asked = msg->coh.from;
+	if (asked != region->node->id)
+		dsm_peer_expect_over(region->node->peers[asked], msg->coh.req);
 }
 
 /**
@@ -486,22 +544,15 @@ int dsm_block_receive(struct dsm_region *region, struct dsm_msg *msg, bool in_wi
 		if (msg->data_len != dsm_region_block_size(region))
 			return -EBADMSG;
 		if (!in_window)
-			return data_lost(block, msg);
+			return data_lost(region, block, msg);
 	}
+	/* Before the page is in use: if this is refused, see data_lost(). */
+	if (msg->coh.type == DSM_DATA || msg->coh.type == DSM_GRANT)
+		expect_over(region, chunk, msg);
 	err = dsm_block_event(region, chunk, msg->block, &ev, batch, GFP_KERNEL);
-	if (err)
-		return err;
-	if (msg->coh.type == DSM_DATA || msg->coh.type == DSM_GRANT) {
-		u16 asked = dsm_chunk_home(chunk);
-
-		/* We asked the home, or, being it, whoever answers. */
-		if (asked == region->node->id)
-			asked = msg->coh.from;
-		if (asked != region->node->id)
-			dsm_peer_expect_over(region->node->peers[asked], msg->coh.req);
-	}
-	dsm_batch_run(batch, region);
-	return 0;
+	if (!err)
+		dsm_batch_run(batch, region);
+	return err;
 }
 
 /* ------------------------------------------------------------------------
@@ -609,7 +660,8 @@ static void prefetch_ahead(struct dsm_region *region, u64 index, bool write,
  * @last: the last
  * @write: for writing
  *
- * Returns at once. 0, or -ENOMEM, or -EINTR if killed on the way.
+ * Returns at once, having asked for PREFETCH_CALL_MAX at most. 0, or -ENOMEM,
+ * or -EINTR if killed on the way.
  */
 int dsm_block_prefetch(struct dsm_region *region, u64 first, u64 last, bool write)
 {
@@ -618,6 +670,7 @@ int dsm_block_prefetch(struct dsm_region *region, u64 first, u64 last, bool writ
 	u64 i;
 
 	dsm_batch_init(&batch);
+	last = min_t(u64, last, first + PREFETCH_CALL_MAX - 1);
 	for (i = first; i <= last && !err; i++) {
 		u64 number = dsm_region_chunk_of(region, i);
 		struct dsm_chunk *chunk = dsm_chunk_get(region, number, GFP_KERNEL);
@@ -729,10 +782,11 @@ int dsm_block_expect_all(struct dsm_region *region)
 			spin_unlock(&block->lock);
 			if (!out)
 				continue;
+			/* What it does not get to know it is told in data_lost(). */
 			err = dsm_netlink_expect(region->node, region->id, offset,
 						 dsm_region_block_size(region), req);
 			if (err)
-				return err;
+				return err == -EAGAIN ? 0 : err;
 		}
 		cond_resched();
 	}

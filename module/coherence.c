@@ -212,7 +212,8 @@ static enum dsm_coh_result line_arrived(struct dsm_coh *coh, const struct dsm_co
 	struct dsm_line *line = coh->line;
 	bool modified = msg->flags & DSM_WIRE_MODIFIED;
 
-	if (msg->req != line->req || line->have)
+	/* No grant comes while an answer of ours is waited for. */
+	if (msg->req != line->req || line->have || line->fwd.type)
 		return DSM_COH_BAD;
 	if (line->state == DSM_LINE_IS) {
 		if (modified)
@@ -322,6 +323,8 @@ static enum dsm_coh_result line_release(struct dsm_coh *coh)
 		return DSM_COH_OK;
 	line->fwd.type = 0;
 	row = &line_table[line->state][line_input_of(fwd.type)];
+	if (row->op != OP_CLEAN && row->op != OP_REVOKE)
+		return DSM_COH_BAD;
 	return line_revoke(coh, &fwd, row);
 }
 
@@ -552,6 +555,10 @@ static enum dsm_coh_result dir_done(struct dsm_coh *coh, const struct dsm_coh_ms
 	struct dsm_dir *dir = coh->dir;
 
 	if (msg->from != dir->requester || msg->req != dir->req)
+		return DSM_COH_BAD;
+	/* It cannot be done before it has had our own copy's answer. */
+	if (coh->line->fwd.type && coh->line->fwd.node == msg->from &&
+	    coh->line->fwd.req == msg->req)
 		return DSM_COH_BAD;
 
 	switch (dir->busy) {

@@ -116,7 +116,8 @@ static long ioctl_create(struct handle *h, union arg *arg)
 
 	if (err)
 		return err;
-	mutex_lock(&h->lock);
+	if (mutex_lock_interruptible(&h->lock))
+		return -EINTR;
 	if (h->region) {
 		err = -EBUSY;
 		goto unlock;
@@ -142,7 +143,8 @@ static long ioctl_open(struct handle *h, union arg *arg)
 	    in->size || in->base || in->block_size || in->home || in->mode || in->uid ||
 	    in->gid || in->id || in->creator || in->reserved[0] || in->reserved[1])
 		return -EINVAL;
-	mutex_lock(&h->lock);
+	if (mutex_lock_interruptible(&h->lock))
+		return -EINTR;
 	if (h->region) {
 		err = -EBUSY;
 		goto unlock;
@@ -159,7 +161,12 @@ unlock:
 
 static long ioctl_list(struct handle *h, union arg *arg)
 {
-	struct dsm_region *region = dsm_region_get_after(h->node, arg->region.id);
+	struct dsm_region *region;
+	struct dsm_region_arg zero = { .id = arg->region.id };
+
+	if (memcmp(&arg->region, &zero, sizeof(zero)))
+		return -EINVAL;
+	region = dsm_region_get_after(h->node, arg->region.id);
 
 	/* What has no name any more is not listed. */
 	while (region && READ_ONCE(region->gone)) {

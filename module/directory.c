@@ -55,6 +55,7 @@ static struct dsm_chunk *chunk_create(struct dsm_region *region, u64 number, gfp
 	u32 i, n = chunk_blocks(region);
 	struct dsm_chunk *chunk;
 
+	gfp |= __GFP_ACCOUNT;
 	chunk = kvzalloc(struct_size(chunk, blocks, n), gfp);
 	if (!chunk)
 		return NULL;
@@ -234,12 +235,12 @@ static int receive_claim(struct dsm_region *region, struct dsm_chunk *chunk, str
 	if (chunk->home == DSM_NO_HOME)
 		WRITE_ONCE(chunk->home, chunk->claim);
 	reply->coh.node = chunk->claim;
-	spin_unlock(&chunk->lock);
-
 	reply->coh.type = DSM_HOME;
 	reply->region = region->id;
 	reply->block = msg->block;
+	/* Under the lock, so that nothing said to it as the home goes before. */
 	dsm_node_post(node, msg->coh.from, reply);
+	spin_unlock(&chunk->lock);
 	return 0;
 }
 

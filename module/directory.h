@@ -40,7 +40,7 @@ struct dsm_block {
 
 /**
  * struct dsm_chunk - blocks that have one home
- * @lock: protects @home, @claim, @claiming, @early
+ * @lock: protects @home, @claim, @claiming, @early; a peer's lock is taken under it
  * @home: the home's id, or DSM_NO_HOME where it is not known (first touch).
  *	Once known it does not change.
  * @claim: at the chunk's steward: who has claimed it, or DSM_NO_HOME

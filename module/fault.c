@@ -125,7 +125,7 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 	if (!(vmf->flags & FAULT_FLAG_TRIED))
 		dsm_stat(region, write ? DSM_STAT_faults_write : DSM_STAT_faults_read, 1);
 	ret = fault(vmf, region, index, write);
-	trace_dsm_fault_end(id, index, write, ret);
+	trace_dsm_fault_end(id, index, write, (__force int)ret);
 	return ret;
 }
 
@@ -166,7 +166,7 @@ static vm_fault_t region_page_mkwrite(struct vm_fault *vmf)
 	if (pte_present(vmf->orig_pte))
 		dsm_stat(region, DSM_STAT_faults_write, 1);
 	ret = mkwrite(vmf, region, index);
-	trace_dsm_fault_end(region->id, index, true, ret);
+	trace_dsm_fault_end(region->id, index, true, (__force int)ret);
 	return ret;
 }
 

@@ -49,6 +49,7 @@ static const struct msg_kind kinds[DSM_WIRE_HELPER] = {
 	[DSM_REGION_REPLY]	= { "REGION_REPLY" },
 	[DSM_SYNC_REQUEST]	= { "SYNC_REQUEST", BODY_SYNC },
 	[DSM_SYNC_REPLY]	= { "SYNC_REPLY", BODY_SYNC },
+	[DSM_NOP]		= { "NOP" },
 	[DSM_ACK]		= { "ACK", .unnumbered = true },
 };
 

@@ -52,6 +52,32 @@ void dsm_peer_expect_over(struct dsm_peer *peer, u32 req)
 	spin_unlock(&peer->lock);
 }
 
+/*
+ * A region is no more, nor is its window: what was queued for it keeps its
+ * place, and says nothing.
+ */
+void dsm_peers_forget(struct dsm_node *node, u32 region)
+{
+	struct dsm_msg *msg;
+	unsigned int id;
+
+	for (id = 0; id < node->nodes; id++) {
+		struct dsm_peer *peer = node->peers[id];
+
+		if (!peer)
+			continue;
+		spin_lock(&peer->lock);
+		list_for_each_entry(msg, &peer->queue, list) {
+			if (msg->region != region || (!msg->data_len && !msg->expect_len))
+				continue;
+			msg->coh = (struct dsm_coh_msg){ .type = DSM_NOP };
+			msg->data_len = 0;
+			msg->expect_len = 0;
+		}
+		spin_unlock(&peer->lock);
+	}
+}
+
 /* Give the helper one netlink buffer's worth. Returns whether to go on. */
 static bool flush_some(struct dsm_peer *peer)
 {
@@ -90,9 +116,13 @@ static bool flush_some(struct dsm_peer *peer)
 void dsm_peer_flush(struct dsm_peer *peer)
 {
 	spin_lock(&peer->lock);
-	while (peer->link == DSM_LINK_UP && peer->credits && peer->unsent != &peer->queue)
-		if (!flush_some(peer))
-			break;
+	while (peer->link == DSM_LINK_UP && peer->credits && peer->unsent != &peer->queue) {
+		if (flush_some(peer))
+			continue;
+		/* No memory, or no room: nobody else would try again. */
+		schedule_delayed_work(&peer->work, msecs_to_jiffies(DSM_PEER_ACK_MS));
+		break;
+	}
 	spin_unlock(&peer->lock);
 }
 
@@ -131,14 +161,17 @@ static void send_ack(struct dsm_peer *peer)
 	atomic64_inc(&peer->tx_frames);
 	goto unlock;
 later:
-	schedule_delayed_work(&peer->ack_work, msecs_to_jiffies(DSM_PEER_ACK_MS));
+	schedule_delayed_work(&peer->work, msecs_to_jiffies(DSM_PEER_ACK_MS));
 unlock:
 	spin_unlock(&peer->lock);
 }
 
-static void ack_work(struct work_struct *work)
+static void peer_work(struct work_struct *work)
 {
-	send_ack(container_of(to_delayed_work(work), struct dsm_peer, ack_work));
+	struct dsm_peer *peer = container_of(to_delayed_work(work), struct dsm_peer, work);
+
+	dsm_peer_flush(peer);
+	send_ack(peer);
 }
 
 /* The peer has everything up to @ack. */
@@ -220,7 +253,7 @@ int dsm_peer_receive(struct dsm_peer *peer, const void *frame, size_t len, bool 
 	if (READ_ONCE(peer->rx_seq) - READ_ONCE(peer->acked) >= DSM_PEER_ACK_EVERY)
 		send_ack(peer);
 	else if (READ_ONCE(peer->rx_seq) != READ_ONCE(peer->acked))
-		schedule_delayed_work(&peer->ack_work, msecs_to_jiffies(DSM_PEER_ACK_MS));
+		schedule_delayed_work(&peer->work, msecs_to_jiffies(DSM_PEER_ACK_MS));
 	return err;
 }
 
@@ -280,10 +313,12 @@ unlock:
 	spin_unlock(&peer->lock);
 	mutex_unlock(&peer->rx_lock);
 	dsm_msg_free_list(&lost);
-	if (err)
+	if (err) {
+		dsm_registry_peer_down(peer->node, peer->id);
 		dsm_registry_peer_stale(peer->node, peer->id);
-	else
+	} else {
 		dsm_peer_flush(peer);
+	}
 	return err;
 }
 
@@ -342,14 +377,14 @@ struct dsm_peer *dsm_peer_create(struct dsm_node *node, u16 id)
 	mutex_init(&peer->rx_lock);
 	INIT_LIST_HEAD(&peer->queue);
 	peer->unsent = &peer->queue;
-	INIT_DELAYED_WORK(&peer->ack_work, ack_work);
+	INIT_DELAYED_WORK(&peer->work, peer_work);
 	return peer;
 }
 
 /* Nobody can queue or receive any more. */
 void dsm_peer_destroy(struct dsm_peer *peer)
 {
-	cancel_delayed_work_sync(&peer->ack_work);
+	cancel_delayed_work_sync(&peer->work);
 	dsm_msg_free_list(&peer->queue);
 	kfree(peer);
 }

@@ -45,7 +45,7 @@ enum dsm_peer_limits {
  * @rx_lock: serialises what it sends us
  * @rx_seq: the last number received in order
  * @acked: the last @rx_seq told to it
- * @ack_work: tells it
+ * @work: tells it, and flushes what could not be
  * @rtt_ns: as measured by the helper
  * @kobj: in sysfs, or NULL
  */
@@ -66,7 +66,7 @@ struct dsm_peer {
 	struct mutex rx_lock;
 	u64 rx_seq;
 	u64 acked;
-	struct delayed_work ack_work;
+	struct delayed_work work;
 
 	u64 rtt_ns;
 	atomic64_t tx_frames;
@@ -82,6 +82,7 @@ void dsm_peer_destroy(struct dsm_peer *peer);
 
 void dsm_peer_queue(struct dsm_peer *peer, struct dsm_msg *msg);
 void dsm_peer_expect_over(struct dsm_peer *peer, u32 req);
+void dsm_peers_forget(struct dsm_node *node, u32 region);
 void dsm_peer_flush(struct dsm_peer *peer);
 void dsm_peers_flush(struct dsm_node *node);
 int dsm_peer_receive(struct dsm_peer *peer, const void *frame, size_t len, bool in_window);

@@ -68,6 +68,11 @@ static int receive_sync(struct dsm_node *node, struct dsm_msg *msg, bool in_wind
 	return dsm_sync_receive(node, msg);
 }
 
+static int receive_nop(struct dsm_node *node, struct dsm_msg *msg, bool in_window)
+{
+	return 0;
+}
+
 typedef int (*receiver)(struct dsm_node *node, struct dsm_msg *msg, bool in_window);
 
 static const receiver receivers[DSM_WIRE_HELPER] = {
@@ -94,6 +99,7 @@ static const receiver receivers[DSM_WIRE_HELPER] = {
 	[DSM_REGION_REPLY]	= receive_registry,
 	[DSM_SYNC_REQUEST]	= receive_sync,
 	[DSM_SYNC_REPLY]	= receive_sync,
+	[DSM_NOP]		= receive_nop,
 };
 
 int dsm_receive(struct dsm_node *node, struct dsm_msg *msg, bool in_window)

@@ -192,7 +192,9 @@ void dsm_region_remove(struct dsm_region *region)
 		dsm_sysfs_region_del(region);
 	}
 	xa_erase(&node->regions, region->id);
+	WRITE_ONCE(region->dead, true);
 	dsm_sync_region_gone(region);
+	dsm_peers_forget(node, region->id);
 	dsm_netlink_forget(node, region->id);
 	dsm_region_put(region);
 }

@@ -37,6 +37,7 @@ struct dsm_wire_region;
  * @ref: references
  * @users: bound descriptors and mappings
  * @gone: the name is (protected by node->regions_lock)
+ * @dead: it is in no table: revocations of its pages are given up
  * @idle_msg: REGION_IDLE, allocated beforehand because it has to be sent
  *	(protected by node->regions_lock)
  * @seq_next: the block whose miss would be the next of a sequence
@@ -62,6 +63,7 @@ struct dsm_region {
 	refcount_t ref;
 	atomic_t users;
 	bool gone;
+	bool dead;
 	struct dsm_msg *idle_msg;
 
 	u64 seq_next;

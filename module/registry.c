@@ -21,6 +21,7 @@
 #include <linux/capability.h>
 #include <linux/completion.h>
 #include <linux/cred.h>
+#include <linux/ktime.h>
 #include <linux/slab.h>
 #include "msg.h"
 #include "node.h"
@@ -181,20 +182,24 @@ static int registry_create(struct dsm_node *node, struct dsm_msg *msg)
 		return 0;
 	}
 	ann = kzalloc(sizeof(*ann), GFP_KERNEL);
-	if (!ann)
-		return -ENOMEM;
+	if (!ann) {
+		reply(node, msg->coh.from, msg->coh.req, 0, -ENOMEM);
+		return 0;
+	}
 	wire.base = cpu_to_le64(base);
 	wire.creator = cpu_to_le32(msg->coh.from);
 	region = dsm_region_create(node, node->registry->last_id + 1, &wire);
 	if (IS_ERR(region)) {
 		kfree(ann);
-		return PTR_ERR(region);
+		reply(node, msg->coh.from, msg->coh.req, 0, PTR_ERR(region));
+		return 0;
 	}
 	err = dsm_region_insert(region);
 	if (err) {
 		dsm_region_put(region);
 		kfree(ann);
-		return err;
+		reply(node, msg->coh.from, msg->coh.req, 0, err);
+		return 0;
 	}
 	node->registry->last_id++;
 	announce(node, DSM_REGION_NEW, region, msg, ann);
@@ -527,6 +532,8 @@ int dsm_registry_init(struct dsm_node *node)
 		return -ENOMEM;
 	INIT_LIST_HEAD(&node->registry->announcements);
 	INIT_LIST_HEAD(&node->registry->departures);
+	/* Others remember the numbers of a registry before this one. */
+	node->registry->last_id = ktime_get_real_seconds();
 	return 0;
 }
 

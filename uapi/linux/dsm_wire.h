@@ -61,6 +61,7 @@ enum dsm_wire_type {
 	DSM_SYNC_REQUEST = 64,	/* to the object's home; body: struct dsm_wire_sync */
 	DSM_SYNC_REPLY,		/* its answer; body: struct dsm_wire_sync */
 
+	DSM_NOP = 126,		/* nothing: in place of what is of no use any more */
 	DSM_ACK = 127,		/* nothing but @ack */
 
 	DSM_WIRE_HELPER = 128,	/* helpers only, from here on */

@@ -97,7 +97,8 @@ static void message_passing(bool two_blocks)
 		else
 			receive_messages(&board, r, &state);
 	}
-	note("%d iterations in %.1f s", ITERATIONS, seconds() - start);
+	note("%d iterations in %.1f s, %lld remote faults", ITERATIONS, seconds() - start,
+	     region_stat("faults_remote_read") + region_stat("faults_remote_write"));
 	unshare_region(board.region);
 }
 
@@ -138,7 +139,8 @@ static void store_buffering(bool two_blocks)
 		while (other[BATCH - 1] < r)
 			test_pause();
 	}
-	note("%d iterations in %.1f s", ITERATIONS, seconds() - start);
+	note("%d iterations in %.1f s, %lld remote faults", ITERATIONS, seconds() - start,
+	     region_stat("faults_remote_read") + region_stat("faults_remote_write"));
 	if (node() < 2) {
 		for (int i = 0; i < ITERATIONS; i++)
 			board.seen[node()][i] = seen[i];

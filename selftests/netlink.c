@@ -373,7 +373,8 @@ static void bad_frames(const struct forger *f)
 		bool known = (type >= DSM_GET_S && type <= DSM_DONE) || type == DSM_CLAIM ||
 			     type == DSM_HOME ||
 			     (type >= DSM_REGION_CREATE && type <= DSM_REGION_REPLY) ||
-			     type == DSM_SYNC_REQUEST || type == DSM_SYNC_REPLY || type == DSM_ACK;
+			     type == DSM_SYNC_REQUEST || type == DSM_SYNC_REPLY ||
+			     type == DSM_NOP || type == DSM_ACK;
 
 		if (!known)
 			EXPECT_FRAME(hdr.type = type, EBADMSG);

@@ -325,7 +325,7 @@ TEST(list)
 	int fd = open_device(), found = 0;
 	uint32_t last = 0;
 
-	while (!ioctl(fd, DSM_IOC_LIST, &arg)) {
+	for (; !ioctl(fd, DSM_IOC_LIST, &arg); arg = (struct dsm_region_arg){ .id = last }) {
 		ASSERT_GT(arg.id, last);
 		last = arg.id;
 		if (strcmp(arg.name, region_name()))
@@ -338,8 +338,12 @@ TEST(list)
 	}
 	EXPECT_EQ(errno, ENOENT);
 	EXPECT_EQ(found, 1);
-	arg.id = UINT32_MAX;
+	arg = (struct dsm_region_arg){ .id = UINT32_MAX };
 	EXPECT_ERRNO(ioctl(fd, DSM_IOC_LIST, &arg), ENOENT);
+	arg = (struct dsm_region_arg){ .flags = 1 };
+	EXPECT_ERRNO(ioctl(fd, DSM_IOC_LIST, &arg), EINVAL);
+	arg = (struct dsm_region_arg){ .reserved = { 0, 1 } };
+	EXPECT_ERRNO(ioctl(fd, DSM_IOC_LIST, &arg), EINVAL);
 	close(fd);
 	unshare_region(region);
 }
@@ -467,33 +471,33 @@ static void become_user(void)
 TEST(window)
 {
 	dsm_region *region = share_region(65536, DSM_HOME_DEFAULT, 0);
-	struct dsm_region_arg bound = {};
 	struct dsm_window_arg arg;
+	char file[100];
+	uint32_t id;
 	int fd = open_device();
 	pid_t pid;
 	char *at;
 
-	strcpy(bound.name, region_name());
-	while (!ioctl(fd, DSM_IOC_LIST, &bound) && strcmp(bound.name, region_name()))
-		;
-	arg = (struct dsm_window_arg){ .id = bound.id, .reserved = 1 };
+	snprintf(file, sizeof(file), "regions/%s/id", region_name());
+	id = node_get(file);
+	arg = (struct dsm_window_arg){ .id = id, .reserved = 1 };
 	EXPECT_ERRNO(ioctl(fd, DSM_IOC_WINDOW, &arg), EINVAL);
-	arg = (struct dsm_window_arg){ .id = bound.id, .size = 1 };
+	arg = (struct dsm_window_arg){ .id = id, .size = 1 };
 	EXPECT_ERRNO(ioctl(fd, DSM_IOC_WINDOW, &arg), EINVAL);
-	arg = (struct dsm_window_arg){ .id = bound.id + 1000 };
+	arg = (struct dsm_window_arg){ .id = id + 1000 };
 	EXPECT_ERRNO(ioctl(fd, DSM_IOC_WINDOW, &arg), ENOENT);
 
 	pid = fork();
 	ASSERT_OK(pid);
 	if (!pid) {
 		become_user();
-		arg = (struct dsm_window_arg){ .id = bound.id };
+		arg = (struct dsm_window_arg){ .id = id };
 		EXPECT_ERRNO(ioctl(fd, DSM_IOC_WINDOW, &arg), EPERM);
 		_exit(0);
 	}
 	EXPECT_TRUE(wait_child(pid));
 
-	arg = (struct dsm_window_arg){ .id = bound.id };
+	arg = (struct dsm_window_arg){ .id = id };
 	ASSERT_OK(ioctl(fd, DSM_IOC_WINDOW, &arg));
 	EXPECT_EQ(arg.size, 65536);
 	at = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

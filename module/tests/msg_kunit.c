@@ -44,6 +44,7 @@ static const struct type_param {
 	{ DSM_REGION_REPLY, "REGION_REPLY" },
 	{ DSM_SYNC_REQUEST, "SYNC_REQUEST", sizeof(struct dsm_wire_sync) },
 	{ DSM_SYNC_REPLY, "SYNC_REPLY", sizeof(struct dsm_wire_sync) },
+	{ DSM_NOP, "NOP" },
 	{ DSM_ACK, "ACK", .unnumbered = true },
 };
 

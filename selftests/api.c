@@ -263,7 +263,7 @@ static void check_and_free_links(struct link *link, int count, int by)
 }
 
 /* What one node has allocated, the next uses and frees, over and over: it is used again. */
-TEST_SECONDS(heap_across_nodes, 120)
+TEST_SECONDS(heap_across_nodes, 600)
 {
 	dsm_region *region = share_region(64 << 20, DSM_HOME_FIRST_TOUCH, 0);
 	enum { LINKS = 150, ROUNDS = 4 };

@@ -108,7 +108,7 @@ static void kill_and_start(char *base, void (*work)(char *base))
 	together("stopped");
 }
 
-TEST_SECONDS(increments_while_helpers_die, 150)
+TEST_SECONDS(increments_while_helpers_die, 600)
 {
 	dsm_region *region = share_region(PAGES * PAGE, DSM_HOME_INTERLEAVED, 0);
 	char *base = dsm_base(region);
@@ -125,7 +125,7 @@ TEST_SECONDS(increments_while_helpers_die, 150)
 	unshare_region(region);
 }
 
-TEST_SECONDS(mutex_while_helpers_die, 150)
+TEST_SECONDS(mutex_while_helpers_die, 600)
 {
 	dsm_region *region = share_region(PAGES * PAGE, DSM_HOME_INTERLEAVED, 0);
 	char *base = dsm_base(region);

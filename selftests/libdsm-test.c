@@ -83,7 +83,7 @@ static int in_child(void (*run)(void))
 	fflush(stdout);
 	pid = fork();
 	if (!pid) {
-		alarm(60);
+		alarm(300);
 		run();
 		fflush(stdout);
 		_exit(checks_failed ? 99 : 0);
@@ -644,7 +644,7 @@ static void shared_find(void)
 
 static int program(const char *name)
 {
-	alarm(60);
+	alarm(300);
 	if (!strcmp(name, "rdonly"))
 		program_rdonly();
 	else if (!strcmp(name, "collision"))

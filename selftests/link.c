@@ -180,7 +180,7 @@ TEST(calls_time_out)
 }
 
 /* With patience, nobody notices more than a pause. */
-TEST_SECONDS(work_goes_on, 120)
+TEST_SECONDS(work_goes_on, 600)
 {
 	dsm_region *region = share_written();
 	long long timeout = node_get("timeout_ms");

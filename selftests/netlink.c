@@ -571,7 +571,7 @@ static void be_false_helper(uint32_t region, int peer)
 	close(f.fd);
 }
 
-TEST_SECONDS(false_helper, 120)
+TEST_SECONDS(false_helper, 600)
 {
 	dsm_region *region;
 	char file[100];

@@ -151,12 +151,12 @@ static void soak(int home, size_t block_size)
 	unshare_region(region);
 }
 
-TEST_SECONDS(soak_first_touch_4k, 200)
+TEST_SECONDS(soak_first_touch_4k, 600)
 {
 	soak(DSM_HOME_FIRST_TOUCH, 4096);
 }
 
-TEST_SECONDS(soak_interleaved_64k, 200)
+TEST_SECONDS(soak_interleaved_64k, 600)
 {
 	soak(DSM_HOME_INTERLEAVED, 65536);
 }

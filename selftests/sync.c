@@ -438,7 +438,7 @@ static void hammer(_Atomic uint64_t *inside)
 	}
 }
 
-TEST_SECONDS(killed_holders_and_waiters, 120)
+TEST_SECONDS(killed_holders_and_waiters, 600)
 {
 	uint64_t state = seed();
 	dsm_region *region = share();

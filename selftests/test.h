@@ -7,7 +7,7 @@
  * nodes in the same order; it ends when its time is up. When a test fails on
  * a node, the program ends there: the others would wait for it in vain.
  *
- *	TEST(name) { ... }		60 s
+ *	TEST(name) { ... }		300 s
  *	TEST_SECONDS(name, s) { ... }
  *
  * EXPECT_* notes a failure and goes on, ASSERT_* ends the test.
@@ -34,7 +34,7 @@ struct test {
 
 void test_register(struct test *test);
 
-#define TEST(name) TEST_SECONDS(name, 60)
+#define TEST(name) TEST_SECONDS(name, 300)
 #define TEST_SECONDS(name, s)						\
 	static void name(void);						\
 	static struct test test_##name = { #name, name, s, NULL };	\

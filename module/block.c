@@ -687,6 +687,43 @@ int dsm_block_prefetch(struct dsm_region *region, u64 first, u64 last, bool writ
 	return err;
 }
 
+/* Let the home know what we want, unless we have it, or it knows. */
+static int ask(struct dsm_region *region, struct dsm_chunk *chunk, u64 index, bool write,
+	       bool ahead)
+{
+	struct dsm_event ev = {
+		.type = write ? DSM_EV_WRITE : DSM_EV_READ,
+		.req = dsm_node_next_req(region->node),
+	};
+	struct dsm_batch batch;
+	int err;
+
+	dsm_batch_init(&batch);
+	err = dsm_block_event(region, chunk, index, &ev, &batch, GFP_KERNEL);
+	if (!err) {
+		dsm_batch_run(&batch, region);
+		if (ahead && !settled(dsm_chunk_block(region, chunk, index), write))
+			prefetch_ahead(region, index, write, &batch);
+	}
+	dsm_batch_end(&batch, region);
+	return err;
+}
+
+/**
+ * dsm_block_ask() - ask for a block that was had before, and do not wait
+ * @region: the region
+ * @index: the block
+ * @write: for writing
+ *
+ * If nobody else has it, it can be used when this returns. Return: 0; -ENOMEM.
+ */
+int dsm_block_ask(struct dsm_region *region, u64 index, bool write)
+{
+	struct dsm_chunk *chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, index));
+
+	return ask(region, chunk, index, write, false);
+}
+
 /**
  * dsm_block_acquire() - wait until a block can be used
  * @region: the region
@@ -723,20 +760,7 @@ int dsm_block_acquire(struct dsm_region *region, u64 index, bool write, bool aga
 		deadline = READ_ONCE(block->asked) + timeout;
 
 	for (;; first = false) {
-		struct dsm_event ev = {
-			.type = write ? DSM_EV_WRITE : DSM_EV_READ,
-			.req = dsm_node_next_req(node),
-		};
-		struct dsm_batch batch;
-
-		dsm_batch_init(&batch);
-		err = dsm_block_event(region, chunk, index, &ev, &batch, GFP_KERNEL);
-		if (!err) {
-			dsm_batch_run(&batch, region);
-			if (first && !settled(block, write))
-				prefetch_ahead(region, index, write, &batch);
-		}
-		dsm_batch_end(&batch, region);
+		err = ask(region, chunk, index, write, first);
 		if (err)
 			return err;
 		if (first && !settled(block, write))

@@ -129,30 +129,38 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 	return ret;
 }
 
+/*
+ * There is no way to drop the fault's lock from here, so it is not waited: what
+ * does not come at once is asked for, the page is taken from the page tables,
+ * and the access is made again, as a fault that can wait.
+ */
 static vm_fault_t mkwrite(struct vm_fault *vmf, struct dsm_region *region, u64 index)
 {
+	struct address_space *mapping = region->frames->f_mapping;
 	struct folio *folio = page_folio(vmf->page);
 	struct dsm_block *block = dsm_block_find(region, index);
+	bool asked;
 	int err;
 
 	if (WARN_ON_ONCE(!block))
 		return VM_FAULT_SIGBUS;
-	for (;;) {
+	for (asked = false;; asked = true) {
 		folio_lock(folio);
-		if (folio->mapping != region->frames->f_mapping) {
+		if (folio->mapping != mapping) {
 			folio_unlock(folio);
 			return VM_FAULT_NOPAGE;
 		}
 		if (dsm_block_use(block, true, true))
 			return VM_FAULT_LOCKED;
 		folio_unlock(folio);
-		if (fatal_signal_pending(current))
-			return VM_FAULT_SIGBUS;
-		/* There is no way to drop the lock from here. */
-		err = dsm_block_acquire(region, index, true, false);
+		if (asked)
+			break;
+		err = dsm_block_ask(region, index, true);
 		if (err)
 			return error_of(err);
 	}
+	unmap_mapping_pages(mapping, vmf->pgoff, 1, false);
+	return VM_FAULT_NOPAGE;
 }
 
 static vm_fault_t region_page_mkwrite(struct vm_fault *vmf)
@@ -162,10 +170,10 @@ static vm_fault_t region_page_mkwrite(struct vm_fault *vmf)
 	vm_fault_t ret;
 
 	trace_dsm_fault_start(region->id, index, true);
-	/* Of a write fault this is the second half, not another. */
-	if (pte_present(vmf->orig_pte))
-		dsm_stat(region, DSM_STAT_faults_write, 1);
 	ret = mkwrite(vmf, region, index);
+	/* Of a write fault this is the second half, or the first: not another. */
+	if (pte_present(vmf->orig_pte) && ret & VM_FAULT_LOCKED)
+		dsm_stat(region, DSM_STAT_faults_write, 1);
 	trace_dsm_fault_end(region->id, index, true, (__force int)ret);
 	return ret;
 }

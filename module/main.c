@@ -3,6 +3,7 @@
  * Distributed shared memory: the order in which it comes and goes.
  */
 #include <linux/module.h>
+#include <linux/rcupdate.h>
 #include "block.h"
 #include "device.h"
 #include "msg.h"
@@ -57,6 +58,11 @@ static void __exit dsm_exit(void)
 	dsm_msg_exit();
 	/* Regions are freed by RCU, from this module's structures only. */
 	rcu_barrier();
+	/*
+	 * The last user may have put the module from a fault, or an munmap(2),
+	 * and not have left its text yet. It does so before it sleeps.
+	 */
+	synchronize_rcu_tasks();
 }
 
 module_init(dsm_init);

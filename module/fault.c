@@ -96,7 +96,7 @@ static vm_fault_t fault(struct vm_fault *vmf, struct dsm_region *region, u64 ind
 			return ret;
 		/* All of it would be mapped, with the blocks of others. */
 		if (PageCompound(vmf->page)) {
-			pr_warn_once("MADV_HUGEPAGE, or transparent_hugepage/shmem_enabled: not for regions\n");
+			pr_warn_once("transparent_hugepage/shmem_enabled is 'force': regions cannot have huge pages\n");
 			unlock_page(vmf->page);
 			put_page(vmf->page);
 			return VM_FAULT_SIGBUS;

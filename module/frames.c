@@ -11,7 +11,9 @@
  * is mapped nowhere, and a fault that makes it sees the new state too.
  */
 #include <linux/file.h>
+#include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/mount.h>
 #include <linux/pagemap.h>
 #include <linux/rmap.h>
 #include <linux/shmem_fs.h>
@@ -27,6 +29,30 @@
 static const struct file_operations *shmem_fops;
 static struct file_operations frames_fops;
 
+/*
+ * The files are on a tmpfs of our own. The kernel's own one may be told to use
+ * huge pages (transparent_hugepage/shmem_enabled, MADV_HUGEPAGE); here pages
+ * are small, as a mount's are by default.
+ */
+static struct vfsmount *mount;
+
+int dsm_frames_init(void)
+{
+	/* It is part of the kernel: there is no module to put. */
+	struct file_system_type *type = get_fs_type("tmpfs");
+
+	if (!type)
+		return -ENODEV;
+	mount = kern_mount(type);
+	return PTR_ERR_OR_ZERO(mount);
+}
+
+/* A helper's window may outlive us: it keeps the file system, without the mount. */
+void dsm_frames_exit(void)
+{
+	kern_unmount(mount);
+}
+
 struct file *dsm_frames_create(const char *name, u64 size)
 {
 	static DEFINE_MUTEX(lock);
@@ -34,7 +60,7 @@ struct file *dsm_frames_create(const char *name, u64 size)
 	struct file *file;
 
 	snprintf(label, sizeof(label), "dsm:%s", name);
-	file = shmem_file_setup(label, size, VM_NORESERVE);
+	file = shmem_file_setup_with_mnt(mount, label, size, VM_NORESERVE);
 	if (IS_ERR(file))
 		return file;
 	mutex_lock(&lock);

@@ -6,6 +6,7 @@
 #include <linux/rcupdate.h>
 #include "block.h"
 #include "device.h"
+#include "frames.h"
 #include "msg.h"
 #include "netlink.h"
 #include "node.h"
@@ -18,9 +19,12 @@ static int __init dsm_init(void)
 	err = dsm_msg_init();
 	if (err)
 		return err;
-	err = dsm_block_init();
+	err = dsm_frames_init();
 	if (err)
 		goto msg;
+	err = dsm_block_init();
+	if (err)
+		goto frames;
 	err = dsm_sysfs_init();
 	if (err)
 		goto block;
@@ -43,6 +47,8 @@ sysfs:
 	dsm_sysfs_exit();
 block:
 	dsm_block_exit();
+frames:
+	dsm_frames_exit();
 msg:
 	dsm_msg_exit();
 	return err;
@@ -55,6 +61,7 @@ static void __exit dsm_exit(void)
 	dsm_node_exit();
 	dsm_sysfs_exit();
 	dsm_block_exit();
+	dsm_frames_exit();
 	dsm_msg_exit();
 	/* Regions are freed by RCU, from this module's structures only. */
 	rcu_barrier();

@@ -245,6 +245,33 @@ TEST(madvise_keeps_contents)
 	unshare_region(region);
 }
 
+/*
+ * A block's pages come and go by themselves, whatever the machine's policy for
+ * shared memory is.
+ */
+TEST(pages_stay_small)
+{
+	static const char policy[] = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
+	enum { HUGE = 2 << 20 };
+	dsm_region *region = share_region(2 * HUGE, DSM_HOME_INTERLEAVED, 0);
+	char *base = dsm_base(region);
+	int fd = open(policy, O_WRONLY);
+
+	ASSERT_OK(fd);
+	ASSERT_OK(write(fd, "always", 6));
+	together("always");
+	EXPECT_OK(madvise(base, 2 * HUGE, MADV_HUGEPAGE));
+	*word(base + (node() + 1) * PAGE, 0) = node() + 1;
+	together("written");
+	for (int i = 0; i < nodes(); i++)
+		EXPECT_EQ(*word(base + (i + 1) * PAGE, 0), i + 1);
+	EXPECT_EQ(*word(base + HUGE, 0), 0);
+	together("read");
+	EXPECT_OK(write(fd, "never", 5));
+	close(fd);
+	unshare_region(region);
+}
+
 TEST(mprotect_is_local)
 {
 	dsm_region *region = share_filled();

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The world around dsmd's connections: see fuzz_conn.c. */
+#ifndef FUZZ_CONN_WORLD_H
+#define FUZZ_CONN_WORLD_H
+
+#include <linux/dsm_wire.h>
+
+#include "config.h"
+#include "conn.h"
+#include "links.h"
+#include "loop.h"
+#include "module.h"
+#include "peer.h"
+
+#include "fuzz.h"
+#include "sys.h"
+
+enum {
+	NODES		= 3,
+	SELF		= 1,	/* so that we connect to one peer, and one to us */
+	CREDITS		= 64,
+	HEARTBEAT_MS	= 20,
+	LOST_MS		= 200,
+
+	OPS_MAX		= 400,
+	ENDS		= 100,	/* of connections, in one run */
+	SENDS		= 256,	/* frames of the module's, to one connection */
+
+	REGION_OUT	= 1,	/* bodies are sent from there */
+	REGION_IN	= 2,	/* ... and received into there */
+	REGION_NONE	= 3,	/* cannot be had */
+	REQS		= 8,	/* the last two for places that do not exist */
+	BEYOND		= 100,	/* bytes */
+	SLOTS		= 4,
+	SLOT_SIZE	= 3000,
+	WINDOW_SIZE	= SLOTS * SLOT_SIZE,
+};
+
+#define HDR		sizeof(struct dsm_wire_hdr)
+#define HELLO		sizeof(struct dsm_wire_hello)
+#define PING_SEQ	0x1122334455667788ULL
+
+/* A frame that the module has given to a connection. */
+struct sent {
+	uint32_t length;
+	uint32_t body_offset;
+	uint32_t body_length;
+	unsigned char bytes[LINKS_FRAME_MAX];
+};
+
+/**
+ * struct end - the other end of a connection
+ * @fd: the connection; NULL: closed
+ * @ours: dsmd made it
+ * @up: the module has been told so
+ * @peer: who it is, once up
+ * @session: as the module was told
+ * @parsed: so much of what dsmd has read has been understood here
+ * @said: so much of what dsmd has written
+ * @pings: where to look in the former for the ping whose answer is next
+ * @excused: it may be closed by dsmd
+ * @refused: the module takes no more of its frames
+ * @later: what comes next, and has not been fed yet
+ * @sends: the module's frames for it
+ */
+struct end {
+	struct sys_fd *fd;
+	bool ours;
+	bool up;
+	uint32_t peer;
+	uint32_t session;
+	size_t parsed;
+	size_t said;
+	size_t pings;
+	bool excused;
+	bool refused;
+	unsigned char later[HDR + SLOT_SIZE];
+	size_t later_length;
+	struct sent *sends;
+	unsigned int sends_count;
+	unsigned int sends_written;
+	unsigned int credits;
+	uint64_t last_pong;
+};
+
+/* A place in the window, and whose bytes may come there. */
+struct slot {
+	bool expected;
+	bool spent;	/* they have come; the module may still refuse them */
+	uint32_t req;
+	uint32_t length;
+};
+
+struct world {
+	struct module module;
+	struct loop loop;
+	unsigned int ends_count;
+	struct end *up[NODES];
+	bool ending;
+
+	unsigned char *out, *in;	/* the windows, while they are open */
+	struct slot slots[SLOTS];
+
+	bool spoken;
+	int refuse;
+	int refuse_up;
+	bool expect_again;
+	unsigned int answers_count;
+	unsigned int told;
+	bool told_in_window;
+};
+
+extern struct world w;
+
+/* Not cleared before each run, for its length. */
+extern struct links links;
+extern struct end ends[ENDS];
+extern unsigned char shadow[WINDOW_SIZE];
+extern unsigned char bytes_out[WINDOW_SIZE];	/* what is in that window, always */
+
+enum parsed { PARSED_NONE, PARSED_BAD, PARSED_FRAME };
+
+enum parsed end_next(struct end *end, struct dsm_wire_hdr *hdr, const unsigned char **body);
+enum parsed end_next_told(struct end *end, struct dsm_wire_hdr *hdr,
+			  const unsigned char **body);
+void end_said_check(struct end *end);
+struct end *end_new(struct sys_fd *fd, bool ours);
+void end_connecting(struct sys_fd *fd);
+void end_closing(struct sys_fd *fd);
+void ends_excuse(void);
+
+extern const struct module_ops fake_ops;
+
+int fake_window_open(void *data, uint32_t region, void **base, uint64_t *size);
+void windows_check(void);
+struct slot *slot_of(uint32_t req);
+void slot_expect(struct slot *slot, uint32_t req, uint32_t length);
+void slot_end(struct slot *slot);
+void expect_say(uint32_t req, uint32_t region, uint64_t offset, uint32_t length);
+
+#endif

@@ -1,0 +1,511 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * dsmd's connections, with everybody else made up: the kernel (sys.c), the
+ * module, and the peers, who are hostile. An input is a list of things that
+ * happen, one after the other: somebody connects, a frame or noise comes, whole
+ * or in parts, a connection ends at any byte, the socket takes so many bytes
+ * more, time passes, the module sends, expects, forgets, refuses.
+ *
+ * What must hold beside that nothing is touched that should not be:
+ *
+ *  - The module hears, of each connection, the frames that a parser that does
+ *    nothing else finds in its bytes, in order, none after the first that
+ *    cannot be; and of peers going up and down in turn.
+ *  - In a window, only those bytes change that are expected; when the module
+ *    is told that a body is in its place, it is, and stays.
+ *  - What is written is a hello, then the module's frames, whole, once and in
+ *    order, and answers to pings; credits are given for those that were
+ *    written, and for all of them in the end.
+ *  - A connection ends for a reason only.
+ *  - At the end whoever is up still is of use; and nothing is left open.
+ */
+#include <endian.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+#include "conn_world.h"
+#include "log.h"
+
+struct world w;
+struct links links;
+static struct config config;
+
+/*
+ * What happens
+ */
+
+static struct end *end_any(struct fuzz_input *in)
+{
+	unsigned int n = fuzz_u8(in);
+
+	for (unsigned int i = 0; i < w.ends_count; i++) {
+		struct end *end = &ends[w.ends_count - 1 - (n + i) % w.ends_count];
+
+		if (end->fd && !end->fd->connecting)
+			return end;
+	}
+	return NULL;
+}
+
+static void end_feed(struct end *end, const void *bytes, size_t length)
+{
+	if (end->fd->ended || end->fd->error)
+		return;
+	sys_feed(end->fd, end->later, end->later_length);
+	end->later_length = 0;
+	sys_feed(end->fd, bytes, length);
+}
+
+/* As end_feed(), but what comes after the first @cut bytes comes later. */
+static void end_feed_cut(struct end *end, const unsigned char *bytes, size_t length, size_t cut)
+{
+	if (!cut || cut >= length || length - cut > sizeof(end->later)) {
+		end_feed(end, bytes, length);
+		return;
+	}
+	end_feed(end, bytes, cut);
+	memcpy(end->later, bytes + cut, length - cut);
+	end->later_length = length - cut;
+}
+
+/* Of what follows, a bit each is wrong. */
+static void happen_hello(struct fuzz_input *in)
+{
+	struct end *end = end_any(in);
+	uint8_t wrong = fuzz_u8(in);
+	uint8_t more = wrong & 0x40 ? fuzz_u8(in) : 0;
+	uint32_t id = end && end->ours ? 0 : 2;
+	unsigned char bytes[HDR + HELLO + 255] = { 0 };
+	struct dsm_wire_hdr hdr = { .magic = htole32(DSM_WIRE_MAGIC), .type = DSM_HELLO };
+	struct dsm_wire_hello hello;
+
+	if (wrong & 1)
+		id = fuzz_u8(in) % (NODES + 1);
+	hdr.src = htole16((uint16_t)(wrong & 2 ? fuzz_u8(in) : id));
+	hdr.len = htole32(HELLO + more);
+	hello = (struct dsm_wire_hello){
+		.version_min = htole16(wrong & 4 ? fuzz_u8(in) : DSM_WIRE_VERSION_MIN),
+		.version = htole16(wrong & 8 ? fuzz_u8(in) : DSM_WIRE_VERSION),
+		.node = htole32(id),
+		.nodes = htole32(wrong & 16 ? fuzz_u32(in) : NODES),
+		.page_size = htole32(wrong & 32 ? fuzz_u32(in) : (uint32_t)sysconf(_SC_PAGESIZE)),
+		.incarnation = htole64(fuzz_u8(in)),
+	};
+	if (!end)
+		return;
+	memcpy(bytes, &hdr, HDR);
+	memcpy(bytes + HDR, &hello, HELLO);
+	end_feed_cut(end, bytes, HDR + HELLO + more, wrong & 0x80 ? fuzz_u8(in) : 0);
+}
+
+static const uint8_t types[] = {
+	DSM_DATA, DSM_GRANT, DSM_GET_S, DSM_REGION_NEW, DSM_PING, DSM_PONG, DSM_ACK, DSM_HELLO,
+};
+
+static void happen_frame(struct fuzz_input *in)
+{
+	static unsigned char bytes[HDR + 2 * DSM_WIRE_BODY_MAX];
+	struct end *end = end_any(in);
+	uint8_t how = fuzz_u8(in);
+	uint8_t type = how & 0x10 ? fuzz_u8(in) : types[how % 8];
+	struct dsm_wire_hdr hdr = { .magic = htole32(DSM_WIRE_MAGIC), .type = type };
+	uint32_t req = fuzz_u8(in) % REQS;
+	const struct slot *slot = slot_of(req);
+	uint32_t length = type != DSM_DATA ? 0 : slot ? slot->length : BEYOND;
+	uint32_t body;
+
+	if (how & 0x20)
+		length = fuzz_u16(in) * (fuzz_u8(in) & 1 ? 3U : 1U);
+	hdr.len = htole32(length);
+	hdr.src = htole16((uint16_t)(end ? end->peer : 0));
+	hdr.req = htole32(req);
+	hdr.region = htole32(req == REQS - 1 ? REGION_NONE : REGION_IN);
+	hdr.seq = htole64(type == DSM_PONG ? sys_now_ns - fuzz_u16(in) : fuzz_u8(in));
+	memcpy(bytes, &hdr, HDR);
+	if (how & 0x40)
+		bytes[fuzz_u8(in) % HDR] ^= fuzz_u8(in);
+	/* It says that it is longer than it is, then. */
+	body = length > DSM_WIRE_BODY_MAX ? 0 : length;
+	memset(bytes + HDR, (int)in->left, body);
+	for (uint32_t i = 0; i < body; i += 61)
+		bytes[HDR + i] = (unsigned char)i;
+	if (end)
+		end_feed_cut(end, bytes, HDR + body, how & 0x80 ? fuzz_u16(in) % (HDR + body) : 0);
+}
+
+static void happen_noise(struct fuzz_input *in)
+{
+	struct end *end = end_any(in);
+	unsigned char bytes[255];
+	size_t length = fuzz_bytes(in, bytes, fuzz_u8(in));
+
+	if (end)
+		end_feed(end, bytes, length);
+}
+
+/* The socket: how it is read and written, and how it ends. */
+static void happen_socket(struct fuzz_input *in)
+{
+	struct end *end = end_any(in);
+	uint8_t how = fuzz_u8(in);
+
+	if (!end)
+		return;
+	switch (how % 7) {
+	case 0:
+		end_feed(end, NULL, 0);
+		end->fd->ended = true;
+		break;
+	case 1:
+		end->fd->error = ECONNRESET;
+		end->excused = true;
+		break;
+	case 2:
+		end->fd->chunk = 1U + fuzz_u8(in) * (how & 0x80 ? 16U : 1U);
+		break;
+	case 3:
+		end->fd->room = fuzz_u16(in);
+		break;
+	case 4:
+		end->fd->interrupts = how >> 5;
+		break;
+	case 5:
+		end->fd->fault = true;
+		end->excused = true;
+		break;
+	case 6:
+		sys_memory_fails = true;
+		ends_excuse();
+		break;
+	}
+}
+
+static void happen_connect(struct fuzz_input *in)
+{
+	uint8_t how = fuzz_u8(in);
+	int fd;
+
+	if (w.ends_count == ENDS)
+		return;
+	if (how & 1) {
+		for (unsigned int i = 0; i < w.ends_count; i++) {
+			struct end *end = &ends[i];
+
+			if (!end->fd || !end->fd->connecting)
+				continue;
+			end->fd->connected = !(how & 2);
+			end->fd->error = how & 2 ? ECONNREFUSED : 0;
+			end->excused |= how & 2;
+		}
+		return;
+	}
+	if (how & 4) {
+		sys_socket_error = EMFILE;
+		return;
+	}
+	for (int i = 0; i <= how >> 4 && w.ends_count < ENDS; i++) {
+		fd = sys_incoming();
+		if (fd >= 0)
+			end_new(sys_fd(fd), false);
+	}
+	if (w.ends_count > 64)
+		ends_excuse();	/* a crowd: the oldest stranger has to go */
+}
+
+static void happen_time(struct fuzz_input *in)
+{
+	uint8_t ms = fuzz_u8(in);
+
+	sys_now_ns += ms * 1000000ULL;
+	/* Silence is counted in heartbeats, and those late come at once. */
+	for (unsigned int i = 0; i < w.ends_count; i++)
+		ends[i].excused = true;
+}
+
+static void send_say(struct end *end, uint8_t type, uint32_t length, uint32_t offset,
+		     uint32_t body_length)
+{
+	struct dsm_wire_hdr hdr = {
+		.magic = htole32(DSM_WIRE_MAGIC),
+		.type = type,
+		.src = htole16(SELF),
+		.len = htole32(length - (uint32_t)HDR + body_length),
+	};
+	struct links_place place = { REGION_OUT, body_length, offset };
+	struct sent *sent;
+
+	if (end->sends_count == SENDS)
+		return;
+	if (!end->sends)
+		end->sends = calloc(SENDS, sizeof(*end->sends));
+	FUZZ_CHECK(end->sends, "out of memory");
+	hdr.seq = htole64(end->sends_count + 1);
+	sent = &end->sends[end->sends_count++];
+	memcpy(sent->bytes, &hdr, HDR);
+	memcpy(sent->bytes + HDR, bytes_out + end->sends_count, length - HDR);
+	sent->length = length;
+	sent->body_offset = offset;
+	sent->body_length = body_length;
+	links_send(&links, end->peer, sent->bytes, length, body_length ? &place : NULL);
+}
+
+static void happen_send(struct fuzz_input *in)
+{
+	uint8_t how = fuzz_u8(in);
+	uint32_t peer = how & 1 ? 2 : 0;
+	struct end *end = w.up[peer];
+	unsigned char frame[HDR] = { 0 };
+
+	if (how & 2) {	/* what the module has no right to: it costs the connection */
+		struct links_place place = { fuzz_u8(in), fuzz_u32(in), fuzz_u64(in) };
+
+		if (place.region == REGION_OUT && place.offset <= WINDOW_SIZE &&
+		    place.length <= WINDOW_SIZE - place.offset)
+			return;
+		if (place.region == REGION_IN)
+			return;
+		if (end)
+			end->excused = true;
+		links_send(&links, how & 4 ? fuzz_u32(in) | 4 : peer, frame,
+			   how & 8 ? fuzz_u8(in) % (uint32_t)HDR : (uint32_t)HDR, &place);
+		return;
+	}
+	if (!end)
+		return;
+	if (how & 4) {
+		uint32_t offset = fuzz_u16(in) % WINDOW_SIZE;
+		uint32_t length = 1U + fuzz_u16(in) % (WINDOW_SIZE - offset);
+
+		send_say(end, DSM_DATA, HDR, offset, length);
+	} else {
+		uint32_t length = fuzz_u16(in) % (LINKS_INLINE_MAX + 1);
+
+		for (int i = 0; i <= how >> 4; i++)
+			send_say(end, DSM_REGION_NEW, (uint32_t)HDR + length, 0, 0);
+	}
+}
+
+/* The module expects, forgets, or will have none of it. */
+static void happen_expect(struct fuzz_input *in)
+{
+	uint8_t how = fuzz_u8(in);
+	uint32_t i = how / 16 % SLOTS;
+	struct slot *slot = &w.slots[i];
+
+	switch (how % 8) {
+	default:
+		slot_expect(slot, fuzz_u8(in) % (REQS - 2), 1U + fuzz_u16(in) % SLOT_SIZE);
+		break;
+	case 3:
+		expect_say(REQS - 2, REGION_IN, WINDOW_SIZE - fuzz_u8(in) % BEYOND, BEYOND);
+		expect_say(REQS - 1, REGION_NONE, 0, BEYOND);
+		break;
+	case 4:
+		for (i = 0; i < SLOTS; i++)
+			slot_end(&w.slots[i]);
+		links_forget(&links, REGION_IN);
+		break;
+	case 5:
+		links_forget(&links, how & 0x10 ? REGION_OUT : 99);
+		break;
+	case 6:
+		w.refuse = how & 0x10 ? EPROTO : EAGAIN;
+		break;
+	case 7:
+		w.refuse_up = how & 0x10 ? ESTALE : how & 0x20 ? EPERM : 0;
+		w.expect_again = how & 0x40;
+		break;
+	}
+}
+
+static void turn(void)
+{
+	loop_once(&w.loop, 0);
+	windows_check();
+	for (unsigned int i = 0; i < w.ends_count; i++)
+		if (ends[i].fd)
+			end_said_check(&ends[i]);
+}
+
+static void happen(struct fuzz_input *in)
+{
+	uint8_t op = fuzz_u8(in);
+
+	FUZZ_TRACE("op %u", op % 10);
+	switch (op % 10) {
+	case 0:
+		turn();
+		break;
+	case 1:
+		happen_connect(in);
+		break;
+	case 2:
+		happen_hello(in);
+		break;
+	case 3:
+	case 4:
+		happen_frame(in);
+		break;
+	case 5:
+		happen_noise(in);
+		break;
+	case 6:
+		happen_socket(in);
+		break;
+	case 7:
+		happen_time(in);
+		break;
+	case 8:
+		happen_send(in);
+		break;
+	case 9:
+		happen_expect(in);
+		break;
+	}
+	if (op & 0x80)
+		turn();
+}
+
+/*
+ * A run
+ */
+
+static void settle(void)
+{
+	for (int i = 0; i < 1000 && !sys_idle(); i++)
+		turn();
+}
+
+/* No more obstacles; what was begun is done. */
+static void calm(void)
+{
+	for (unsigned int i = 0; i < w.ends_count; i++) {
+		struct end *end = &ends[i];
+
+		if (!end->fd)
+			continue;
+		end->fd->room = SYS_ROOM_MAX;
+		end->fd->chunk = SIZE_MAX;
+		end->fd->interrupts = 0;
+		end->fd->fault = false;
+	}
+	w.refuse = 0;
+	w.refuse_up = 0;
+	w.expect_again = false;
+	sys_memory_fails = false;
+	sys_socket_error = 0;
+	settle();
+	FUZZ_CHECK(sys_idle(), "it has something to do all the time");
+}
+
+/* Everything complete that came over a connection that is up has been said. */
+static void all_told_check(struct end *end)
+{
+	const unsigned char *body;
+	struct dsm_wire_hdr hdr;
+
+	if (!end->fd || !end->up)
+		return;
+	FUZZ_CHECK(end->fd->rx_read == end->fd->rx_length, "not all is read");
+	FUZZ_CHECK(end_next_told(end, &hdr, &body) == PARSED_NONE,
+		   "a frame the module was not told of, or garbage that is tolerated");
+}
+
+/* Whoever is up: a ping, a frame each way, bytes to their place, credits. */
+static void still_of_use(struct end *end)
+{
+	struct dsm_wire_hdr hdr = {
+		.magic = htole32(DSM_WIRE_MAGIC), .src = htole16((uint16_t)end->peer),
+		.type = DSM_PING, .seq = htole64(PING_SEQ),
+	};
+	unsigned char body[100];
+	unsigned int told = w.told;
+
+	FUZZ_TRACE("still of use: peer %u", end->peer);
+	for (uint32_t i = 0; i < SLOTS; i++)
+		slot_end(&w.slots[i]);
+	links_forget(&links, REGION_IN);
+	sys_feed(end->fd, &hdr, HDR);
+	slot_expect(&w.slots[1], 5, sizeof(body));
+	hdr.type = DSM_DATA;
+	hdr.region = htole32(REGION_IN);
+	hdr.req = htole32(5);
+	hdr.len = htole32(sizeof(body));
+	memset(body, 0xa5, sizeof(body));
+	sys_feed(end->fd, &hdr, HDR);
+	sys_feed(end->fd, body, sizeof(body));
+	send_say(end, DSM_GET_S, HDR, 0, 0);
+	links_sync(&links);
+	settle();
+	FUZZ_CHECK(end->up && w.told == told + 1 && w.told_in_window, "data is not heard");
+	FUZZ_CHECK(end->last_pong == PING_SEQ, "a ping is not answered");
+	FUZZ_CHECK(end->sends_written == end->sends_count, "a frame is not written");
+	sys_now_ns += HEARTBEAT_MS * 1000000ULL;
+	settle();
+	FUZZ_CHECK(end->credits == end->sends_count, "credits are missing");
+}
+
+static void log_nowhere(int priority, const char *text)
+{
+	FUZZ_TRACE("<%d> %s", priority, text);
+	(void)priority;
+	(void)text;
+}
+
+static void address_set(struct config_address *address)
+{
+	struct sockaddr_in *in = (struct sockaddr_in *)&address->addr;
+
+	in->sin_family = AF_INET;
+	in->sin_port = htons(7717);
+	address->addr_len = sizeof(*in);
+	address->text = (char *)"made up";
+}
+
+static void begin(void)
+{
+	for (uint32_t i = 0; i < WINDOW_SIZE && !bytes_out[WINDOW_SIZE - 1]; i++)
+		bytes_out[i] = (unsigned char)((i * 31 + i / 251) | 1);
+	sys_reset();
+	sys_connecting = end_connecting;
+	sys_closing = end_closing;
+	log_set_sink(log_nowhere);
+	memset(&w, 0, sizeof(w));
+	memset(&links, 0, offsetof(struct links, scratch));
+	w.module.ops = &fake_ops;
+	config.node = SELF;
+	config.nodes = NODES;
+	config.heartbeat_ms = HEARTBEAT_MS;
+	config.lost_ms = LOST_MS;
+	address_set(&config.listen);
+	for (int i = 0; i < NODES; i++)
+		address_set(&config.peers[i]);
+	FUZZ_CHECK(!loop_init(&w.loop) &&
+		   !links_init(&links, &config, &w.loop, &w.module), "no beginning");
+	window_table_init(&links.windows, fake_window_open, NULL);
+	FUZZ_CHECK(!links_start(&links, 1, CREDITS), "no start");
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct fuzz_input in = { data, size };
+
+	begin();
+	for (int i = 0; i < OPS_MAX && in.left; i++)
+		happen(&in);
+	calm();
+	for (unsigned int i = 0; i < w.ends_count; i++) {
+		struct end *end = &ends[i];
+
+		all_told_check(end);
+		if (end->fd && end->up && end->parsed == end->fd->rx_length &&
+		    !end->fd->ended && !end->fd->error && end->sends_count < SENDS)
+			still_of_use(end);
+	}
+	w.ending = true;
+	links_exit(&links);
+	loop_exit(&w.loop);
+	FUZZ_CHECK(!sys_open_count(), "%u descriptors are left open", sys_open_count());
+	return 0;
+}

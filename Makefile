@@ -23,6 +23,7 @@ help:
 	@echo 'make tools             dsmd, dsmctl and the example programs'
 	@echo 'make selftests         the test programs'
 	@echo 'make check             runs the tests; ONLY=GLOB: those whose names match'
+	@echo 'make fuzz              looks for inputs that break us; SECONDS=60: for so long, each target'
 	@echo 'make demo              counts the words of INPUT on NODES virtual machines'
 	@echo 'make install           library, tools and module sources, below DESTDIR and PREFIX'
 	@echo 'make clean             removes what was built'
@@ -82,6 +83,10 @@ check:
 	@selftests/vm/deps
 	@O=$(out) selftests/check '$(ONLY)'
 
+fuzz:
+	@selftests/vm/deps
+	$(sub) tools/fuzz fuzz
+
 demo:
 	@selftests/vm/deps
 	@O=$(out) selftests/demo '$(INPUT)' '$(NODES)'
@@ -100,4 +105,4 @@ install: lib tools
 clean:
 	find $(out) -mindepth 1 -maxdepth 1 ! -name kernels -exec rm -rf {} +
 
-.PHONY: all help modules lib tools selftests vm cluster-parts check demo install clean
+.PHONY: all help modules lib tools selftests vm cluster-parts check fuzz demo install clean

@@ -1,0 +1,387 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The network: what module/peer.c, the helper and the wire do.
+ *
+ * Messages between two nodes are numbered and kept until they are acknowledged,
+ * by the next frame that goes the other way or by an ACK of its own. A
+ * connection delivers frames in order, each node's pair by itself: one that
+ * stalls is overtaken by those of others. A lost frame is the loss of its
+ * connection, with all that is on the way in both directions; when it comes up
+ * again, everything not acknowledged is sent again, and what had arrived is
+ * dropped for its number.
+ */
+#include <stdlib.h>
+#include "sim.h"
+
+#define NS_PER_S	1000000000ULL
+
+static struct pair *pair_at(struct sim *sim, u32 number)
+{
+	return pool_at(&sim->pairs, number);
+}
+
+static u32 pair_number(struct sim *sim, u16 a, u16 b)
+{
+	u16 low = a < b ? a : b, high = a < b ? b : a;
+	u32 *number = index_get(&sim->pair_index, (u64)low * sim->config->nodes + high);
+	struct pair *pair;
+
+	if (*number == NONE) {
+		*number = pool_get(&sim->pairs);
+		pair = pair_at(sim, *number);
+		pair->node[0] = low;
+		pair->node[1] = high;
+		pair->up = true;
+		pair->side[0].first = NONE;
+		pair->side[1].first = NONE;
+	}
+	return *number;
+}
+
+static u64 later(u64 a, u64 b)
+{
+	return a > b ? a : b;
+}
+
+/* ------------------------------------------------------------------------
+ * Frames
+ */
+
+static void disconnect(struct sim *sim, u32 number)
+{
+	struct pair *pair = pair_at(sim, number);
+
+	if (!pair->up)
+		return;
+	pair->up = false;
+	pair->epoch++;
+	sim_put(sim, sim->now + dist_sample(&sim->config->reconnect, &sim->fault_rng),
+		EV_RECONNECT, number, 0);
+}
+
+/* By the helper, the card and the link; the module asks at @from. */
+static u64 travel(struct sim *sim, struct pair *pair, int s, u64 from, u32 bytes)
+{
+	const struct config *config = sim->config;
+	struct node *node = &sim->node[pair->node[s]];
+	struct side *side = &pair->side[s];
+	u64 time;
+
+	node->helper_free = later(from, node->helper_free) + config->helper;
+	node->card_free = later(node->helper_free, node->card_free) + bytes * node->ps_byte / 1000;
+	time = node->card_free + dist_sample(&config->latency, &sim->net_rng);
+	if (rng_chance(&sim->fault_rng, config->stall))
+		time += dist_sample(&config->stall_time, &sim->fault_rng);
+	side->arrives = later(side->arrives, time);
+	return side->arrives;
+}
+
+static void put_frame(struct sim *sim, u32 number, int s, const struct message *msg, u64 time)
+{
+	struct pair *pair = pair_at(sim, number);
+	u32 i = pool_get(&sim->frames);
+	struct frame *frame = pool_at(&sim->frames, i);
+
+	*frame = (struct frame){
+		.pair = number, .epoch = pair->epoch, .ack = pair->side[s].rx_seq,
+	};
+	if (msg) {
+		frame->coh = msg->coh;
+		frame->block = msg->block;
+		frame->seq = msg->seq;
+		frame->value = msg->value;
+	} else {
+		frame->coh = (struct dsm_coh_msg){
+			.type = DSM_ACK, .from = pair->node[s], .to = pair->node[!s],
+		};
+	}
+	pair->side[s].acked = frame->ack;
+	sim_put(sim, time, EV_ARRIVE, i, 0);
+}
+
+/* @msg: NULL for an ACK */
+static void transmit(struct sim *sim, u32 number, int s, const struct message *msg)
+{
+	const struct config *config = sim->config;
+	struct pair *pair = pair_at(sim, number);
+	u32 bytes = HEADER_BYTES;
+	u64 time;
+
+	if (!pair->up)
+		return;
+	if (msg && msg->coh.type == DSM_DATA)
+		bytes += config->block_size;
+	sim->stats.frames++;
+	sim->stats.bytes += bytes;
+	time = travel(sim, pair, s, sim->ctx_end, bytes);
+	if (rng_chance(&sim->fault_rng, config->loss)) {
+		sim->stats.lost++;
+		disconnect(sim, number);
+		return;
+	}
+	put_frame(sim, number, s, msg, time);
+	if (rng_chance(&sim->fault_rng, config->duplicate))
+		put_frame(sim, number, s, msg, time);
+}
+
+/* The bytes of DATA are those its sender has now. */
+void net_send(struct sim *sim, const struct dsm_coh_msg *coh, u32 block, u64 value)
+{
+	u32 number = pair_number(sim, coh->from, coh->to), i;
+	struct pair *pair = pair_at(sim, number);
+	int s = coh->from == pair->node[1];
+	struct side *side = &pair->side[s];
+	struct message *msg, *last;
+
+	i = pool_get(&sim->messages);
+	msg = pool_at(&sim->messages, i);
+	*msg = (struct message){
+		.coh = *coh, .block = block, .value = value, .next = NONE, .seq = ++side->tx_seq,
+	};
+	if (side->first == NONE) {
+		side->first = i;
+	} else {
+		last = pool_at(&sim->messages, side->final);
+		last->next = i;
+	}
+	side->final = i;
+	sim->stats.messages++;
+	sim->stats.data += coh->type == DSM_DATA;
+	transmit(sim, number, s, msg);
+}
+
+void net_reconnect(struct sim *sim, u32 number)
+{
+	struct pair *pair = pair_at(sim, number);
+	int s;
+
+	pair->up = true;
+	sim->stats.reconnects++;
+	sim->ctx_end = sim->now;
+	for (s = 0; s < 2; s++) {
+		u32 i = pair->side[s].first;
+
+		/* A new connection: nothing of the old one is before it. */
+		pair->side[s].arrives = sim->now;
+		while (i != NONE) {
+			struct message *msg = pool_at(&sim->messages, i);
+
+			i = msg->next;
+			sim->stats.resent++;
+			transmit(sim, number, s, msg);
+		}
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * Receiving
+ */
+
+static void take_ack(struct sim *sim, struct side *side, u64 ack)
+{
+	while (side->first != NONE) {
+		u32 i = side->first;
+		struct message *msg = pool_at(&sim->messages, i);
+
+		if (msg->seq > ack)
+			break;
+		side->first = msg->next;
+		pool_put(&sim->messages, i);
+	}
+}
+
+static void arm_ack(struct sim *sim, u32 number, int s)
+{
+	struct side *side = &pair_at(sim, number)->side[s];
+
+	if (side->ack_timer)
+		return;
+	side->ack_timer = true;
+	sim_put(sim, sim->now + ACK_NS, EV_ACK, number, s);
+}
+
+static void send_ack(struct sim *sim, u32 number, int s)
+{
+	struct pair *pair = pair_at(sim, number);
+
+	if (!pair->up || pair->side[s].acked == pair->side[s].rx_seq)
+		return;
+	sim->stats.acks++;
+	transmit(sim, number, s, NULL);
+}
+
+void net_ack(struct sim *sim, u32 number, u16 s)
+{
+	pair_at(sim, number)->side[s].ack_timer = false;
+	sim->ctx_end = sim->now;
+	send_ack(sim, number, s);
+}
+
+static void drop(struct sim *sim, u32 i)
+{
+	pool_put(&sim->frames, i);
+}
+
+/* The bytes must still be those that were promised. */
+static u64 value_of(struct sim *sim, const struct frame *frame)
+{
+	struct copy *copy;
+
+	if (frame->coh.type != DSM_DATA)
+		return 0;
+	copy = node_copy_find(sim, frame->block, frame->coh.from);
+	if (copy->value != frame->value)
+		check_fail(sim, frame->block,
+			   "the bytes that node %u sends to node %u change on the way",
+			   frame->coh.from, frame->coh.to);
+	return copy->value;
+}
+
+/* The module has it, in order; @i is to be freed. */
+static void receive(struct sim *sim, u32 i)
+{
+	struct frame *kept = pool_at(&sim->frames, i), frame = *kept;
+	struct pair *pair = pair_at(sim, frame.pair);
+	int s = frame.coh.to == pair->node[1];
+	struct side *side = &pair->side[s];
+
+	drop(sim, i);
+	if (frame.epoch != pair->epoch)
+		return;
+	take_ack(sim, side, frame.ack);
+	if (frame.coh.type == DSM_ACK)
+		return;
+	if (frame.seq <= side->rx_seq) {
+		sim->stats.duplicates++;
+		side->acked = 0;
+	} else if (frame.seq != side->rx_seq + 1) {
+		check_fail(sim, frame.block, "node %u: number %llu after %llu",
+			   frame.coh.to, (unsigned long long)frame.seq,
+			   (unsigned long long)side->rx_seq);
+		return;
+	} else {
+		u64 value = value_of(sim, &frame);
+
+		if (sim->failed)
+			return;
+		sim->ctx_end = sim->now + sim->config->kernel;
+		node_message(sim, &frame.coh, frame.block, value);
+		side->rx_seq = frame.seq;
+	}
+	if (side->rx_seq - side->acked >= ACK_EVERY)
+		send_ack(sim, frame.pair, s);
+	else if (side->rx_seq != side->acked)
+		arm_ack(sim, frame.pair, s);
+}
+
+void net_service(struct sim *sim, u32 i)
+{
+	struct frame *frame = pool_at(&sim->frames, i);
+	struct node *node = &sim->node[frame->coh.to];
+
+	if (node->paused_until > sim->now) {
+		sim_put(sim, node->paused_until, EV_SERVICE, i, 0);
+		return;
+	}
+	receive(sim, i);
+}
+
+void net_arrive(struct sim *sim, u32 i)
+{
+	const struct config *config = sim->config;
+	struct frame *frame = pool_at(&sim->frames, i);
+	struct node *node = &sim->node[frame->coh.to];
+	u64 start;
+
+	if (frame->epoch != pair_at(sim, frame->pair)->epoch) {
+		drop(sim, i);
+		return;
+	}
+	node->helper_free = later(node->helper_free, sim->now) + config->helper;
+	start = later(node->helper_free, node->kernel_free);
+	/* What is queued for this very moment is before it. */
+	if (start == sim->now && node->kernel_free < sim->now && node->paused_until <= sim->now) {
+		node->kernel_free = start + config->kernel;
+		receive(sim, i);
+		return;
+	}
+	node->kernel_free = start + config->kernel;
+	sim_put(sim, start, EV_SERVICE, i, 0);
+}
+
+/* ------------------------------------------------------------------------
+ * Faults
+ */
+
+static u64 after(struct sim *sim, const struct dist *dist)
+{
+	return sim->now + 1 + dist_sample(dist, &sim->fault_rng);
+}
+
+/* The helper is killed, and started again: its connections are gone. */
+void net_restart(struct sim *sim, u16 node)
+{
+	u32 i;
+
+	if (!sim->running)
+		return;
+	sim->stats.restarts++;
+	for (i = 0; i < sim->pairs.n; i++) {
+		struct pair *pair = pair_at(sim, i);
+
+		if (pair->node[0] == node || pair->node[1] == node)
+			disconnect(sim, i);
+	}
+	sim_put(sim, after(sim, &sim->config->restart_every), EV_RESTART, node, 0);
+}
+
+void net_pause(struct sim *sim, u16 number)
+{
+	struct node *node = &sim->node[number];
+	u64 time;
+
+	if (!sim->running)
+		return;
+	time = dist_sample(&sim->config->pause_time, &sim->fault_rng);
+	sim->stats.pauses++;
+	node->paused_until = sim->now + time;
+	/* One more than that: what was queued before stays before. */
+	node->kernel_free = later(node->kernel_free, sim->now) + time + 1;
+	node->helper_free = later(node->helper_free, sim->now) + time + 1;
+	sim_put(sim, after(sim, &sim->config->pause_every) + time, EV_PAUSE, number, 0);
+}
+
+bool net_create(struct sim *sim)
+{
+	const struct config *config = sim->config;
+	u32 i;
+
+	pool_init(&sim->frames, sizeof(struct frame));
+	pool_init(&sim->pairs, sizeof(struct pair));
+	for (i = 0; i < config->nodes; i++) {
+		u64 bandwidth = dist_sample(&config->bandwidth, &sim->net_rng);
+
+		sim->node[i].ps_byte = 8000 * NS_PER_S / (bandwidth ? bandwidth : 1);
+		if (config->pause_every.a)
+			sim_put(sim, after(sim, &config->pause_every), EV_PAUSE, i, 0);
+		if (config->restart_every.a)
+			sim_put(sim, after(sim, &config->restart_every), EV_RESTART, i, 0);
+	}
+	return true;
+}
+
+/* Everything that was said has arrived. */
+bool net_quiet(struct sim *sim)
+{
+	u32 i;
+
+	for (i = 0; i < sim->pairs.n; i++) {
+		const struct pair *pair = pair_at(sim, i);
+		int s;
+
+		for (s = 0; s < 2; s++)
+			if (pair->side[s].tx_seq != pair->side[!s].rx_seq)
+				return false;
+	}
+	return true;
+}

@@ -1,0 +1,681 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Nodes: threads that fault, and the caller of the protocol, as in
+ * module/block.c: one event of a block at a time, actions done in order, what
+ * the node says to itself delivered after, deferred requests when NEXT says so.
+ *
+ * The state changes when an event's service begins; what the node then says
+ * leaves when it ends.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include "sim.h"
+
+/* Steps that one event may lead to by itself. */
+#define STEPS_MAX	16
+
+/* ------------------------------------------------------------------------
+ * Copies and sharer sets
+ */
+
+static u64 copy_key(const struct sim *sim, u32 block, u16 node)
+{
+	return (u64)block * sim->config->nodes + node;
+}
+
+struct copy *node_copy_find(struct sim *sim, u32 block, u16 node)
+{
+	u32 i = index_find(&sim->copy_index, copy_key(sim, block, node));
+
+	return i == NONE ? NULL : pool_at(&sim->copies, i);
+}
+
+static u32 copy_number(struct sim *sim, u32 block, u16 node)
+{
+	u32 *i = index_get(&sim->copy_index, copy_key(sim, block, node));
+
+	if (*i == NONE) {
+		struct copy *copy;
+
+		*i = pool_get(&sim->copies);
+		copy = pool_at(&sim->copies, *i);
+		copy->block = block;
+		copy->node = node;
+		copy->waiting = NONE;
+	}
+	return *i;
+}
+
+struct copy *node_copy(struct sim *sim, u32 block, u16 node)
+{
+	return pool_at(&sim->copies, copy_number(sim, block, node));
+}
+
+static u32 number_of(struct sim *sim, const struct copy *copy)
+{
+	return copy_number(sim, copy->block, copy->node);
+}
+
+static u16 home_of(struct sim *sim, u32 block, u16 toucher)
+{
+	const struct config *config = sim->config;
+	u16 *home = &sim->block[block].home;
+
+	if (*home != NO_HOME)
+		return *home;
+	switch ((enum home_policy)config->home) {
+	case HOME_CREATOR:
+		*home = 0;
+		break;
+	case HOME_FIRST_TOUCH: {
+		/* All blocks of the chunk with this one. */
+		u32 first = block / config->chunk * config->chunk, i;
+
+		for (i = first; i < first + config->chunk && i < config->blocks; i++)
+			sim->block[i].home = toucher;
+		break;
+	}
+	default:
+		*home = block / config->chunk % config->nodes;
+		break;
+	}
+	return *home;
+}
+
+/*
+ * The home's sharer set has storage of its own while there are sharers, as in
+ * module/directory.c.
+ */
+static void sharers_reserve(struct sim *sim, struct block *block)
+{
+	struct node *home = &sim->node[block->home];
+	u64 *sharers = sim->spare;
+
+	if (block->dir.sharers != sim->no_sharers)
+		return;
+	if (sharers) {
+		sim->spare = (u64 *)(uintptr_t)sharers[0];
+		sharers[0] = 0;
+	} else {
+		sharers = calloc(sim->words, sizeof(u64));
+		if (!sharers)
+			abort();
+	}
+	block->dir.sharers = sharers;
+	if (++home->bitmaps > home->bitmaps_max)
+		home->bitmaps_max = home->bitmaps;
+	if (++sim->bitmaps > sim->bitmaps_max)
+		sim->bitmaps_max = sim->bitmaps;
+}
+
+static void sharers_release(struct sim *sim, struct block *block)
+{
+	u64 *sharers = block->dir.sharers;
+	u32 i;
+
+	if (sharers == sim->no_sharers)
+		return;
+	for (i = 0; i < sim->words; i++)
+		if (sharers[i])
+			return;
+	sharers[0] = (uintptr_t)sim->spare;
+	sim->spare = sharers;
+	block->dir.sharers = sim->no_sharers;
+	sim->node[block->home].bitmaps--;
+	sim->bitmaps--;
+}
+
+/* ------------------------------------------------------------------------
+ * Events of a block
+ */
+
+static bool usable(const struct dsm_line *line, bool write)
+{
+	return write ? dsm_line_writable(line) : dsm_line_readable(line);
+}
+
+static bool stable(const struct dsm_line *line)
+{
+	return line->state == DSM_LINE_I || line->state == DSM_LINE_S ||
+	       line->state == DSM_LINE_M;
+}
+
+/* What is left to do when the actions have been. */
+struct after {
+	bool hold_over;
+	bool pull;
+	bool deferred;
+	bool next;
+};
+
+static u32 next_req(struct sim *sim, u16 node)
+{
+	return ++sim->node[node].req;
+}
+
+static u32 message_keep(struct sim *sim, const struct dsm_coh_msg *coh, u32 block, u64 value)
+{
+	u32 i = pool_get(&sim->messages);
+	struct message *msg = pool_at(&sim->messages, i);
+
+	msg->coh = *coh;
+	msg->block = block;
+	msg->value = value;
+	msg->next = NONE;
+	return i;
+}
+
+static void say(struct sim *sim, struct copy *copy, struct dsm_coh_msg coh)
+{
+	check_log(sim, LOG_SEND, copy, NULL, &coh);
+	if (coh.to >= sim->config->nodes || coh.from != copy->node) {
+		check_fail(sim, copy->block, "node %u sends a message from %u to %u",
+			   copy->node, coh.from, coh.to);
+		return;
+	}
+	if (coh.to != copy->node) {
+		net_send(sim, &coh, copy->block, copy->value);
+		return;
+	}
+	if (sim->n_local == sim->size_local) {
+		sim->size_local = 2 * sim->size_local + 64;
+		sim->local = realloc(sim->local, sim->size_local * sizeof(*sim->local));
+		if (!sim->local)
+			abort();
+	}
+	sim->local[sim->n_local++] = message_keep(sim, &coh, copy->block, copy->value);
+	sim->stats.local++;
+}
+
+static void say_sharers(struct sim *sim, struct copy *copy, const struct dsm_action *act)
+{
+	const u64 *sharers = sim->block[copy->block].dir.sharers;
+	struct dsm_coh_msg coh = act->msg;
+	u32 i;
+
+	for (i = 0; i < sim->words; i++) {
+		u64 word;
+
+		for (word = sharers[i]; word; word &= word - 1) {
+			coh.to = 64 * i + __builtin_ctzll(word);
+			if (coh.to == act->skip || coh.to == coh.node)
+				continue;
+			say(sim, copy, coh);
+		}
+	}
+}
+
+static void revoke(struct sim *sim, struct copy *copy, u8 type)
+{
+	const struct config *config = sim->config;
+	struct node *node = &sim->node[copy->node];
+
+	if (copy->revoke)
+		check_fail(sim, copy->block, "node %u is revoking already", copy->node);
+	if (copy->fresh && sim->now < copy->hold_until)
+		check_fail(sim, copy->block,
+			   "node %u: a grant is taken away before its thread could use it",
+			   copy->node);
+	copy->fresh = false;
+	copy->revoke = type;
+	sim->stats.invalidations += type == DSM_ACT_REVOKE;
+	node->kernel_free = (node->kernel_free > sim->ctx_end ? node->kernel_free : sim->ctx_end) +
+			    config->revoke;
+	sim_put(sim, sim->ctx_end + config->revoke, EV_REVOKED, number_of(sim, copy), 0);
+}
+
+static void arm_hold(struct sim *sim, struct copy *copy)
+{
+	copy->hold_armed = true;
+	sim_put(sim, copy->hold_until, EV_HOLD, number_of(sim, copy), ++copy->hold_no);
+}
+
+/*
+ * Who waits looks again. What a thread has waited for is kept until it could use
+ * it, whether the protocol knows or not.
+ */
+static void wake(struct sim *sim, struct copy *copy)
+{
+	const struct config *config = sim->config;
+	u32 i = copy->waiting;
+
+	if (!dsm_line_outstanding(&copy->line)) {
+		copy->kept = copy->demanded;
+		copy->demanded = false;
+	}
+	copy->waiting = NONE;
+	while (i != NONE) {
+		struct thread *thread = &sim->thread[i];
+
+		copy->fresh |= usable(&copy->line, thread->write);
+		sim_put(sim, sim->ctx_end + config->wake, EV_THREAD, i, 0);
+		i = thread->next;
+	}
+	if (copy->line.held || copy->fresh)
+		copy->hold_until = sim->now + config->hold;
+}
+
+/* A grant is to be kept for a while: somebody must have wanted it. */
+static bool hold(struct sim *sim, struct copy *copy)
+{
+	sim->stats.held++;
+	if (!copy->kept)
+		check_fail(sim, copy->block, "node %u keeps a grant that no thread asked for",
+			   copy->node);
+	if (sim->now >= copy->hold_until)
+		return false;
+	arm_hold(sim, copy);
+	return true;
+}
+
+static void defer(struct sim *sim, struct block *block, u32 number, const struct dsm_coh_msg *coh)
+{
+	u32 i = message_keep(sim, coh, number, 0);
+	struct message *last;
+
+	if (block->first == NONE) {
+		block->first = i;
+	} else {
+		last = pool_at(&sim->messages, block->final);
+		last->next = i;
+	}
+	block->final = i;
+	sim->stats.deferred++;
+}
+
+static void perform(struct sim *sim, struct copy *copy, const struct dsm_coh *coh,
+		    const struct dsm_event *ev, struct after *after)
+{
+	struct block *block = &sim->block[copy->block];
+	u8 i;
+
+	after->next = false;
+	after->deferred = false;
+	if (coh->n_actions > DSM_ACTIONS_MAX) {
+		check_fail(sim, copy->block, "%u actions", coh->n_actions);
+		return;
+	}
+	for (i = 0; i < coh->n_actions; i++) {
+		const struct dsm_action *act = &coh->actions[i];
+
+		switch ((enum dsm_action_type)act->type) {
+		case DSM_ACT_SEND:
+			say(sim, copy, act->msg);
+			break;
+		case DSM_ACT_SEND_SHARERS:
+			say_sharers(sim, copy, act);
+			break;
+		case DSM_ACT_REVOKE:
+		case DSM_ACT_CLEAN:
+			revoke(sim, copy, act->type);
+			break;
+		case DSM_ACT_HOLD:
+			after->hold_over = !hold(sim, copy);
+			break;
+		case DSM_ACT_WAKE:
+			wake(sim, copy);
+			break;
+		case DSM_ACT_DEFER:
+			defer(sim, block, copy->block, &ev->msg);
+			after->deferred = true;
+			break;
+		case DSM_ACT_NEXT:
+			after->next = true;
+			break;
+		case DSM_ACT_PULL:
+			after->pull = true;
+			break;
+		}
+	}
+}
+
+static bool for_home(u8 type)
+{
+	return type == DSM_GET_S || type == DSM_GET_M || type == DSM_PUT_S || type == DSM_PUT_M;
+}
+
+/* Requests are served in the order in which they came, and none is forgotten. */
+static void check_order(struct sim *sim, struct copy *copy, const struct dsm_event *ev,
+			bool waited, const struct after *after)
+{
+	struct block *block = &sim->block[copy->block];
+
+	if (ev->type == DSM_EV_MSG && for_home(ev->msg.type)) {
+		if (waited && after->deferred)
+			check_fail(sim, copy->block, "a request that had waited is put behind others");
+		if (!waited && !after->deferred && block->first != NONE)
+			check_fail(sim, copy->block, "a request is served before others that came first");
+	}
+	if (!after->next && !block->dir.busy && block->first != NONE)
+		check_fail(sim, copy->block, "requests wait, and none is served");
+}
+
+/* Does the home take what a node asks it to take, if the node has it? */
+static bool has(const struct dsm_dir *dir, u16 node)
+{
+	return dir->state == DSM_DIR_M ? dir->owner == node : dsm_sharers_has(dir->sharers, node);
+}
+
+/* One event, and the deferred ones that it lets in. */
+static void step(struct sim *sim, struct copy *copy, const struct dsm_event *first,
+		 struct after *after)
+{
+	struct block *block = &sim->block[copy->block];
+	struct dsm_event ev = *first;
+	struct dsm_coh coh = {
+		.self = copy->node,
+		.home = block->home,
+		.nodes = sim->config->nodes,
+		.line = &copy->line,
+	};
+	bool waited = false, over, put;
+	u32 next;
+
+	if (coh.home == copy->node)
+		coh.dir = &block->dir;
+	while (!sim->failed) {
+		over = coh.dir && ev.type == DSM_EV_MSG && coh.dir->busy &&
+		       (ev.msg.type == DSM_DONE || ev.msg.type == DSM_INV_ACK);
+		if (over && coh.dir->busy == DSM_GET_S)
+			sharers_reserve(sim, block);
+		put = coh.dir && ev.type == DSM_EV_MSG && !coh.dir->busy &&
+		      (ev.msg.type == DSM_PUT_S || ev.msg.type == DSM_PUT_M) &&
+		      has(coh.dir, ev.msg.from);
+		check_log(sim, LOG_EVENT, copy, &ev, &ev.msg);
+		sim->events++;
+		if (dsm_coh_event(&coh, &ev) != DSM_COH_OK) {
+			check_fail(sim, copy->block, "node %u refuses an event", copy->node);
+			return;
+		}
+		over = over && !coh.dir->busy;
+		perform(sim, copy, &coh, &ev, after);
+		check_access(sim, copy);
+		if (put && !coh.dir->busy && !after->pull)
+			check_fail(sim, copy->block, "the home does not take what it is asked to");
+		if (over)
+			check_transaction(sim, copy->block);
+		if (over)
+			sharers_release(sim, block);
+		if (coh.dir) {
+			sim->node[copy->node].handled++;
+			check_order(sim, copy, &ev, waited, after);
+		}
+		if (!after->next || block->first == NONE)
+			return;
+		next = block->first;
+		waited = true;
+		ev = (struct dsm_event){ .type = DSM_EV_MSG };
+		ev.msg = ((struct message *)pool_at(&sim->messages, next))->coh;
+		block->first = ((struct message *)pool_at(&sim->messages, next))->next;
+		pool_put(&sim->messages, next);
+	}
+}
+
+/* An event and what follows from it without a message. */
+static void event(struct sim *sim, struct copy *copy, const struct dsm_event *first)
+{
+	struct dsm_event ev = *first;
+	u32 n;
+
+	for (n = 0; !sim->failed; n++) {
+		struct after after = {};
+
+		if (n == STEPS_MAX)
+			check_fail(sim, copy->block, "node %u: an event has no end", copy->node);
+		step(sim, copy, &ev, &after);
+		if (after.hold_over)
+			ev = (struct dsm_event){ .type = DSM_EV_HOLD_OVER };
+		else if (after.pull)
+			ev = (struct dsm_event){ .type = DSM_EV_WRITE, .prefetch = true,
+						 .req = next_req(sim, copy->node) };
+		else
+			return;
+	}
+}
+
+static void take(struct sim *sim, const struct dsm_coh_msg *coh, u32 block, u64 value)
+{
+	struct copy *copy = node_copy(sim, block, coh->to);
+	struct dsm_event ev = { .type = DSM_EV_MSG, .msg = *coh };
+
+	if (coh->type == DSM_DATA)
+		copy->value = value;
+	else if (coh->type == DSM_GRANT && (coh->flags & DSM_WIRE_ZERO))
+		copy->value = 0;
+	if (for_home(coh->type) || coh->type == DSM_DONE)
+		sim->stats.at_homes++;
+	event(sim, copy, &ev);
+}
+
+/* Deliver what the node has said to itself. */
+static void run_local(struct sim *sim)
+{
+	u32 i;
+
+	for (i = 0; i < sim->n_local && !sim->failed; i++) {
+		struct message *kept = pool_at(&sim->messages, sim->local[i]), msg = *kept;
+
+		pool_put(&sim->messages, sim->local[i]);
+		take(sim, &msg.coh, msg.block, msg.value);
+	}
+	sim->n_local = 0;
+}
+
+/* A message from another node. @ctx_end has been set. */
+void node_message(struct sim *sim, const struct dsm_coh_msg *coh, u32 block, u64 value)
+{
+	take(sim, coh, block, value);
+	run_local(sim);
+}
+
+static bool paused(struct sim *sim, u16 node, u8 type, u32 arg, u16 extra)
+{
+	if (sim->node[node].paused_until <= sim->now)
+		return false;
+	sim_put(sim, sim->node[node].paused_until, type, arg, extra);
+	return true;
+}
+
+void node_revoked(struct sim *sim, u32 number)
+{
+	struct copy *copy = pool_at(&sim->copies, number);
+	struct dsm_event ev = { .type = DSM_EV_REVOKED };
+
+	if (paused(sim, copy->node, EV_REVOKED, number, 0))
+		return;
+	sim->ctx_end = sim->now;
+	check_revoked(sim, copy);
+	copy->revoke = 0;
+	event(sim, copy, &ev);
+	run_local(sim);
+}
+
+void node_hold(struct sim *sim, u32 number, u16 hold_no)
+{
+	struct copy *copy = pool_at(&sim->copies, number);
+	struct dsm_event ev = { .type = DSM_EV_HOLD_OVER };
+
+	if (!copy->hold_armed || copy->hold_no != hold_no ||
+	    paused(sim, copy->node, EV_HOLD, number, hold_no))
+		return;
+	copy->hold_armed = false;
+	sim->ctx_end = sim->now + sim->config->kernel;
+	event(sim, copy, &ev);
+	run_local(sim);
+}
+
+/* ------------------------------------------------------------------------
+ * Threads
+ */
+
+static void ask(struct sim *sim, struct copy *copy, bool write, bool prefetch)
+{
+	struct dsm_event ev = {
+		.type = write ? DSM_EV_WRITE : DSM_EV_READ,
+		.prefetch = prefetch,
+		.req = next_req(sim, copy->node),
+	};
+
+	copy->demanded |= !prefetch;
+	event(sim, copy, &ev);
+	run_local(sim);
+}
+
+/* A miss that continues a sequence fetches ahead. */
+static void prefetch_ahead(struct sim *sim, const struct thread *thread)
+{
+	struct node *node = &sim->node[thread->node];
+	u64 n = sim->config->prefetch, i;
+	u64 end = thread->block + 1 + n;
+
+	if (end > sim->config->blocks)
+		end = sim->config->blocks;
+	if (thread->block != node->seq_next || !n) {
+		node->seq_next = thread->block + 1;
+		return;
+	}
+	node->seq_next = end;
+	for (i = thread->block + 1; i < end; i++) {
+		struct block *block = &sim->block[i];
+		struct copy *copy;
+
+		/* Not where it would cost nothing to ask later. */
+		if (home_of(sim, i, thread->node) == thread->node &&
+		    block->dir.state == DSM_DIR_ZERO)
+			continue;
+		copy = node_copy(sim, i, thread->node);
+		if (!stable(&copy->line) || usable(&copy->line, thread->write))
+			continue;
+		sim->stats.prefetches++;
+		block->touched = true;
+		ask(sim, copy, thread->write, true);
+	}
+}
+
+/* The access has been made: the next one comes after a while of thinking. */
+static void done(struct sim *sim, u32 number)
+{
+	const struct config *config = sim->config;
+	struct thread *thread = &sim->thread[number];
+	struct copy *copy;
+	u64 think;
+
+	sim->accesses++;
+	sim->ended = sim->now;
+	sim->stats.accesses++;
+	sim->stats.writes += thread->write;
+	if (thread->waits)
+		histogram_add(&sim->stats.latency, sim->now - thread->start);
+	thread->waits = false;
+	if (!sim->warm && sim->accesses >= config->warmup) {
+		memset(&sim->stats, 0, sizeof(sim->stats));
+		sim->stats.start = sim->now;
+		sim->warm = true;
+	}
+	if (config->evict && rng_chance(&sim->fault_rng, config->evict)) {
+		copy = node_copy(sim, thread->block, thread->node);
+		sim->ctx_end = sim->now + config->fault;
+		event(sim, copy, &(struct dsm_event){ .type = DSM_EV_EVICT,
+						      .req = next_req(sim, thread->node) });
+		run_local(sim);
+	}
+	if (!thread->left || !workload_next(sim, thread, &think)) {
+		sim->running--;
+		thread->left = 0;
+		return;
+	}
+	thread->left--;
+	thread->start = sim->now + think;
+	sim_put(sim, thread->start, EV_THREAD, number, 0);
+}
+
+/* The fault's end: as dsm_block_use(), with the folio locked. */
+static bool use(struct sim *sim, struct copy *copy, bool write)
+{
+	u64 settled = sim->now + SETTLE_NS;
+
+	if (!usable(&copy->line, write))
+		return false;
+	copy->fresh = false;
+	if (copy->line.held && settled < copy->hold_until) {
+		copy->hold_until = settled;
+		if (copy->hold_armed)
+			arm_hold(sim, copy);
+	}
+	check_use(sim, copy, write);
+	return true;
+}
+
+/* It has no access: it faults, or comes back from waiting. */
+static void fault(struct sim *sim, u32 number, struct copy *copy)
+{
+	struct thread *thread = &sim->thread[number];
+	bool first = !thread->waits;
+
+	if (first) {
+		thread->waits = true;
+		sim->stats.faults++;
+		sim->ctx_end = sim->now + sim->config->fault;
+	} else {
+		if (use(sim, copy, thread->write)) {
+			done(sim, number);
+			return;
+		}
+		sim->ctx_end = sim->now;
+		sim->stats.retries += stable(&copy->line);
+	}
+	ask(sim, copy, thread->write, false);
+	if (sim->failed)
+		return;
+	if (usable(&copy->line, thread->write)) {
+		sim_put(sim, sim->ctx_end, EV_THREAD, number, 0);
+		return;
+	}
+	if (first)
+		prefetch_ahead(sim, thread);
+	thread->next = copy->waiting;
+	copy->waiting = number;
+}
+
+void node_thread(struct sim *sim, u32 number)
+{
+	struct thread *thread = &sim->thread[number];
+	struct copy *copy;
+
+	if (paused(sim, thread->node, EV_THREAD, number, 0))
+		return;
+	copy = node_copy(sim, thread->block, thread->node);
+	if (!thread->waits) {
+		home_of(sim, thread->block, thread->node);
+		sim->block[thread->block].touched = true;
+		if (copy->access > thread->write) {
+			check_use(sim, copy, thread->write);
+			done(sim, number);
+			return;
+		}
+	}
+	fault(sim, number, copy);
+}
+
+bool node_create(struct sim *sim)
+{
+	const struct config *config = sim->config;
+	u32 i;
+
+	sim->node = calloc(config->nodes, sizeof(*sim->node));
+	sim->block = calloc(config->blocks, sizeof(*sim->block));
+	sim->words = (config->nodes + 63) / 64;
+	sim->no_sharers = calloc(sim->words, sizeof(u64));
+	if (!sim->node || !sim->block || !sim->no_sharers)
+		return false;
+	for (i = 0; i < config->nodes; i++)
+		sim->node[i].seq_next = UINT64_MAX;
+	for (i = 0; i < config->blocks; i++) {
+		sim->block[i].dir.sharers = sim->no_sharers;
+		sim->block[i].home = NO_HOME;
+		sim->block[i].first = NONE;
+	}
+	pool_init(&sim->copies, sizeof(struct copy));
+	pool_init(&sim->messages, sizeof(struct message));
+	return true;
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * How cost grows with nodes: every workload at every number of nodes, drawn by
+ * gnuplot.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "plot.h"
+#include "report.h"
+
+#define NODES_MAX	16
+#define DEFAULT_NODES	"2,4,8,16,32,64,128,256"
+
+struct panel {
+	const char *title;
+	const char *axis;
+};
+
+enum { PANEL_MESSAGES, PANEL_LATENCY, PANEL_DIRECTORY, PANELS };
+
+static const struct panel panels[PANELS] = {
+	[PANEL_MESSAGES] = { "Messages an access", "messages" },
+	[PANEL_LATENCY] = { "Time of a fault, median", "us" },
+	[PANEL_DIRECTORY] = { "Directory, a block at its home", "bytes" },
+};
+
+struct table {
+	u32 nodes[NODES_MAX];
+	u32 n;
+	double value[PANELS][WORK_TRACE][NODES_MAX];
+};
+
+static bool parse_nodes(struct table *table, const char *text)
+{
+	const char *p = text;
+
+	do {
+		char *end;
+		unsigned long n = strtoul(p, &end, 10);
+
+		if (end == p || (*end && *end != ',') || n < 2 || n > MAX_NODES ||
+		    table->n == NODES_MAX)
+			return config_error("--plot-nodes %s: must be up to %u numbers from 2 to %u, with commas",
+					    text, NODES_MAX, MAX_NODES);
+		table->nodes[table->n++] = n;
+		p = *end ? end + 1 : NULL;
+	} while (p);
+	return true;
+}
+
+static bool measure(struct table *table, const struct config *base, u32 workload, u32 i)
+{
+	struct config config = *base;
+	struct figures f;
+	struct sim *sim;
+	bool ok;
+
+	config.workload = workload;
+	config.nodes = table->nodes[i];
+	/* As many accesses of each node, whatever their number; half of them warm up. */
+	config.accesses *= config.nodes;
+	config.warmup = config.accesses / 2;
+	if (!config_complete(&config))
+		return false;
+	sim = sim_create(&config);
+	if (!sim)
+		return false;
+	ok = sim_run(sim);
+	report_figures(sim, &f);
+	table->value[PANEL_MESSAGES][workload][i] = f.messages;
+	table->value[PANEL_LATENCY][workload][i] = f.p50 / 1e3;
+	table->value[PANEL_DIRECTORY][workload][i] = f.entry_bytes + f.sharers_block;
+	printf("%s, %u nodes: %.3f messages an access, p50 %.1f us, busiest home %.1f%%, %.1f bytes a block\n",
+	       workload_names[workload], table->nodes[i], f.messages, f.p50 / 1e3,
+	       100 * f.busiest, f.entry_bytes + f.sharers_block);
+	fflush(stdout);
+	sim_destroy(sim);
+	return ok;
+}
+
+static void draw(FILE *gnuplot, const struct table *table, const char *path, bool svg)
+{
+	u32 panel, work, i;
+
+	fprintf(gnuplot, "set terminal %s\nset output '%s'\n",
+		svg ? "svg size 1200,420 font 'sans-serif,11'" : "png size 1200,420", path);
+	fprintf(gnuplot, "set logscale x 2\nset xlabel 'nodes'\nset grid\nset key top left\n"
+			 "set multiplot layout 1,%u\n", PANELS);
+	for (work = 0; work < WORK_TRACE; work++) {
+		fprintf(gnuplot, "$W%u << EOD\n", work);
+		for (i = 0; i < table->n; i++) {
+			fprintf(gnuplot, "%u", table->nodes[i]);
+			for (panel = 0; panel < PANELS; panel++)
+				fprintf(gnuplot, " %.4f", table->value[panel][work][i]);
+			fputc('\n', gnuplot);
+		}
+		fputs("EOD\n", gnuplot);
+	}
+	for (panel = 0; panel < PANELS; panel++) {
+		fprintf(gnuplot, "set title '%s'\nset ylabel '%s'\n%s\nplot ", panels[panel].title,
+			panels[panel].axis,
+			panel == PANEL_DIRECTORY ? "unset logscale y" : "set logscale y");
+		for (work = 0; work < WORK_TRACE; work++)
+			fprintf(gnuplot, "%s$W%u using 1:%u with linespoints pt %u ps 0.5 title '%s'",
+				work ? ", " : "", work, panel + 2, work + 4, workload_names[work]);
+		fputc('\n', gnuplot);
+	}
+	fputs("unset multiplot\n", gnuplot);
+}
+
+/**
+ * plot() - draw cost against nodes
+ * @base: all but workload and nodes; its accesses are those of one node
+ * @path: ends in .svg or .png
+ * @nodes: NULL, or numbers with commas
+ *
+ * Return: an exit status.
+ */
+int plot(const struct config *base, const char *path, const char *nodes)
+{
+	const char *end = strrchr(path, '.');
+	struct table table = {};
+	bool svg = end && !strcmp(end, ".svg");
+	FILE *gnuplot;
+	u32 work, i;
+	int status;
+
+	if ((!svg && (!end || strcmp(end, ".png"))) || strchr(path, '\'')) {
+		config_error("--plot %s: must end in .svg or .png, without a quote in it", path);
+		return 2;
+	}
+	if (!parse_nodes(&table, nodes ? nodes : DEFAULT_NODES))
+		return 2;
+	for (work = 0; work < WORK_TRACE; work++)
+		for (i = 0; i < table.n; i++)
+			if (!measure(&table, base, work, i))
+				return 1;
+	gnuplot = popen("gnuplot", "w");
+	if (!gnuplot) {
+		perror("dsm-sim: gnuplot");
+		return 1;
+	}
+	draw(gnuplot, &table, path, svg);
+	status = pclose(gnuplot);
+	if (status)
+		config_error("gnuplot has failed: is the package gnuplot-nox installed?");
+	return status ? 1 : 0;
+}

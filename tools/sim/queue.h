@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _SIM_QUEUE_H
+#define _SIM_QUEUE_H
+
+#include "coherence.h"
+
+/**
+ * struct event - something that will happen
+ * @time: when, in ns
+ * @arg: to whom; what it means depends on @type
+ * @extra: the same
+ * @type: enum sim_event
+ */
+struct event {
+	u64 time;
+	u32 arg;
+	u16 extra;
+	u8 type;
+};
+
+struct bucket {
+	struct event *event;
+	u32 n;
+	u32 size;
+};
+
+/**
+ * struct queue - the events to come, the earliest first; of one time, in the
+ *	order in which they were put
+ * @last: no event is earlier than this
+ * @used: a bit a bucket that is not empty
+ * @next: the first of bucket 0 that has not been taken
+ * @n: how many events
+ * @bucket: 0: those at @last; i: those that differ from it in bit i - 1, and
+ *	in none above
+ */
+struct queue {
+	u64 last;
+	u64 used;
+	u32 next;
+	u32 n;
+	struct bucket bucket[64];
+};
+
+void queue_put(struct queue *queue, const struct event *event);
+bool queue_take(struct queue *queue, struct event *event);
+void queue_free(struct queue *queue);
+
+#endif /* _SIM_QUEUE_H */

@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A simulator of whole clusters around module/coherence.c, which is compiled as
+ * it is: what is simulated is all that the module, the helper, the network and
+ * the programs do around it. Time is simulated and counted in ns; one seed and
+ * one set of options give one result, to the byte, on any machine.
+ *
+ *	workload.c	what the threads of each node access
+ *	node.c		faults, and what module/block.c does around the protocol
+ *	net.c		what module/peer.c, the helper and the network do: numbers,
+ *			acknowledgements, connections that are lost, resending
+ *	check.c		the invariants, at every step; the log of a violation
+ *	report.c	figures
+ *
+ * A node has three servers, each with a queue: the module ("kernel"), the
+ * helper and the network card. A message takes the sender's helper and card,
+ * the link, the receiver's helper and module. A fault is handled on the CPU of
+ * its thread, beside them.
+ *
+ * What is NOT modelled:
+ *  - the bytes of a block: they are a number, its version. Nor where in a block
+ *    an access goes, the page tables (what a line's state allows is mapped) and
+ *    the order of memory accesses inside a node.
+ *  - the helper's window, and what it expects there: the bytes of a message are
+ *    those that its sender has when the message arrives, and it is checked that
+ *    they are still those it had when it was queued.
+ *  - homes that are claimed (CLAIM, HOME): under first touch the home is known
+ *    to all at the first access. The registry, regions that come and go, and
+ *    synchronisation objects.
+ *  - credits of the netlink socket, several messages in one wake-up, memory that
+ *    runs out, pages under DMA, timeouts of accesses (that one is stuck for long
+ *    is a violation), interrupted ones.
+ *  - nodes that die, views, recovery: there is none yet. Nodes pause, helpers
+ *    start again, connections break.
+ *  - congestion inside the network: links are independent; TCP's own headers and
+ *    acknowledgements; the heartbeats of the helpers.
+ */
+#ifndef _SIM_SIM_H
+#define _SIM_SIM_H
+
+#include "coherence.h"
+#include "config.h"
+#include "histogram.h"
+#include "pool.h"
+#include "queue.h"
+
+#define NONE	UINT32_MAX
+
+enum sim_limits {
+	HEADER_BYTES	= sizeof(struct dsm_wire_hdr),
+	SETTLE_NS	= 20 * 1000,	/* as in module/block.c */
+	ACK_EVERY	= 32,		/* as in module/peer.h */
+	ACK_NS		= 20 * 1000 * 1000,
+	PREFETCH_MAX	= 256,
+};
+
+/* What an event's @arg and @extra are. */
+enum sim_event {
+	EV_ARRIVE,	/* a frame, at its node */
+	EV_SERVICE,	/* the same, when the helper has passed it on */
+	EV_THREAD,	/* a thread goes on */
+	EV_REVOKED,	/* a copy: page tables have changed */
+	EV_HOLD,	/* a copy, and the hold's number */
+	EV_ACK,		/* a pair, and the side that acknowledges */
+	EV_RECONNECT,	/* a pair */
+	EV_PAUSE,	/* a node */
+	EV_RESTART,	/* a node */
+	EV_SWEEP,	/* look for what is stuck */
+};
+
+/**
+ * struct copy - a node's copy of a block
+ * @line: the protocol's
+ * @block: which
+ * @node: whose
+ * @hold_no: only a timer that knows it counts
+ * @access: what its page tables allow: 0, 1 to read, 2 to write; what the state
+ *	allows is mapped at once, and goes when it is taken away
+ * @revoke: DSM_ACT_REVOKE or DSM_ACT_CLEAN, until it is done
+ * @fresh: granted to a thread that waited, and not used yet
+ * @demanded: a thread has asked for the grant under way
+ * @kept: a thread had asked for the last one
+ * @hold_armed: the hold's timer runs
+ * @waiting: the first thread that waits for it
+ * @value: its version
+ * @hold_until: as in module/block.c
+ */
+struct copy {
+	struct dsm_line line;
+	u32 block;
+	u16 node;
+	u16 hold_no;
+	u8 access;
+	u8 revoke;
+	bool fresh;
+	bool demanded;
+	bool kept;
+	bool hold_armed;
+	u32 waiting;
+	u64 value;
+	u64 hold_until;
+};
+
+#define NO_HOME	UINT16_MAX
+
+/**
+ * struct block - a block, as nobody sees it; and its home's entry
+ * @dir: the entry
+ * @last: the version that the last write made
+ * @home: or NO_HOME
+ * @readers: nodes that may read it
+ * @writers: nodes that may write it
+ * @first: the first message that waits at the home
+ * @final: the last
+ * @touched: anybody ever accessed it
+ */
+struct block {
+	struct dsm_dir dir;
+	u64 last;
+	u16 home;
+	u16 readers;
+	u16 writers;
+	bool touched;
+	u32 first;
+	u32 final;
+};
+
+/**
+ * struct message - one that is kept: by a peer's queue, or by a home
+ * @value: DATA: the version when it was queued
+ */
+struct message {
+	struct dsm_coh_msg coh;
+	u32 block;
+	u32 next;
+	u64 seq;
+	u64 value;
+};
+
+/**
+ * struct frame - one on its way
+ * @msg: type DSM_ACK: nothing but @ack
+ * @pair: on which connection
+ * @epoch: the connection's; others are lost
+ */
+struct frame {
+	struct dsm_coh_msg coh;
+	u32 block;
+	u32 pair;
+	u64 seq;
+	u64 ack;
+	u64 value;
+	u32 epoch;
+};
+
+/**
+ * struct side - what one of two nodes keeps for the other; see module/peer.h
+ * @first: the oldest message not acknowledged
+ * @final: the newest
+ * @arrives: when the last frame will have arrived
+ * @ack_timer: it runs
+ */
+struct side {
+	u64 tx_seq;
+	u64 rx_seq;
+	u64 acked;
+	u32 first;
+	u32 final;
+	u64 arrives;
+	bool ack_timer;
+};
+
+/* Two nodes, the lesser first, and their connection. */
+struct pair {
+	u16 node[2];
+	u32 epoch;
+	bool up;
+	struct side side[2];
+};
+
+/**
+ * struct node - a machine
+ * @kernel_free: when the module has done what is queued
+ * @helper_free: the helper
+ * @card_free: the network card
+ * @paused_until: nothing happens there before
+ * @ps_byte: time that its link takes for a byte, in ps
+ * @seq_next: the block whose miss would continue a sequence
+ * @handled: protocol events as a home
+ * @bitmaps: sharer sets it keeps now
+ * @bitmaps_max: at most
+ */
+struct node {
+	u64 kernel_free;
+	u64 helper_free;
+	u64 card_free;
+	u64 paused_until;
+	u64 ps_byte;
+	u64 seq_next;
+	u64 handled;
+	u32 bitmaps;
+	u32 bitmaps_max;
+	u32 req;
+};
+
+/**
+ * struct thread - one of a program
+ * @rng: its own, so that timing does not change what it does
+ * @start: of the access under way
+ * @left: accesses to go
+ * @step: what it is at
+ * @node: where
+ * @block: being accessed
+ * @next: waits for the same copy
+ * @write: the access
+ * @waits: it has faulted
+ * @asked: the fault has been counted
+ */
+struct thread {
+	struct rng rng;
+	u64 start;
+	u64 left;
+	u64 step;
+	u32 block;
+	u32 next;
+	u32 trace_pos;
+	u16 node;
+	bool write;
+	bool waits;
+};
+
+/* Figures, of what comes after the warm-up. */
+struct stats {
+	u64 start;
+	u64 accesses;
+	u64 writes;
+	u64 faults;
+	u64 retries;
+	u64 messages;		/* queued for another node */
+	u64 data;		/* those with a block's bytes */
+	u64 local;		/* said to oneself */
+	u64 frames;		/* sent, acknowledgements and repetitions among them */
+	u64 acks;
+	u64 bytes;
+	u64 invalidations;
+	u64 held;
+	u64 lost;
+	u64 resent;
+	u64 duplicates;
+	u64 reconnects;
+	u64 pauses;
+	u64 restarts;
+	u64 prefetches;
+	u64 at_homes;
+	u64 deferred;
+	struct histogram latency;
+};
+
+struct zipf;
+struct trace;
+struct log;
+
+/**
+ * struct sim - a cluster
+ * @now: the time
+ * @ctx_end: when what is being done will be over, and what it says can leave
+ * @events: protocol events so far: calls of dsm_coh_event()
+ * @ended: when the last access was made
+ * @running: threads that are not done
+ * @failed: a violation was found
+ * @spare: the first sharer set that is not in use
+ * @no_sharers: the sharer set of blocks that have none
+ */
+struct sim {
+	const struct config *config;
+	u64 now;
+	u64 ctx_end;
+	u64 events;
+	u64 accesses;
+	u64 ended;
+	u32 running;
+	u32 n_threads;
+	bool failed;
+	bool warm;
+
+	struct queue queue;
+	struct node *node;
+	struct thread *thread;
+	struct block *block;
+	struct pool copies;
+	struct pool messages;
+	struct pool frames;
+	struct pool pairs;
+	struct index copy_index;
+	struct index pair_index;
+	struct rng net_rng;
+	struct rng fault_rng;
+
+	u32 words;
+	u64 *no_sharers;
+	u64 *spare;
+	u64 bitmaps;
+	u64 bitmaps_max;
+
+	u32 *local;
+	u32 n_local;
+	u32 size_local;
+
+	struct zipf *zipf;
+	struct trace *trace;
+	struct log *log;
+	struct stats stats;
+};
+
+struct sim *sim_create(const struct config *config);
+void sim_destroy(struct sim *sim);
+bool sim_run(struct sim *sim);
+
+static inline void sim_put(struct sim *sim, u64 time, u8 type, u32 arg, u16 extra)
+{
+	queue_put(&sim->queue, &(struct event){
+		.time = time, .type = type, .arg = arg, .extra = extra });
+}
+
+/* node.c */
+bool node_create(struct sim *sim);
+void node_thread(struct sim *sim, u32 thread);
+void node_message(struct sim *sim, const struct dsm_coh_msg *coh, u32 block, u64 value);
+void node_revoked(struct sim *sim, u32 copy);
+void node_hold(struct sim *sim, u32 copy, u16 number);
+struct copy *node_copy(struct sim *sim, u32 block, u16 node);
+struct copy *node_copy_find(struct sim *sim, u32 block, u16 node);
+
+/* net.c */
+bool net_create(struct sim *sim);
+void net_send(struct sim *sim, const struct dsm_coh_msg *coh, u32 block, u64 value);
+void net_arrive(struct sim *sim, u32 frame);
+void net_service(struct sim *sim, u32 frame);
+void net_ack(struct sim *sim, u32 pair, u16 side);
+void net_reconnect(struct sim *sim, u32 pair);
+void net_restart(struct sim *sim, u16 node);
+void net_pause(struct sim *sim, u16 node);
+bool net_quiet(struct sim *sim);
+
+/* workload.c */
+bool workload_create(struct sim *sim);
+bool workload_next(struct sim *sim, struct thread *thread, u64 *think);
+
+/* check.c */
+enum log_kind { LOG_EVENT, LOG_SEND, LOG_USE, LOG_NOTE };
+
+bool check_create(struct sim *sim);
+void check_destroy(struct sim *sim);
+void check_log(struct sim *sim, enum log_kind kind, const struct copy *copy,
+	       const struct dsm_event *ev, const struct dsm_coh_msg *msg);
+void check_access(struct sim *sim, struct copy *copy);
+void check_revoked(struct sim *sim, struct copy *copy);
+void check_use(struct sim *sim, struct copy *copy, bool write);
+void check_transaction(struct sim *sim, u32 block);
+void check_stuck(struct sim *sim);
+void check_quiet(struct sim *sim);
+void check_fail(struct sim *sim, u32 block, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif /* _SIM_SIM_H */

@@ -22,7 +22,7 @@
  *  - A grant that a thread asked for is held until it was used, or for a
  *    while at most (the caller's clock): Fleisch and Popek, Mirage, 1989.
  *  - PUT_S and PUT_M only ask the home to take the block; it does so by an
- *    INV or a request of its own. The copy at the home is never evicted: it
+ *    INV or a request of its own, if need be after one that is under way. The copy at the home is never evicted: it
  *    may be the last.
  *
  *	requester          home            owner           sharers
@@ -62,6 +62,7 @@ enum line_op {
 	OP_OK,		/* has what it wants, or will be woken: nothing to do */
 	OP_GET_S,	/* ask to read; the next state follows */
 	OP_GET_M,	/* ask to write */
+	OP_GET_M_LATER,	/* ... when this request is done, if the home is to take the block */
 	OP_PUT_S,
 	OP_PUT_M,
 	OP_SUPPLY,	/* send the bytes, keep them */
@@ -107,7 +108,7 @@ static const struct line_row line_table[DSM_LINE_STATES][LINE_INPUTS] = {
 	},
 	[DSM_LINE_IS] = {
 		[IN_READ]	= ROW(OK, IS),
-		[IN_WRITE]	= ROW(OK, IS),
+		[IN_WRITE]	= ROW(GET_M_LATER, IS),
 		[IN_EVICT]	= ROW(OK, IS),
 		[IN_DATA]	= ROW(DATA, S),
 		[IN_GRANT]	= ROW(GRANT, S),
@@ -192,19 +193,37 @@ static void line_ask(struct dsm_coh *coh, const struct dsm_event *ev, u8 type, u
 	send(coh, (struct dsm_coh_msg){ .type = type, .to = coh->home, .req = ev->req });
 }
 
+/*
+ * Ask the home to take the copy, once: it does so, unless this node loses the
+ * copy before the home gets to it. So it has at most one PUT_S and one PUT_M
+ * of a node to deal with.
+ */
+static void line_put(struct dsm_coh *coh, const struct dsm_event *ev, u8 type)
+{
+	if (coh->self == coh->home || coh->line->put)
+		return;
+	coh->line->put = true;
+	send(coh, (struct dsm_coh_msg){ .type = type, .to = coh->home, .req = ev->req });
+}
+
 /* Everything asked for has come: DONE, and the copy is this node's to use. */
 static void line_complete(struct dsm_coh *coh, u8 next)
 {
 	struct dsm_line *line = coh->line;
+	bool pull = line->put;
 
 	line->state = next;
-	line->held = line->demand;
+	/* What was held is still: this may be a prefetch that upgrades it. */
+	line->held |= line->demand;
 	line->demand = false;
 	line->have = false;
+	line->put = false;
 	line->acks = 0;
 	line->acks_due = 0;
 	send(coh, (struct dsm_coh_msg){ .type = DSM_DONE, .to = coh->home, .req = line->req });
 	act(coh, DSM_ACT_WAKE);
+	if (pull && coh->self == coh->home)
+		act(coh, DSM_ACT_PULL);
 }
 
 static enum dsm_coh_result line_arrived(struct dsm_coh *coh, const struct dsm_coh_msg *msg)
@@ -346,12 +365,14 @@ static enum dsm_coh_result line_input(struct dsm_coh *coh, enum line_input in,
 	case OP_GET_M:
 		line_ask(coh, ev, DSM_GET_M, row->next);
 		return DSM_COH_OK;
+	case OP_GET_M_LATER:
+		/* A thread looks again by itself; a copy that is to be taken does not. */
+		if (ev->prefetch && coh->self == coh->home)
+			line->put = true;
+		return DSM_COH_OK;
 	case OP_PUT_S:
 	case OP_PUT_M:
-		if (coh->self != coh->home)
-			send(coh, (struct dsm_coh_msg){
-				.type = row->op == OP_PUT_S ? DSM_PUT_S : DSM_PUT_M,
-				.to = coh->home, .req = ev->req });
+		line_put(coh, ev, row->op == OP_PUT_S ? DSM_PUT_S : DSM_PUT_M);
 		return DSM_COH_OK;
 	case OP_SUPPLY:
 		line_answer(coh, &ev->msg);
@@ -368,6 +389,7 @@ static enum dsm_coh_result line_input(struct dsm_coh *coh, enum line_input in,
 	case OP_ANSWER:
 		fwd = line->fwd;
 		line->fwd.type = 0;
+		line->put = false;
 		line->state = row->next;
 		line_answer(coh, &fwd);
 		act(coh, DSM_ACT_WAKE);

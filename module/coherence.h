@@ -59,6 +59,8 @@ struct dsm_coh_msg {
  *	away before HOLD_OVER
  * @demand: a thread asked for the grant under way: hold it when it comes
  * @have: IM, SM: the bytes, and @acks_due, are here; INV_ACKs may not be
+ * @put: the home has been asked to take this copy, and is not asked again; at
+ *	the home: IS: the others' copies are to be taken, when this one is here
  * @acks: INV_ACKs received
  * @acks_due: INV_ACKs to wait for, valid with @have
  * @req: the number of the request under way
@@ -70,6 +72,7 @@ struct dsm_line {
 	bool held;
 	bool demand;
 	bool have;
+	bool put;
 	u16 acks;
 	u16 acks_due;
 	u32 req;

@@ -365,6 +365,47 @@ static void line_holds_joined_prefetch_test(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, line.held);
 }
 
+/* Nor does a prefetch take away what was held. */
+static void line_holds_through_prefetched_upgrade_test(struct kunit *test)
+{
+	struct dsm_event prefetch = inputs[IN_WRITE];
+	struct dsm_line line = {};
+	struct dsm_coh coh = coh_of(&line);
+
+	prefetch.prefetch = true;
+	feed(&coh, inputs[IN_READ]);
+	feed(&coh, inputs[IN_DATA]);
+	feed(&coh, prefetch);
+	feed(&coh, inputs[IN_GRANT_M]);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_M);
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_FWD_GET_M]), DSM_COH_OK);
+	KUNIT_ASSERT_EQ(test, coh.n_actions, 1);
+	KUNIT_EXPECT_EQ(test, coh.actions[0].type, DSM_ACT_HOLD);
+}
+
+/* The home is asked once to take a copy; after another grant, once more. */
+static void line_evicts_once_test(struct kunit *test)
+{
+	struct dsm_line line = line_in(DSM_LINE_M);
+	struct dsm_coh coh = coh_of(&line);
+
+	feed(&coh, inputs[IN_EVICT]);
+	KUNIT_EXPECT_EQ(test, coh.n_actions, 1);
+	feed(&coh, inputs[IN_EVICT]);
+	KUNIT_EXPECT_EQ(test, coh.n_actions, 0);
+	/* A reader was there first: what is left is another copy. */
+	feed(&coh, inputs[IN_FWD_GET_S]);
+	feed(&coh, inputs[IN_REVOKED]);
+	feed(&coh, inputs[IN_EVICT]);
+	KUNIT_ASSERT_EQ(test, coh.n_actions, 1);
+	KUNIT_EXPECT_EQ(test, coh.actions[0].msg.type, DSM_PUT_S);
+	feed(&coh, inputs[IN_WRITE]);
+	feed(&coh, inputs[IN_GRANT_M]);
+	feed(&coh, inputs[IN_EVICT]);
+	KUNIT_ASSERT_EQ(test, coh.n_actions, 1);
+	KUNIT_EXPECT_EQ(test, coh.actions[0].msg.type, DSM_PUT_M);
+}
+
 /* A hold that began in S is over in SM: the invalidation goes on there. */
 static void line_hold_over_after_upgrade_request_test(struct kunit *test)
 {
@@ -532,6 +573,28 @@ static void net_eviction_test(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, dsm_line_readable(&net->node[0].line));
 }
 
+/* The home is about to read when it is to take the last copy: it does both. */
+static void net_eviction_while_home_reads_test(struct kunit *test)
+{
+	struct testnet *net = testnet_create(test, 3, 0);
+
+	testnet_want(net, 1, WANT_WRITE, false);
+	testnet_run(net);
+	testnet_want(net, 2, WANT_READ, false);
+	testnet_run(net);
+	testnet_evict(net, 1);
+	testnet_run(net);
+	KUNIT_EXPECT_EQ(test, net->node[1].line.state, DSM_LINE_I);
+
+	testnet_want(net, 0, WANT_READ, false);
+	testnet_evict(net, 2);
+	testnet_deliver(net, 2, 0, DSM_PUT_S);
+	testnet_run(net);
+	KUNIT_EXPECT_EQ(test, net->node[0].used, 1);
+	KUNIT_EXPECT_EQ(test, net->node[0].line.state, DSM_LINE_M);
+	KUNIT_EXPECT_EQ(test, net->node[2].line.state, DSM_LINE_I);
+}
+
 /* ------------------------------------------------------------------------
  * Chance
  */
@@ -588,6 +651,8 @@ static struct kunit_case coherence_cases[] = {
 	KUNIT_CASE(line_holds_demanded_grant_test),
 	KUNIT_CASE(line_does_not_hold_prefetched_grant_test),
 	KUNIT_CASE(line_holds_joined_prefetch_test),
+	KUNIT_CASE(line_holds_through_prefetched_upgrade_test),
+	KUNIT_CASE(line_evicts_once_test),
 	KUNIT_CASE(line_hold_over_after_upgrade_request_test),
 	KUNIT_CASE(net_zero_block_moves_no_data_test),
 	KUNIT_CASE(net_home_alone_test),
@@ -596,6 +661,7 @@ static struct kunit_case coherence_cases[] = {
 	KUNIT_CASE(net_racing_upgrades_test),
 	KUNIT_CASE(net_grant_can_be_used_test),
 	KUNIT_CASE(net_eviction_test),
+	KUNIT_CASE(net_eviction_while_home_reads_test),
 	KUNIT_CASE_PARAM(net_random_test, net_gen_params),
 	{}
 };

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A small cluster around module/coherence.c: nodes, blocks, messages under
+ * way, and the caller's side of the contract in coherence.h, as a value that
+ * can be copied. Whoever uses it decides what happens next: the explorer
+ * tries everything, a fuzzer what its input says.
+ *
+ * After each step the model checks what no step may break (model.c says
+ * what). Its bytes are an abstraction that makes that as strict as it can be:
+ *
+ *  - A thread makes use of any access at once, and keeps it: as soon as a
+ *    line lets it, a page table entry is there, until REVOKE or CLEAN has
+ *    been carried out.
+ *  - Who can write does so all the time, but only a part of the block. So at
+ *    any moment all other copies, and bytes under way, are stale, and a
+ *    writer whose own bytes were stale stays so. Stale bytes never become
+ *    fresh by writing less often: if this finds no stale read, none exists.
+ */
+#ifndef _MODEL_H
+#define _MODEL_H
+
+#include <stdio.h>
+#include "coherence.h"
+
+enum model_limits {
+	MODEL_NODES	= 4,
+	MODEL_BLOCKS	= 2,
+	MODEL_FLIGHT	= 32,	/* messages under way */
+	MODEL_WAITING	= 16,	/* deferred, a block */
+	MODEL_STEPS	= MODEL_NODES * MODEL_BLOCKS * 8 + MODEL_FLIGHT + MODEL_BLOCKS,
+	MODEL_WHY	= 160,
+};
+
+enum model_access {
+	ACCESS_NONE,
+	ACCESS_READ,
+	ACCESS_WRITE,
+};
+
+/**
+ * struct model_msg - a message under way
+ * @coh: what it says
+ * @block: about which block
+ * @fresh: DATA: the bytes are the last written
+ */
+struct model_msg {
+	struct dsm_coh_msg coh;
+	u8 block;
+	bool fresh;
+};
+
+/**
+ * struct model_copy - a node's copy of a block, and its caller
+ * @line: the protocol's state
+ * @pte: enum model_access: what threads can do without a fault
+ * @revoke: DSM_ACT_REVOKE or _CLEAN is being carried out; or 0
+ * @hold: HOLD_OVER has been asked for
+ * @fresh: the bytes are the last written
+ * @wanted: a thread waits for the request under way
+ * @promised: enum model_access: granted to a thread that may not have used it
+ * @owed: the home's request that has not been answered; type 0 if none
+ */
+struct model_copy {
+	struct dsm_line line;
+	u8 pte;
+	u8 revoke;
+	bool hold;
+	bool fresh;
+	bool wanted;
+	u8 promised;
+	struct dsm_coh_msg owed;
+};
+
+/**
+ * struct model_block - a block
+ * @home: its home
+ * @pull: the home has to take it: DSM_ACT_PULL
+ * @written: somebody could write it, so it is not zeroes any more
+ * @dir: the home's entry; its sharers are in @sharers
+ * @waiting: deferred messages, the oldest first
+ */
+struct model_block {
+	u16 home;
+	bool pull;
+	bool written;
+	u8 n_waiting;
+	struct dsm_dir dir;
+	u64 sharers;
+	struct dsm_coh_msg waiting[MODEL_WAITING];
+	struct model_copy copy[MODEL_NODES];
+};
+
+/**
+ * struct model - a cluster
+ * @nodes: how many
+ * @blocks: how many
+ * @exact: keep fields that mean nothing, as the protocol left them; otherwise
+ *	they are cleared, which makes for fewer states: the request's number in
+ *	a line without one, requester and number of an entry that is not busy,
+ *	and what is left of an answered request of the home
+ * @next_req: numbers requests
+ * @flight: messages under way, in the order they were sent
+ */
+struct model {
+	u8 nodes;
+	u8 blocks;
+	bool exact;
+	u8 n_flight;
+	u32 next_req;
+	struct model_block block[MODEL_BLOCKS];
+	struct model_msg flight[MODEL_FLIGHT];
+};
+
+/* What can happen. From STEP_DELIVER on it does happen, sooner or later. */
+enum model_step_type {
+	STEP_READ,		/* a thread wants to read */
+	STEP_WRITE,
+	STEP_PREFETCH_READ,	/* no thread does, yet */
+	STEP_PREFETCH_WRITE,
+	STEP_EVICT,
+	STEP_USED,		/* HOLD_OVER before it was asked for */
+	STEP_DELIVER,		/* a message comes */
+	STEP_REVOKED,		/* access has been taken away */
+	STEP_HOLD_OVER,		/* the time is up */
+	STEP_PULL,		/* the home begins to take the block */
+	STEP_TYPES
+};
+
+/**
+ * struct model_step - something that can happen next
+ * @type: enum model_step_type
+ * @block: to which block
+ * @node: where
+ * @msg: DELIVER: which of the messages under way
+ */
+struct model_step {
+	u8 type;
+	u8 block;
+	u8 node;
+	u8 msg;
+};
+
+/**
+ * struct model_report - what a step did
+ * @why: what is wrong; empty if nothing
+ * @log: where a line about each consequence goes; or NULL
+ */
+struct model_report {
+	char why[MODEL_WHY];
+	FILE *log;
+};
+
+void model_init(struct model *m, unsigned int nodes, unsigned int blocks);
+
+/* What can happen next, of the types in @types, a bit each. Returns how many. */
+unsigned int model_steps(const struct model *m, unsigned int types, struct model_step *steps);
+
+/* Let it happen. Returns false, and says why, if it should not have. */
+bool model_take(struct model *m, const struct model_step *step, struct model_report *report);
+
+/*
+ * Give a node a message that nobody sent. Returns what the protocol said; if
+ * it was refused, *@changed tells whether something changed all the same. If
+ * it was accepted, the model is as before: what a lie leads to is not checked.
+ */
+enum dsm_coh_result model_lie(const struct model *m, unsigned int block, unsigned int node,
+			      const struct dsm_coh_msg *msg, bool *changed);
+
+/*
+ * Tell a node every kind of lie that it has to refuse, whatever it knows.
+ * Returns false, and says why, if it does not, or changes by it.
+ */
+bool model_refuses(const struct model *m, unsigned int block, unsigned int node,
+		   struct model_report *report);
+
+/* Nothing more will happen unless somebody wants something. */
+bool model_quiet(const struct model *m);
+
+/* The same cluster with its nodes numbered otherwise: @m's n is @to[n]. */
+void model_relabel(struct model *m, const u8 *to);
+
+/* Words for numbers. */
+const char *model_line_name(u8 state);
+const char *model_dir_name(u8 state);
+const char *model_msg_name(u8 type);
+void model_print(const struct model *m, FILE *out);
+
+/* A chart: a line for a step, a column for a node. */
+void model_chart_head(const struct model *m, FILE *out);
+void model_chart_step(const struct model *m, unsigned int number, const struct model_step *step,
+		      FILE *out);
+
+#endif /* _MODEL_H */

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a node has to refuse, by what it knows: messages that no correct node
+ * would send to it now. Not everything wrong can be seen by who gets it; what
+ * is listed here can.
+ *
+ * Every message there can be is tried, with numbers of requests that are right
+ * and that are not. Of those that are refused, whether they had to be or not,
+ * none may change anything.
+ */
+#include <string.h>
+#include "model.h"
+
+/* What a node knows about a block. */
+struct view {
+	const struct model *m;
+	const struct model_block *block;
+	const struct dsm_line *line;
+	const struct dsm_dir *dir;	/* NULL where it is not the home */
+	u16 node;
+};
+
+static bool of_home(u8 type)
+{
+	return type == DSM_FWD_GET_S || type == DSM_FWD_GET_M || type == DSM_INV ||
+	       type == DSM_GRANT;
+}
+
+static bool get_is_wrong(const struct view *v, const struct dsm_coh_msg *msg)
+{
+	/* It waits; what it is worth is seen later. */
+	if (v->dir->busy)
+		return false;
+	if (msg->type == DSM_PUT_S || msg->type == DSM_PUT_M)
+		return msg->from == v->node;
+	if (v->dir->state == DSM_DIR_M)
+		return msg->from == v->dir->owner;
+	return msg->type == DSM_GET_S && dsm_sharers_has(&v->block->sharers, msg->from);
+}
+
+static bool done_is_wrong(const struct view *v, const struct dsm_coh_msg *msg)
+{
+	const struct dsm_coh_msg *fwd = &v->line->fwd;
+
+	if (v->dir->busy != DSM_GET_S && v->dir->busy != DSM_GET_M)
+		return true;
+	if (msg->from != v->dir->requester || msg->req != v->dir->req)
+		return true;
+	/* The home's own copy has not given its answer. */
+	return fwd->type && fwd->node == msg->from && fwd->req == msg->req;
+}
+
+static bool forward_is_wrong(const struct view *v, const struct dsm_coh_msg *msg)
+{
+	switch (v->line->state) {
+	case DSM_LINE_S:
+	case DSM_LINE_SM:
+		return v->line->fwd.type && msg->type != DSM_FWD_GET_S;
+	case DSM_LINE_M:
+		return v->line->fwd.type || msg->type == DSM_INV;
+	}
+	return true;
+}
+
+static bool grant_is_wrong(const struct view *v, const struct dsm_coh_msg *msg)
+{
+	bool modified = msg->flags & DSM_WIRE_MODIFIED, zero = msg->flags & DSM_WIRE_ZERO;
+	const struct dsm_line *line = v->line;
+
+	if (!dsm_line_outstanding(line) || msg->req != line->req || line->have || line->fwd.type)
+		return true;
+	if (msg->type == DSM_DATA && line->state == DSM_LINE_SM)
+		return true;
+	if (msg->type == DSM_GRANT && line->state != DSM_LINE_SM && !zero)
+		return true;
+	if (line->state == DSM_LINE_IS)
+		return modified;
+	return !modified || msg->acks >= v->m->nodes || msg->acks < line->acks;
+}
+
+static bool ack_is_wrong(const struct view *v, const struct dsm_coh_msg *msg)
+{
+	const struct dsm_line *line = v->line;
+
+	if (v->dir && v->dir->busy == DSM_PUT_S)
+		return msg->from != v->dir->requester || msg->req != v->dir->req;
+	if (line->state != DSM_LINE_IM && line->state != DSM_LINE_SM)
+		return true;
+	return msg->req != line->req || line->acks + 1 >= v->m->nodes ||
+	       (line->have && line->acks == line->acks_due);
+}
+
+static bool is_wrong(const struct view *v, const struct dsm_coh_msg *msg)
+{
+	if (msg->from >= v->m->nodes || msg->node >= v->m->nodes)
+		return true;
+	if (of_home(msg->type) && msg->from != v->block->home)
+		return true;
+	switch (msg->type) {
+	case DSM_GET_S:
+	case DSM_GET_M:
+	case DSM_PUT_S:
+	case DSM_PUT_M:
+		return !v->dir || get_is_wrong(v, msg);
+	case DSM_DONE:
+		return !v->dir || done_is_wrong(v, msg);
+	case DSM_FWD_GET_S:
+	case DSM_FWD_GET_M:
+	case DSM_INV:
+		return forward_is_wrong(v, msg);
+	case DSM_DATA:
+	case DSM_GRANT:
+		return grant_is_wrong(v, msg);
+	case DSM_INV_ACK:
+		return ack_is_wrong(v, msg);
+	}
+	return true;
+}
+
+static bool tell(const struct view *v, const struct dsm_coh_msg *msg,
+		 struct model_report *report)
+{
+	unsigned int b = v->block - v->m->block;
+	enum dsm_coh_result res;
+	const char *what = NULL;
+	bool changed;
+
+	res = model_lie(v->m, b, v->node, msg, &changed);
+	if (res == DSM_COH_OK && is_wrong(v, msg))
+		what = "accepts";
+	if (res != DSM_COH_OK && changed)
+		what = "refuses, and is changed by,";
+	if (!what)
+		return true;
+	snprintf(report->why, sizeof(report->why),
+		 "node %u in %s %s a forged %s #%u from node %u (node %u, flags %x, acks %u)",
+		 v->node, model_line_name(v->line->state), what, model_msg_name(msg->type),
+		 msg->req, msg->from, msg->node, msg->flags, msg->acks);
+	return false;
+}
+
+/* With all that a message of that type can say beside type, sender and number. */
+static bool tell_variants(const struct view *v, struct dsm_coh_msg msg,
+			  struct model_report *report)
+{
+	bool grants = msg.type == DSM_DATA || msg.type == DSM_GRANT;
+	unsigned int flags = grants ? DSM_WIRE_ZERO | DSM_WIRE_MODIFIED : 0;
+	unsigned int acks_max = grants ? v->m->nodes + 1 : 0;
+
+	for (msg.acks = 0; msg.acks <= acks_max; msg.acks++)
+		for (msg.flags = 0; msg.flags <= flags; msg.flags++)
+			for (msg.node = 0; msg.node <= v->m->nodes; msg.node++)
+				if (!tell(v, &msg, report))
+					return false;
+	return true;
+}
+
+bool model_refuses(const struct model *m, unsigned int b, unsigned int node,
+		   struct model_report *report)
+{
+	static const u8 types[] = {
+		0, DSM_GET_S, DSM_GET_M, DSM_PUT_S, DSM_PUT_M, DSM_FWD_GET_S, DSM_FWD_GET_M,
+		DSM_INV, DSM_INV_ACK, DSM_DATA, DSM_GRANT, DSM_DONE, DSM_DONE + 1, DSM_CLAIM,
+		DSM_NOP, 255,
+	};
+	const struct model_block *block = &m->block[b];
+	struct view v = {
+		.m = m, .block = block, .line = &block->copy[node].line, .node = node,
+		.dir = node == block->home ? &block->dir : NULL,
+	};
+	/* The last is nobody's. */
+	const u32 reqs[] = { v.line->req, block->dir.req, m->next_req };
+	struct dsm_coh_msg msg = { .to = node };
+	unsigned int i, k;
+
+	for (i = 0; i < sizeof(types); i++)
+		for (k = 0; k < sizeof(reqs) / sizeof(reqs[0]); k++)
+			for (msg.from = 0; msg.from <= m->nodes; msg.from++) {
+				msg.type = types[i];
+				msg.req = reqs[k];
+				if (!tell_variants(&v, msg, report))
+					return false;
+			}
+	return true;
+}

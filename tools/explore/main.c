@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The explorer: every state that a small cluster around module/coherence.c,
+ * the file that ships, can get into.
+ *
+ *	explore [--deep] [--quick] [--compact] [--no-symmetry] [--exact]
+ *		[--states N] [--memory GIB] [NAME...]
+ *
+ * What is done: the clusters below are walked breadth first, in every order
+ * of events in which messages between two nodes stay in order, and those of
+ * a node to itself in none. At any moment any node may want to read or to
+ * write, with or without a thread that waits for it, may ask to get rid of its
+ * copy, and may be done with a grant. Taking access away, holding a grant, and
+ * the home's taking the block are steps of their own, in any order with all
+ * else. tools/model/model.c lists what is checked in every state and after
+ * every step. Every node, with all it can know, is told every lie that it has
+ * to refuse: tools/model/refuse.c.
+ *
+ * What is shown of liveness: no state is a dead end, and from every state, if
+ * nobody wants anything new, everything comes to rest after a bounded number
+ * of steps, in whatever order they are taken, and then every request has been
+ * served and every eviction carried out. The home serves in the order of
+ * arrival, so whatever is wanted besides, a request waits for those that came
+ * before it, and no others.
+ *
+ * How: states are compared as they are, but for the numbers of nodes and of
+ * requests, and for fields that mean nothing (see struct model's @exact; the
+ * small cluster is explored with them as well). With --compact only hashes are
+ * kept, so a state may be left out because its hash is that of another: for n
+ * states the probability that any is, is less than n * n / 2^65, and printed.
+ *
+ * What is not modelled: the loss of nodes and messages, which the protocol
+ * does not know of (recovery does not exist; that the peer layer delivers once
+ * and in order is its own matter); frames, page tables and pinned pages, but
+ * for whether a thread has access; the time a hold takes; the homes of chunks,
+ * and messages that come before a home is known; the threads' waiting; more
+ * than four nodes, and more than two blocks, which share nothing but channels.
+ */
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include "walk.h"
+
+#define BIT(step)	(1U << STEP_##step)
+
+enum {
+	HAPPENS	= BIT(DELIVER) | BIT(REVOKED) | BIT(HOLD_OVER) | BIT(PULL),
+	ACCESS	= HAPPENS | BIT(READ) | BIT(WRITE),
+	PREFETCH = BIT(PREFETCH_READ) | BIT(PREFETCH_WRITE),
+	EVICT	= BIT(EVICT),
+	USED	= BIT(USED),
+	ALL	= ACCESS | PREFETCH | EVICT | USED,
+};
+
+enum explore_option {
+	OPT_DEEP	= 'd',
+	OPT_QUICK	= 'q',
+	OPT_COMPACT	= 'c',
+	OPT_NO_SYMMETRY	= 'y',
+	OPT_EXACT	= 'e',
+	OPT_STATES	= 's',
+	OPT_MEMORY	= 'm',
+};
+
+static const struct option options[] = {
+	{ "deep", no_argument, NULL, OPT_DEEP },
+	{ "quick", no_argument, NULL, OPT_QUICK },
+	{ "compact", no_argument, NULL, OPT_COMPACT },
+	{ "no-symmetry", no_argument, NULL, OPT_NO_SYMMETRY },
+	{ "exact", no_argument, NULL, OPT_EXACT },
+	{ "states", required_argument, NULL, OPT_STATES },
+	{ "memory", required_argument, NULL, OPT_MEMORY },
+	{}
+};
+
+enum set {
+	QUICK	= 1 << 0,	/* what finds most mistakes in no time */
+	CHECK	= 1 << 1,
+	DEEP	= 1 << 2,
+};
+
+static const struct {
+	unsigned int sets;
+	struct walk_config config;
+} clusters[] = {
+	{ QUICK | CHECK, { .name = "2_nodes_exact", .nodes = 2, .blocks = 1, .steps = ALL,
+			   .exact = true } },
+	{ QUICK, { .name = "3_nodes_access", .nodes = 3, .blocks = 1, .steps = ACCESS } },
+	{ QUICK, { .name = "3_nodes_evict", .nodes = 3, .blocks = 1, .steps = ACCESS | EVICT } },
+	{ CHECK, { .name = "2_nodes_2_blocks", .nodes = 2, .blocks = 2, .steps = ACCESS | EVICT } },
+	{ CHECK, { .name = "3_nodes", .nodes = 3, .blocks = 1, .steps = ALL } },
+	{ DEEP, { .name = "2_nodes_2_blocks_all", .nodes = 2, .blocks = 2, .steps = ALL } },
+	{ DEEP, { .name = "4_nodes_access", .nodes = 4, .blocks = 1, .steps = ACCESS } },
+	{ DEEP, { .name = "3_nodes_exact", .nodes = 3, .blocks = 1, .steps = ALL, .exact = true } },
+	{ DEEP, { .name = "4_nodes_evict", .nodes = 4, .blocks = 1, .steps = ACCESS | EVICT } },
+};
+
+#define CLUSTERS	(sizeof(clusters) / sizeof(clusters[0]))
+
+static void usage(void)
+{
+	fprintf(stderr, "usage: explore [--deep] [--quick] [--compact] [--no-symmetry] [--exact]\n"
+			"               [--states N] [--memory GIB] [NAME...]\n");
+	exit(2);
+}
+
+static bool chosen(unsigned int i, unsigned int sets, char **names)
+{
+	if (!*names)
+		return clusters[i].sets & sets;
+	for (; *names; names++)
+		if (!strcmp(*names, clusters[i].config.name))
+			return true;
+	return false;
+}
+
+static unsigned long number(const char *text)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (!*text || *end || !n)
+		usage();
+	return n;
+}
+
+/* A limit that was reached is a failure: not everything has been seen. */
+static bool explore(const struct walk_config *config, const struct walk_limits *limits,
+		    unsigned int test)
+{
+	struct walk_result r;
+	enum walk_end end = walk(config, limits, &r);
+	bool ok = end == WALK_DONE || (end == WALK_LIMIT && limits->bounded);
+
+	printf("# %lu states (%lu at rest), %lu transitions, %u steps deep; %lu views; "
+	       "at rest after %u steps; %.1f s, %zu MiB\n", r.states, r.at_rest, r.transitions,
+	       r.depth, r.views, r.run, r.seconds, r.memory >> 20);
+	if (limits->compact)
+		printf("# a state was left out with a probability below %.1g\n",
+		       (double)r.states * r.states / 36893488147419103232.0);
+	printf("%s %u %s%s\n", ok ? "ok" : "not ok", test, config->name,
+	       end == WALK_LIMIT ? " # stopped at the limit: there are more states" : "");
+	fflush(stdout);
+	return ok;
+}
+
+int main(int argc, char **argv)
+{
+	struct walk_limits limits = { .states = UINT32_MAX - 1, .memory = 4UL << 30,
+				      .chart = stdout };
+	bool no_symmetry = false, exact = false, ok = true;
+	unsigned int sets = CHECK, n = 0, i;
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1)
+		switch (opt) {
+		case OPT_DEEP:
+			sets = CHECK | DEEP;
+			limits.memory = 16UL << 30;
+			break;
+		case OPT_QUICK:
+			sets = QUICK;
+			break;
+		case OPT_COMPACT:
+			limits.compact = true;
+			break;
+		case OPT_NO_SYMMETRY:
+			no_symmetry = true;
+			break;
+		case OPT_EXACT:
+			exact = true;
+			break;
+		case OPT_STATES:
+			limits.states = number(optarg);
+			limits.bounded = true;
+			break;
+		case OPT_MEMORY:
+			limits.memory = number(optarg) << 30;
+			break;
+		default:
+			usage();
+		}
+	for (i = 0; i < CLUSTERS; i++) {
+		struct walk_config config = clusters[i].config;
+
+		if (!chosen(i, sets, argv + optind))
+			continue;
+		config.no_symmetry = no_symmetry;
+		config.exact |= exact;
+		ok &= explore(&config, &limits, ++n);
+	}
+	if (!n)
+		usage();
+	printf("1..%u\n", n);
+	return !ok;
+}

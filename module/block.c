@@ -243,7 +243,7 @@ static struct dsm_msg *perform(struct dsm_region *region, u64 index, struct dsm_
 			after->hold_over = !hold(region, index, block, batch);
 			break;
 		case DSM_ACT_WAKE:
-			if (block->line.held)
+			if (act->held)
 				block->hold_until = ktime_add_us(ktime_get(),
 						READ_ONCE(region->node->hold_us));
 			wake_up_all(dsm_waitqueue(block));

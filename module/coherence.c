@@ -210,18 +210,18 @@ static void line_put(struct dsm_coh *coh, const struct dsm_event *ev, u8 type)
 static void line_complete(struct dsm_coh *coh, u8 next)
 {
 	struct dsm_line *line = coh->line;
-	bool pull = line->put;
+	bool demand = line->demand, pull = line->put;
 
 	line->state = next;
-	/* What was held is still: this may be a prefetch that upgrades it. */
-	line->held |= line->demand;
+	/* A prefetch does not end the hold of what it upgrades, nor begin one. */
+	line->held |= demand;
 	line->demand = false;
 	line->have = false;
 	line->put = false;
 	line->acks = 0;
 	line->acks_due = 0;
 	send(coh, (struct dsm_coh_msg){ .type = DSM_DONE, .to = coh->home, .req = line->req });
-	act(coh, DSM_ACT_WAKE);
+	act(coh, DSM_ACT_WAKE)->held = demand;
 	if (pull && coh->self == coh->home)
 		act(coh, DSM_ACT_PULL);
 }

@@ -56,7 +56,7 @@ struct dsm_coh_msg {
  * struct dsm_line - a node's copy of a block
  * @state: enum dsm_line_state
  * @held: granted to a thread that may not have used it yet; it is not given
- *	away before HOLD_OVER
+ *	away before HOLD_OVER, whatever is granted on top of it
  * @demand: a thread asked for the grant under way: hold it when it comes
  * @have: IM, SM: the bytes, and @acks_due, are here; INV_ACKs may not be
  * @put: the home has been asked to take this copy, and is not asked again; at
@@ -140,8 +140,16 @@ enum dsm_action_type {
 	DSM_ACT_PULL,		/* WRITE here, as a prefetch: the home takes the block */
 };
 
+/**
+ * struct dsm_action - what the caller has to do
+ * @type: enum dsm_action_type
+ * @held: WAKE: a hold has begun: hold_us run from now
+ * @skip: SEND_SHARERS: who does not get it
+ * @msg: SEND, SEND_SHARERS: the message
+ */
 struct dsm_action {
 	u8 type;
+	bool held;
 	u16 skip;
 	struct dsm_coh_msg msg;
 };

@@ -375,9 +375,13 @@ static void line_holds_through_prefetched_upgrade_test(struct kunit *test)
 	prefetch.prefetch = true;
 	feed(&coh, inputs[IN_READ]);
 	feed(&coh, inputs[IN_DATA]);
+	KUNIT_EXPECT_TRUE(test, coh.actions[1].held);
 	feed(&coh, prefetch);
 	feed(&coh, inputs[IN_GRANT_M]);
 	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_M);
+	/* But the hold does not begin anew. */
+	KUNIT_ASSERT_EQ(test, coh.actions[1].type, DSM_ACT_WAKE);
+	KUNIT_EXPECT_FALSE(test, coh.actions[1].held);
 	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_FWD_GET_M]), DSM_COH_OK);
 	KUNIT_ASSERT_EQ(test, coh.n_actions, 1);
 	KUNIT_EXPECT_EQ(test, coh.actions[0].type, DSM_ACT_HOLD);

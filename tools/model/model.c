@@ -13,7 +13,8 @@
  *  - A request of the home's is answered: once, to whom and with what it
  *    said, and by a node whose threads have lost the access; until then its
  *    revocation is being carried out, or waits for a hold.
- *  - A grant that a thread waits for stays until HOLD_OVER.
+ *  - A grant that a thread waits for stays until HOLD_OVER, and no other is
+ *    held.
  *  - The home serves in the order of arrival: nothing overtakes what waits,
  *    nothing that has waited waits again, and nothing waits for nobody.
  *  - No correct node's message, and no own event, is refused.
@@ -181,6 +182,7 @@ struct happening {
 	bool kept;		/* the message has waited at the home */
 	bool deferred;
 	bool next;
+	bool begins;		/* a hold */
 	unsigned int sent;
 	struct model_report *report;
 };
@@ -290,6 +292,7 @@ static bool perform(struct happening *h, const struct dsm_action *act)
 			fputs("; holds", h->report->log);
 		return true;
 	case DSM_ACT_WAKE:
+		h->begins = act->held;
 		return true;
 	case DSM_ACT_DEFER:
 		return defer(h);
@@ -363,7 +366,7 @@ static bool before(struct happening *h, bool fresh)
 }
 
 /* A thread that waited has its access. */
-static void promise(struct happening *h, const struct dsm_line *was)
+static bool promise(struct happening *h, const struct dsm_line *was)
 {
 	struct model_copy *copy = h->copy;
 	const struct dsm_line *line = &copy->line;
@@ -371,13 +374,18 @@ static void promise(struct happening *h, const struct dsm_line *was)
 	if (h->ev.type == DSM_EV_READ || h->ev.type == DSM_EV_WRITE) {
 		if (!h->ev.prefetch && dsm_line_outstanding(line))
 			copy->wanted = true;
-		return;
+		return true;
 	}
 	if (!dsm_line_outstanding(was) || dsm_line_outstanding(line))
-		return;
+		return true;
+	if (copy->wanted != h->begins)
+		return wrong(h->report, "node %u %s", h->node, copy->wanted ?
+			     "gets what its thread waits for, and begins no hold" :
+			     "begins a hold for nobody");
 	if (copy->wanted)
 		copy->promised = dsm_line_writable(line) ? ACCESS_WRITE : ACCESS_READ;
 	copy->wanted = false;
+	return true;
 }
 
 /* Threads do what they can, all the time. */
@@ -439,6 +447,7 @@ static bool event(struct happening *h)
 	u8 dir = h->block->dir.state;
 
 	h->next = false;
+	h->begins = false;
 	h->deferred = false;
 	if (dsm_coh_event(&coh, &h->ev) != DSM_COH_OK)
 		return wrong(h->report, "node %u refuses %s in %s", h->node,
@@ -460,7 +469,8 @@ static bool event(struct happening *h)
 	if (h->sent - sent > max)
 		return wrong(h->report, "node %u sends %u messages, and was to send %u at most",
 			     h->node, h->sent - sent, max);
-	promise(h, &was);
+	if (!promise(h, &was))
+		return false;
 	clear_dead_fields(h);
 	return true;
 }

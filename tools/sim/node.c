@@ -217,6 +217,7 @@ static void revoke(struct sim *sim, struct copy *copy, u8 type)
 			   "node %u: a grant is taken away before its thread could use it",
 			   copy->node);
 	copy->fresh = false;
+	copy->kept = false;
 	copy->revoke = type;
 	sim->stats.invalidations += type == DSM_ACT_REVOKE;
 	node->kernel_free = (node->kernel_free > sim->ctx_end ? node->kernel_free : sim->ctx_end) +
@@ -234,13 +235,13 @@ static void arm_hold(struct sim *sim, struct copy *copy)
  * Who waits looks again. What a thread has waited for is kept until it could use
  * it, whether the protocol knows or not.
  */
-static void wake(struct sim *sim, struct copy *copy)
+static void wake(struct sim *sim, struct copy *copy, bool begins)
 {
 	const struct config *config = sim->config;
 	u32 i = copy->waiting;
 
 	if (!dsm_line_outstanding(&copy->line)) {
-		copy->kept = copy->demanded;
+		copy->kept |= copy->demanded;
 		copy->demanded = false;
 	}
 	copy->waiting = NONE;
@@ -251,7 +252,7 @@ static void wake(struct sim *sim, struct copy *copy)
 		sim_put(sim, sim->ctx_end + config->wake, EV_THREAD, i, 0);
 		i = thread->next;
 	}
-	if (copy->line.held || copy->fresh)
+	if (begins || copy->fresh)
 		copy->hold_until = sim->now + config->hold;
 }
 
@@ -313,7 +314,7 @@ static void perform(struct sim *sim, struct copy *copy, const struct dsm_coh *co
 			after->hold_over = !hold(sim, copy);
 			break;
 		case DSM_ACT_WAKE:
-			wake(sim, copy);
+			wake(sim, copy, act->held);
 			break;
 		case DSM_ACT_DEFER:
 			defer(sim, block, copy->block, &ev->msg);

@@ -79,7 +79,7 @@ enum sim_event {
  * @revoke: DSM_ACT_REVOKE or DSM_ACT_CLEAN, until it is done
  * @fresh: granted to a thread that waited, and not used yet
  * @demanded: a thread has asked for the grant under way
- * @kept: a thread had asked for the last one
+ * @kept: a thread had asked for what it holds
  * @hold_armed: the hold's timer runs
  * @waiting: the first thread that waits for it
  * @value: its version

@@ -127,7 +127,11 @@ void dsm_netlink_forget(struct dsm_node *node, u32 region)
  * What the helper says
  */
 
-static int expect_all(struct dsm_node *node)
+/*
+ * The helper has been told that it is one, so nothing here can take that back:
+ * what it does not get to know it is told when the bytes come.
+ */
+static void expect_all(struct dsm_node *node)
 {
 	struct dsm_region *region;
 	u32 id = 0;
@@ -138,7 +142,6 @@ static int expect_all(struct dsm_node *node)
 		err = dsm_block_expect_all(region);
 		dsm_region_put(region);
 	}
-	return err;
 }
 
 static int reply_register(struct dsm_node *node, struct genl_info *info)
@@ -184,9 +187,7 @@ static int do_register(struct sk_buff *skb, struct genl_info *info)
 	if (err)
 		goto unlock;
 	WRITE_ONCE(node->helper, info->snd_portid);
-	err = expect_all(node);
-	if (err)
-		WRITE_ONCE(node->helper, 0);
+	expect_all(node);
 unlock:
 	mutex_unlock(&node->helper_lock);
 	return err;

@@ -357,7 +357,7 @@ static void register_do(struct fuzz_input *in, u32 port, bool admin)
 	FUZZ_CHECK(!err == w.replied, "error %d, and %s reply", err, w.replied ? "a" : "no");
 	FUZZ_CHECK(err || !helper || helper == port, "two helpers");
 	if (err)
-		w.helper = helper == port && w.node.helper != port ? 0 : helper;
+		w.helper = helper;
 }
 
 static void peer_do(struct fuzz_input *in, u32 port, bool admin)

@@ -87,12 +87,18 @@ static const struct {
 			   .exact = true } },
 	{ QUICK, { .name = "3_nodes_access", .nodes = 3, .blocks = 1, .steps = ACCESS } },
 	{ QUICK, { .name = "3_nodes_evict", .nodes = 3, .blocks = 1, .steps = ACCESS | EVICT } },
-	{ CHECK, { .name = "2_nodes_2_blocks", .nodes = 2, .blocks = 2, .steps = ACCESS | EVICT } },
+	{ CHECK, { .name = "4_nodes_access", .nodes = 4, .blocks = 1, .steps = ACCESS } },
+	{ CHECK, { .name = "2_nodes_2_blocks", .nodes = 2, .blocks = 2, .steps = ACCESS } },
 	{ CHECK, { .name = "3_nodes", .nodes = 3, .blocks = 1, .steps = ALL } },
-	{ DEEP, { .name = "2_nodes_2_blocks_all", .nodes = 2, .blocks = 2, .steps = ALL } },
-	{ DEEP, { .name = "4_nodes_access", .nodes = 4, .blocks = 1, .steps = ACCESS } },
+	{ DEEP, { .name = "2_nodes_2_blocks_evict", .nodes = 2, .blocks = 2,
+		  .steps = ACCESS | EVICT } },
+	{ DEEP, { .name = "2_nodes_2_blocks_prefetch", .nodes = 2, .blocks = 2,
+		  .steps = ACCESS | PREFETCH } },
 	{ DEEP, { .name = "3_nodes_exact", .nodes = 3, .blocks = 1, .steps = ALL, .exact = true } },
+	{ DEEP, { .name = "4_nodes_prefetch", .nodes = 4, .blocks = 1,
+		  .steps = ACCESS | PREFETCH } },
 	{ DEEP, { .name = "4_nodes_evict", .nodes = 4, .blocks = 1, .steps = ACCESS | EVICT } },
+	{ DEEP, { .name = "2_nodes_2_blocks_all", .nodes = 2, .blocks = 2, .steps = ALL } },
 };
 
 #define CLUSTERS	(sizeof(clusters) / sizeof(clusters[0]))

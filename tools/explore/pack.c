@@ -142,7 +142,7 @@ static void put_copy(struct packer *p, const struct model_copy *copy)
 	put(p, line->state | line->held << 4 | line->demand << 5 | line->have << 6 | more << 7);
 	put(p, line->acks | line->acks_due << 3 | copy->wanted << 6 | copy->hold << 7);
 	put(p, copy->pte | revoke << 2 | copy->promised << 4 | copy->fresh << 6 | line->put << 7);
-	put(p, req_of(p, line->req));
+	put(p, req_of(p, line->req) | copy->leaving << 7);
 	if (!more)
 		return;
 	put(p, fwd | owed << 1);
@@ -247,7 +247,7 @@ static u8 get(struct unpacker *u)
 
 static u32 get_req(struct unpacker *u)
 {
-	u8 req = get(u);
+	u8 req = get(u) & 127;
 
 	if (req >= u->m->next_req)
 		u->m->next_req = req + 1;
@@ -283,6 +283,7 @@ static void get_copy(struct unpacker *u, struct model_copy *copy, u16 home, u16 
 	copy->promised = c >> 4 & 3;
 	copy->fresh = c >> 6 & 1;
 	line->put = c >> 7;
+	copy->leaving = *u->in >> 7;
 	line->req = get_req(u);
 	if (!(a >> 7))
 		return;

@@ -18,11 +18,12 @@
  *  - The home serves in the order of arrival: nothing overtakes what waits,
  *    nothing that has waited waits again, and nothing waits for nobody.
  *  - No correct node's message, and no own event, is refused.
- *  - Requests have the number they were given.
+ *  - What a node wants and does not have, it asks for; requests have the number
+ *    they were given.
  *  - The messages that an event sends, with those that it lets in, are not
  *    more than its caller was told to set aside.
- *  - When nothing is left to happen, all requests have been served, and the
- *    directory knows who has what.
+ *  - When nothing is left to happen, all requests have been served, what was
+ *    evicted is gone, and the directory knows who has what.
  */
 #include <stdarg.h>
 #include <string.h>
@@ -131,7 +132,7 @@ static bool check_quiet(const struct model *m, unsigned int b, struct model_repo
 		if (line->state != should)
 			return wrong(report, "at rest node %u is in %s, its home believes in %s",
 				     n, model_line_name(line->state), model_line_name(should));
-		if (line->put)
+		if (block->copy[n].leaving)
 			return wrong(report, "node %u's eviction has been forgotten", n);
 	}
 	if (dir->state == DSM_DIR_S && !dsm_sharers_has(&block->sharers, dir->owner))
@@ -365,13 +366,16 @@ static bool before(struct happening *h, bool fresh)
 	return true;
 }
 
-/* A thread that waited has its access. */
+/* What is wanted is asked for, and a thread that has waited for it has it. */
 static bool promise(struct happening *h, const struct dsm_line *was)
 {
 	struct model_copy *copy = h->copy;
 	const struct dsm_line *line = &copy->line;
 
 	if (h->ev.type == DSM_EV_READ || h->ev.type == DSM_EV_WRITE) {
+		if (line->state == DSM_LINE_I ||
+		    (line->state == DSM_LINE_S && h->ev.type == DSM_EV_WRITE))
+			return wrong(h->report, "node %u does not ask for what it wants", h->node);
 		if (!h->ev.prefetch && dsm_line_outstanding(line))
 			copy->wanted = true;
 		return true;
@@ -385,6 +389,7 @@ static bool promise(struct happening *h, const struct dsm_line *was)
 	if (copy->wanted)
 		copy->promised = dsm_line_writable(line) ? ACCESS_WRITE : ACCESS_READ;
 	copy->wanted = false;
+	copy->leaving = false;
 	return true;
 }
 
@@ -619,6 +624,9 @@ bool model_take(struct model *m, const struct model_step *step, struct model_rep
 		ev.req = m->next_req++;
 		break;
 	case STEP_EVICT:
+		if (step->node != m->block[step->block].home &&
+		    (copy->line.state == DSM_LINE_S || copy->line.state == DSM_LINE_M))
+			copy->leaving = true;
 		ev.type = DSM_EV_EVICT;
 		ev.req = m->next_req++;
 		break;
@@ -629,10 +637,12 @@ bool model_take(struct model *m, const struct model_step *step, struct model_rep
 		ev.type = DSM_EV_HOLD_OVER;
 		break;
 	case STEP_REVOKED:
-		if (copy->revoke == DSM_ACT_REVOKE)
+		if (copy->revoke == DSM_ACT_REVOKE) {
 			copy->pte = ACCESS_NONE;
-		else if (copy->pte == ACCESS_WRITE)
+			copy->leaving = false;
+		} else if (copy->pte == ACCESS_WRITE) {
 			copy->pte = ACCESS_READ;
+		}
 		copy->revoke = 0;
 		ev.type = DSM_EV_REVOKED;
 		break;

@@ -58,6 +58,7 @@ struct model_msg {
  * @fresh: the bytes are the last written
  * @wanted: a thread waits for the request under way
  * @promised: enum model_access: granted to a thread that may not have used it
+ * @leaving: it has asked to be rid of the copy, and still has it
  * @owed: the home's request that has not been answered; type 0 if none
  */
 struct model_copy {
@@ -68,6 +69,7 @@ struct model_copy {
 	bool fresh;
 	bool wanted;
 	u8 promised;
+	bool leaving;
 	struct dsm_coh_msg owed;
 };
 

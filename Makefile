@@ -25,6 +25,7 @@ help:
 	@echo 'make check             runs the tests; ONLY=GLOB: those whose names match'
 	@echo 'make fuzz              looks for inputs that break us; SECONDS=60: for so long, each target'
 	@echo 'make explore           walks through every state of the protocol; DEEP=1: of larger clusters'
+	@echo 'make mutants           makes mistakes in the protocol, and tells what finds them; KUNIT=1: also KUnit'
 	@echo 'make sim               simulates clusters of up to 4,096 nodes; writes $(O)/sim.json'
 	@echo 'make demo              counts the words of INPUT on NODES virtual machines'
 	@echo 'make install           library, tools and module sources, below DESTDIR and PREFIX'
@@ -93,6 +94,10 @@ explore:
 	$(sub) tools explore
 	$(out)/tools/explore $(if $(DEEP),--deep) $(EXPLORE)
 
+mutants:
+	$(sub) tools explore sim
+	O=$(out) tools/mutants/mutants $(MUTANTS)
+
 # Clusters of up to 4,096 nodes, around the protocol as it ships: figures in sim.json.
 sim:
 	$(sub) tools sim
@@ -116,4 +121,4 @@ install: lib tools
 clean:
 	find $(out) -mindepth 1 -maxdepth 1 ! -name kernels -exec rm -rf {} +
 
-.PHONY: all help modules lib tools selftests vm cluster-parts check explore fuzz sim demo install clean
+.PHONY: all help modules lib tools selftests vm cluster-parts check explore mutants fuzz sim demo install clean

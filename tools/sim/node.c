@@ -271,9 +271,15 @@ static bool hold(struct sim *sim, struct copy *copy)
 
 static void defer(struct sim *sim, struct block *block, u32 number, const struct dsm_coh_msg *coh)
 {
-	u32 i = message_keep(sim, coh, number, 0);
+	u32 i = message_keep(sim, coh, number, 0), other;
 	struct message *last;
 
+	/* The module refuses it; looked for where that does not take long. */
+	for (other = block->first; other != NONE && sim->config->nodes <= 64; other = last->next) {
+		last = pool_at(&sim->messages, other);
+		if (last->coh.from == coh->from && last->coh.type == coh->type)
+			check_fail(sim, number, "node %u asks again, and its request waits", coh->from);
+	}
 	if (block->first == NONE) {
 		block->first = i;
 	} else {

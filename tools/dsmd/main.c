@@ -34,15 +34,23 @@ static void priority_raise(void)
 		log_debug("priority %d: %m", MAIN_PRIORITY);
 }
 
-/* Three descriptors a peer. */
-static void limits_raise(void)
+/* Three descriptors a peer, and our own. */
+static void limits_raise(uint32_t nodes)
 {
-	struct rlimit limit;
+	const rlim_t needed = 3 * nodes + 64;
+	struct rlimit limit, most;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit))
 		return;
-	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit))
+	most = limit;
+	most.rlim_cur = limit.rlim_max;
+	limit.rlim_cur = limit.rlim_max < needed ? needed : limit.rlim_max;
+	limit.rlim_max = limit.rlim_cur;
+	if (!setrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	log_warning("%u nodes may need %llu open files, and %llu are allowed: %m", nodes,
+		    (unsigned long long)needed, (unsigned long long)most.rlim_max);
+	if (setrlimit(RLIMIT_NOFILE, &most))
 		log_debug("number of open files: %m");
 }
 
@@ -132,7 +140,7 @@ int main(int argc, char **argv)
 	log_set_level(config.log_level);
 	srandom((unsigned int)(clock_now_ns() ^ (uint64_t)getpid() << 20));
 	priority_raise();
-	limits_raise();
+	limits_raise(config.nodes);
 
 	status = run();
 	config_exit(&config);

@@ -413,8 +413,10 @@ static void sharers_clear(struct dsm_coh *coh)
 {
 	unsigned int i;
 
+	/* What is empty may be shared with other blocks: it is not written to. */
 	for (i = 0; i < sharer_words(coh); i++)
-		coh->dir->sharers[i] = 0;
+		if (coh->dir->sharers[i])
+			coh->dir->sharers[i] = 0;
 }
 
 static void sharers_add(struct dsm_coh *coh, u16 node)
@@ -427,26 +429,32 @@ static void sharers_del(struct dsm_coh *coh, u16 node)
 	coh->dir->sharers[node / SHARER_BITS] &= ~((u64)1 << node % SHARER_BITS);
 }
 
+/* Bits set: in pairs, in fours, in bytes, and the bytes' sum in the highest. */
+static unsigned int weight(u64 word)
+{
+	word -= word >> 1 & 0x5555555555555555ULL;
+	word = (word & 0x3333333333333333ULL) + (word >> 2 & 0x3333333333333333ULL);
+	word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
+	return word * 0x0101010101010101ULL >> 56;
+}
+
 static unsigned int sharers_count(const struct dsm_coh *coh)
 {
 	unsigned int i, n = 0;
-	u64 word;
 
 	for (i = 0; i < sharer_words(coh); i++)
-		for (word = coh->dir->sharers[i]; word; word &= word - 1)
-			n++;
+		n += weight(coh->dir->sharers[i]);
 	return n;
 }
 
 /* Any sharer but @node; there must be one. */
 static u16 sharers_other(const struct dsm_coh *coh, u16 node)
 {
-	u16 i;
+	u32 first = dsm_sharers_next(coh->dir->sharers, coh->nodes, 0);
 
-	for (i = 0; i < coh->nodes; i++)
-		if (i != node && dsm_sharers_has(coh->dir->sharers, i))
-			return i;
-	return node;
+	if (first == node)
+		first = dsm_sharers_next(coh->dir->sharers, coh->nodes, node + 1);
+	return first < coh->nodes ? first : node;
 }
 
 static void dir_forward(struct dsm_coh *coh, u8 type, u16 acks)
@@ -691,5 +699,5 @@ enum dsm_coh_result dsm_coh_event(struct dsm_coh *coh, const struct dsm_event *e
  */
 unsigned int dsm_coh_sends_max(const struct dsm_coh *coh)
 {
-	return 2 + (coh->dir ? sharers_count(coh) : 0);
+	return DSM_SENDS_MAX + (coh->dir ? sharers_count(coh) : 0);
 }

@@ -155,6 +155,7 @@ struct dsm_action {
 };
 
 #define DSM_ACTIONS_MAX		4
+#define DSM_SENDS_MAX		2	/* SEND and DEFER; SEND_SHARERS beside them */
 
 /**
  * struct dsm_coh - a block, for one call
@@ -207,6 +208,24 @@ static inline bool dsm_line_outstanding(const struct dsm_line *line)
 static inline bool dsm_sharers_has(const u64 *sharers, u16 node)
 {
 	return sharers[node / 64] >> (node % 64) & 1;
+}
+
+/* The first sharer from @node on; @nodes if there is none. */
+static inline u32 dsm_sharers_next(const u64 *sharers, u32 nodes, u32 node)
+{
+	u64 word;
+	u32 i;
+
+	if (node >= nodes)
+		return nodes;
+	i = node / 64;
+	word = sharers[i] >> (node % 64) << (node % 64);
+	while (!word) {
+		if (++i * 64 >= nodes)
+			return nodes;
+		word = sharers[i];
+	}
+	return i * 64 + __builtin_ctzll(word);
 }
 
 #endif /* _DSM_COHERENCE_H */

@@ -58,6 +58,7 @@ void dsm_batch_init(struct dsm_batch *batch)
 	INIT_LIST_HEAD(&batch->spare);
 	batch->n_spare = 0;
 	batch->hold = NULL;
+	batch->sharers = NULL;
 }
 
 static struct dsm_msg *batch_take(struct dsm_batch *batch)
@@ -76,9 +77,23 @@ static void batch_give(struct dsm_batch *batch, struct dsm_msg *msg)
 	batch->n_spare++;
 }
 
-static int batch_reserve(struct dsm_batch *batch, unsigned int n, bool hold, gfp_t gfp)
+/* What an event may take, as it has to be there before. */
+struct needs {
+	unsigned int messages;
+	bool hold;
+	bool sharers;
+};
+
+static bool batch_has(const struct dsm_batch *batch, const struct needs *needs)
 {
-	while (batch->n_spare < n) {
+	return batch->n_spare >= needs->messages && (!needs->hold || batch->hold) &&
+	       (!needs->sharers || batch->sharers);
+}
+
+static int batch_reserve(struct dsm_batch *batch, const struct dsm_region *region,
+			 const struct needs *needs, gfp_t gfp)
+{
+	while (batch->n_spare < needs->messages) {
 		struct dsm_msg *msg = dsm_msg_alloc(gfp);
 
 		if (!msg)
@@ -86,12 +101,17 @@ static int batch_reserve(struct dsm_batch *batch, unsigned int n, bool hold, gfp
 		list_add(&msg->list, &batch->spare);
 		batch->n_spare++;
 	}
-	if (hold && !batch->hold) {
+	if (needs->hold && !batch->hold) {
 		batch->hold = kmem_cache_zalloc(hold_cache, gfp);
 		if (!batch->hold)
 			return -ENOMEM;
 		hrtimer_setup(&batch->hold->timer, hold_timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
 		INIT_WORK(&batch->hold->work, hold_work);
+	}
+	if (needs->sharers && !batch->sharers) {
+		batch->sharers = dsm_sharers_alloc(region, gfp);
+		if (!batch->sharers)
+			return -ENOMEM;
 	}
 	return 0;
 }
@@ -133,6 +153,7 @@ void dsm_batch_end(struct dsm_batch *batch, struct dsm_region *region)
 	dsm_msg_free_list(&batch->spare);
 	if (batch->hold)
 		kmem_cache_free(hold_cache, batch->hold);
+	kfree(batch->sharers);
 	dsm_peers_flush(region->node);
 }
 
@@ -179,13 +200,14 @@ static void send_one(struct dsm_region *region, u64 index, struct dsm_coh_msg co
 static void send_sharers(struct dsm_region *region, u64 index, struct dsm_block *block,
 			 const struct dsm_action *act, struct dsm_batch *batch)
 {
-	u16 id;
+	const u64 *sharers = block->dir.sharers;
+	u32 nodes = region->node->nodes, id;
 
-	for (id = 0; id < region->node->nodes; id++) {
+	for (id = dsm_sharers_next(sharers, nodes, 0); id < nodes;
+	     id = dsm_sharers_next(sharers, nodes, id + 1)) {
 		struct dsm_coh_msg msg = act->msg;
 
-		if (id == act->skip || id == msg.node ||
-		    !dsm_sharers_has(block->dir.sharers, id))
+		if (id == act->skip || id == msg.node)
 			continue;
 		msg.to = id;
 		send_one(region, index, msg, batch);
@@ -252,6 +274,7 @@ static struct dsm_msg *perform(struct dsm_region *region, u64 index, struct dsm_
 			msg = batch_take(batch);
 			msg->coh = ev->msg;
 			list_add_tail(&msg->list, &block->waiting);
+			block->writes_waiting += msg->coh.type == DSM_GET_M;
 			break;
 		case DSM_ACT_NEXT:
 			next = list_first_entry_or_null(&block->waiting, struct dsm_msg, list);
@@ -285,17 +308,45 @@ static bool may_hold(const struct dsm_event *ev)
 	return ev->type == DSM_EV_HOLD_OVER;
 }
 
+static bool is_request(u8 type)
+{
+	return type == DSM_GET_S || type == DSM_GET_M || type == DSM_PUT_S ||
+	       type == DSM_PUT_M;
+}
+
 /* A correct node has one request of a kind for a block at a time. */
 static bool waits_already(const struct dsm_block *block, const struct dsm_event *ev)
 {
 	const struct dsm_msg *msg;
 
-	if (ev->type != DSM_EV_MSG)
+	if (ev->type != DSM_EV_MSG || !is_request(ev->msg.type))
 		return false;
 	list_for_each_entry(msg, &block->waiting, list)
 		if (msg->coh.from == ev->msg.from && msg->coh.type == ev->msg.type)
 			return true;
 	return false;
+}
+
+/*
+ * Sharers are told only where a write is served, which has come or waits for what
+ * is over now: a home of many sharers does not set messages aside for them at
+ * each event. A DONE that adds two may let that write in.
+ */
+static struct needs needs_of(const struct dsm_coh *coh, const struct dsm_block *block,
+			     const struct dsm_event *ev)
+{
+	struct needs needs = { .messages = DSM_SENDS_MAX, .hold = may_hold(ev) };
+	const struct dsm_dir *dir = coh->dir;
+	u8 type = ev->msg.type;
+
+	if (!dir || ev->type != DSM_EV_MSG)
+		return needs;
+	if (dir->busy ? block->writes_waiting && (type == DSM_DONE || type == DSM_INV_ACK) :
+			type == DSM_GET_M)
+		needs.messages = dsm_coh_sends_max(coh) + 2;
+	needs.sharers = dir->busy == DSM_GET_S && type == DSM_DONE &&
+			dsm_sharers_missing(block);
+	return needs;
 }
 
 /* One event, under the block's lock, and the deferred ones it lets in. */
@@ -313,25 +364,27 @@ static int step(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
 		.line = &block->line,
 	};
 	struct dsm_msg *next;
-	bool holds = may_hold(first), deferred = false;
-	unsigned int need;
+	bool deferred = false;
+	struct needs needs;
+	u64 *unused = NULL;
 	u8 line, dir;
 	int err = 0;
 
 	if (coh.home == node->id)
 		coh.dir = &block->dir;
-	/* Set messages aside; the sharers may have become more meanwhile. */
+	/* Set aside what it takes; that may have become more meanwhile. */
 	for (;;) {
 		spin_lock(&block->lock);
-		/* A DONE that adds two sharers may let in the next request. */
-		need = dsm_coh_sends_max(&coh) + (coh.dir ? 2 : 0);
-		if (batch->n_spare >= need && (!holds || batch->hold))
+		needs = needs_of(&coh, block, first);
+		if (batch_has(batch, &needs))
 			break;
 		spin_unlock(&block->lock);
-		err = batch_reserve(batch, need, holds, gfp);
+		err = batch_reserve(batch, region, &needs, gfp);
 		if (err)
 			return err;
 	}
+	if (needs.sharers)
+		batch->sharers = dsm_sharers_replace(block, batch->sharers);
 	if (waits_already(block, first)) {
 		spin_unlock(&block->lock);
 		return -EPROTO;
@@ -353,6 +406,7 @@ static int step(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
 			break;
 		deferred = true;
 		list_del(&next->list);
+		block->writes_waiting -= next->coh.type == DSM_GET_M;
 		ev = (struct dsm_event){ .type = DSM_EV_MSG, .msg = next->coh };
 		batch_give(batch, next);
 	}
@@ -363,7 +417,10 @@ static int step(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
 	}
 	if (block->dir.state != dir)
 		trace_dsm_dir_state(region->id, index, dir, block->dir.state, block->dir.owner);
+	if (block->dir.state == DSM_DIR_M && !dsm_sharers_missing(block))
+		unused = dsm_sharers_replace(block, NULL);
 	spin_unlock(&block->lock);
+	kfree(unused);
 	return err;
 }
 
@@ -469,8 +526,7 @@ put:
 
 static bool for_home(u8 type)
 {
-	return type == DSM_GET_S || type == DSM_GET_M || type == DSM_PUT_S ||
-	       type == DSM_PUT_M || type == DSM_DONE;
+	return is_request(type) || type == DSM_DONE;
 }
 
 static bool wants_bytes(struct dsm_block *block, u32 req)

@@ -34,12 +34,14 @@ struct dsm_hold {
  * @spare: messages that may be sent without allocating
  * @n_spare: how many
  * @hold: one that may be used without allocating
+ * @sharers: storage for a sharer set, the same, or NULL
  */
 struct dsm_batch {
 	struct list_head local;
 	struct list_head spare;
 	unsigned int n_spare;
 	struct dsm_hold *hold;
+	u64 *sharers;
 };
 
 void dsm_batch_init(struct dsm_batch *batch);

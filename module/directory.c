@@ -37,6 +37,41 @@ struct dsm_block *dsm_chunk_block(struct dsm_region *region, struct dsm_chunk *c
 	return &chunk->blocks[block & (chunk_blocks(region) - 1)];
 }
 
+/*
+ * Sharer sets of more than a word have memory of their own only where there are
+ * sharers: at the home, while the block is not one node's alone. The others share
+ * this one, which stays empty: the protocol writes to no empty set but to add the
+ * sharers of a DONE, see step() in block.c.
+ */
+static u64 no_sharers[DSM_NODES_MAX / 64];
+
+u64 *dsm_sharers_alloc(const struct dsm_region *region, gfp_t gfp)
+{
+	return kcalloc(DIV_ROUND_UP(region->node->nodes, 64), sizeof(u64), gfp | __GFP_ACCOUNT);
+}
+
+bool dsm_sharers_missing(const struct dsm_block *block)
+{
+	return block->dir.sharers == no_sharers;
+}
+
+/**
+ * dsm_sharers_replace() - change a block's storage for sharers
+ * @block: the block, locked, with no sharers
+ * @sharers: NULL for none
+ *
+ * Return: what it had, for the caller to free, or NULL.
+ */
+u64 *dsm_sharers_replace(struct dsm_block *block, u64 *sharers)
+{
+	u64 *old = block->dir.sharers;
+
+	if (old == &block->sharers)
+		return sharers;
+	block->dir.sharers = sharers ?: no_sharers;
+	return old == no_sharers ? NULL : old;
+}
+
 static u16 home_by_policy(const struct dsm_region *region, u64 number)
 {
 	switch (region->home) {
@@ -51,21 +86,13 @@ static u16 home_by_policy(const struct dsm_region *region, u64 number)
 
 static struct dsm_chunk *chunk_create(struct dsm_region *region, u64 number, gfp_t gfp)
 {
-	u32 words = DIV_ROUND_UP(region->node->nodes, 64);
+	bool one_word = region->node->nodes <= 64;
 	u32 i, n = chunk_blocks(region);
 	struct dsm_chunk *chunk;
 
-	gfp |= __GFP_ACCOUNT;
-	chunk = kvzalloc(struct_size(chunk, blocks, n), gfp);
+	chunk = kvzalloc(struct_size(chunk, blocks, n), gfp | __GFP_ACCOUNT);
 	if (!chunk)
 		return NULL;
-	if (words > 1) {
-		chunk->sharers = kvcalloc(n, words * sizeof(u64), gfp);
-		if (!chunk->sharers) {
-			kvfree(chunk);
-			return NULL;
-		}
-	}
 	spin_lock_init(&chunk->lock);
 	INIT_LIST_HEAD(&chunk->early);
 	chunk->home = home_by_policy(region, number);
@@ -75,7 +102,7 @@ static struct dsm_chunk *chunk_create(struct dsm_region *region, u64 number, gfp
 
 		spin_lock_init(&block->lock);
 		INIT_LIST_HEAD(&block->waiting);
-		block->dir.sharers = chunk->sharers ? chunk->sharers + i * words : &block->sharers;
+		block->dir.sharers = one_word ? &block->sharers : no_sharers;
 	}
 	return chunk;
 }
@@ -85,9 +112,10 @@ static void chunk_destroy(struct dsm_region *region, struct dsm_chunk *chunk)
 	u32 i;
 
 	dsm_msg_free_list(&chunk->early);
-	for (i = 0; i < chunk_blocks(region); i++)
+	for (i = 0; i < chunk_blocks(region); i++) {
 		dsm_msg_free_list(&chunk->blocks[i].waiting);
-	kvfree(chunk->sharers);
+		kfree(dsm_sharers_replace(&chunk->blocks[i], NULL));
+	}
 	kvfree(chunk);
 }
 

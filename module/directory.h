@@ -20,8 +20,10 @@ struct dsm_region;
  *
  * @lock: protects the rest
  * @line: our copy
+ * @writes_waiting: the GET_M in @waiting
  * @dir: the home's entry; used where we are the home
- * @sharers: @dir's storage in clusters of up to 64 nodes
+ * @sharers: @dir's storage in clusters of up to 64 nodes; in larger ones, it has
+ *	some of its own while there are sharers, see dsm_sharers_alloc()
  * @waiting: messages the home has deferred, in order
  * @hold: the revocation that waits for @hold_until, or for a page's pins
  * @hold_until: when a fresh grant may be taken away
@@ -30,6 +32,7 @@ struct dsm_region;
 struct dsm_block {
 	spinlock_t lock;
 	struct dsm_line line;
+	u32 writes_waiting;
 	struct dsm_dir dir;
 	u64 sharers;
 	struct list_head waiting;
@@ -46,7 +49,6 @@ struct dsm_block {
  * @claim: at the chunk's steward: who has claimed it, or DSM_NO_HOME
  * @claiming: we have asked the steward
  * @early: messages from nodes that know sooner than we that we are the home
- * @sharers: storage for the directory where there are more than 64 nodes
  * @blocks: dsm_chunk_blocks() of them
  */
 struct dsm_chunk {
@@ -55,7 +57,6 @@ struct dsm_chunk {
 	u16 claim;
 	bool claiming;
 	struct list_head early;
-	u64 *sharers;
 	struct dsm_block blocks[];
 };
 
@@ -63,6 +64,10 @@ struct dsm_chunk *dsm_chunk_get(struct dsm_region *region, u64 number, gfp_t gfp
 struct dsm_chunk *dsm_chunk_find(struct dsm_region *region, u64 number);
 void dsm_chunks_destroy(struct dsm_region *region);
 struct dsm_block *dsm_chunk_block(struct dsm_region *region, struct dsm_chunk *chunk, u64 block);
+
+u64 *dsm_sharers_alloc(const struct dsm_region *region, gfp_t gfp);
+bool dsm_sharers_missing(const struct dsm_block *block);
+u64 *dsm_sharers_replace(struct dsm_block *block, u64 *sharers);
 
 u16 dsm_chunk_home(const struct dsm_chunk *chunk);
 u16 dsm_chunk_steward(const struct dsm_region *region, u64 number);

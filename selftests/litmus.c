@@ -1,171 +1,555 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory is sequentially consistent across nodes: the classic two-thread
- * litmus tests never show their forbidden outcome.
+ * Memory is sequentially consistent between nodes, and between threads of one
+ * node what the CPU makes it: litmus shapes show no outcome that these models
+ * do not allow (see litmus-shapes.h), and nearly all of those that they do.
  *
- * Nodes 0 and 1 play. Each x[i], y[i] is one of BATCH instances of the test
- * that the players go through without waiting for each other; they only meet
- * between batches, by what they see in those words. Pauses of random length
- * shift them against each other: a block that goes to and fro for each single
- * access would show less, in more time. The two arrays are in two blocks, or
- * in one.
+ * As in litmus7, an iteration has variables of its own, and threads do not
+ * wait for each other within a batch: after a barrier, each starts its part
+ * of every instance by its own clock. What is varied, by node 0's seed, in
+ * which the other nodes follow it:
+ *
+ *  - the variables: in two blocks of different homes, or in one;
+ *  - the placement: each thread on a node of its own, or with others on one;
+ *    drawn anew for every batch;
+ *  - the warm-up of every block: untouched, owned by one of the threads'
+ *    nodes or another, or shared by any nodes;
+ *  - the instances that are in the same blocks, one after the other: 1 to 8;
+ *  - pauses before every access, from none to several times what it takes to
+ *    fetch a block.
+ *
+ * $LITMUS_ITERATIONS, 10,000 by default, is how often each variant is played.
  */
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <time.h>
 
+#include "litmus-shapes.h"
 #include "test.h"
 
 enum {
-	ITERATIONS	= 10000,
-	BATCH		= 100,
-	ROUNDS		= ITERATIONS / BATCH,
+	BLOCK			= 4096,
+	CHUNK_BLOCKS		= DSM_CHUNK_SIZE / BLOCK,
+	HOMES			= 8,	/* a variable's blocks are in so many chunks or more */
+	BATCH			= 32,	/* iterations */
+	INSTANCE		= 128,	/* bytes that an instance has of a block */
+	VARIABLE		= 64,
+	LOG_PACKING_MAX		= 3,	/* instances in a block: 1, 2, 4, 8 */
+	NODES_MAX		= 64,
+	COMPLAINTS_MAX		= 5,
+	UNIT_MIN_NS		= 50 * 1000,
+	UNIT_MAX_NS		= 5000 * 1000,
+	SPIN_MAX_NS		= 50 * 1000,
+	COVERAGE_ITERATIONS	= 300,	/* fewer are not expected to reach the floor */
+	SECONDS			= 850,	/* for all variants of a shape */
+	TEST_NAME_SIZE		= 16,
+	SHAPES_MAX		= 32,
 };
 
-struct board {
+static const struct variant {
+	const char *name;
+	bool one_block;
+	bool crowded;	/* some threads share a node */
+} variants[] = {
+	{ "a node a thread, a block a variable", false, false },
+	{ "a node a thread, one block", true, false },
+	{ "threads share nodes, a block a variable", false, true },
+};
+
+enum { VARIANTS = sizeof(variants) / sizeof(variants[0]) };
+
+/* The first bytes of the region. */
+struct control {
+	dsm_barrier_t barrier;
+	uint64_t seed;
+	uint64_t unit_ns;	/* what it takes to fetch a block, about */
+};
+
+struct game {
+	const struct litmus_shape *shape;
+	const struct variant *variant;
 	dsm_region *region;
-	volatile uint64_t *x;
-	volatile uint64_t *y;
-	volatile uint32_t *seen[2];	/* what each of the players saw */
+	struct control *control;
+	uint8_t *results;	/* of all nodes: see result() */
+	char *variables[LITMUS_VARIABLES];
+	unsigned int iterations;
+	uint64_t seed;		/* of this variant */
+	uint64_t unit_ns;
 };
 
-static struct board set_up(bool two_blocks)
-{
-	struct board board;
-	char *base;
+/* Threads of one node that play the same batch. */
+struct team {
+	const struct game *game;
+	unsigned int batch;
+	unsigned int players;
+	uint64_t start_ns, period_ns;
+	atomic_uint arrived;
+};
 
-	if (nodes() < 2)
-		skip("needs two nodes");
-	board.region = share_region(DSM_CHUNK_SIZE, DSM_HOME_INTERLEAVED, 4096);
-	base = dsm_base(board.region);
-	board.x = (volatile uint64_t *)base;
-	board.y = (volatile uint64_t *)(base + (two_blocks ? 4096 : 2048));
-	board.seen[0] = (volatile uint32_t *)(base + DSM_CHUNK_SIZE / 2);
-	board.seen[1] = board.seen[0] + ITERATIONS;
-	together("start");
-	return board;
+struct player {
+	struct team *team;
+	unsigned int thread;	/* of the shape */
+	uint64_t random;
+	pthread_t pthread;
+};
+
+/* ---- what node 0's seed decides, the same on every node ------------------ */
+
+enum decision { GAME, PLACEMENT, PACKING, PERIOD, WARM_UP, PLAYER };
+
+static uint64_t decide(uint64_t seed, enum decision decision, uint64_t index)
+{
+	return random_hash(seed + decision, index);
 }
 
-/* Less than it takes a block to come. */
-static void dawdle(uint64_t *state)
+/* Where the threads of a batch run. */
+static void place(const struct game *game, unsigned int batch, int node_of[LITMUS_THREADS])
 {
-	for (volatile int n = random_next(state) % 5000; n; n--)
+	unsigned int threads = litmus_threads(game->shape), shared;
+	uint64_t random = decide(game->seed, PLACEMENT, batch);
+	bool one = game->variant->crowded && (threads == 2 || random % 2);
+
+	for (unsigned int t = 0; t < LITMUS_THREADS; t++)
+		node_of[t] = -1;
+	do {
+		shared = 0;
+		for (unsigned int t = 0; t < threads; t++) {
+			node_of[t] = one && t ? node_of[0] : (int)(random_next(&random) % nodes());
+			for (unsigned int u = 0; u < t; u++)
+				shared += node_of[t] == node_of[u];
+		}
+	} while (!shared == game->variant->crowded);
+}
+
+/* The first of the instances that are in the same blocks as @i: they have its number. */
+static unsigned int block_number(const struct game *game, unsigned int i)
+{
+	unsigned int packing = 1 << decide(game->seed, PACKING, i / BATCH) % (LOG_PACKING_MAX + 1);
+
+	return i - i % packing;
+}
+
+/*
+ * Blocks with numbers that follow each other are not neighbours, which would
+ * be fetched ahead, and have different homes; so have, mostly, those of the
+ * two variables.
+ */
+static unsigned int chunks(unsigned int iterations)
+{
+	unsigned int n = (iterations + CHUNK_BLOCKS - 1) / CHUNK_BLOCKS;
+
+	return n > HOMES ? n : HOMES;
+}
+
+static char *block(const struct game *game, unsigned int number, unsigned int variable)
+{
+	unsigned int n = chunks(game->iterations), turn = number / n;
+
+	return game->variables[variable] +
+	       (size_t)((number + variable * turn) % n) * DSM_CHUNK_SIZE + (size_t)turn * BLOCK;
+}
+
+static volatile uint64_t *variable_of(const struct game *game, unsigned int i,
+				      unsigned int variable)
+{
+	unsigned int number = block_number(game, i);
+	size_t offset = (i - number) * INSTANCE + variable * VARIABLE;
+
+	return (volatile uint64_t *)(block(game, number,
+					   game->variant->one_block ? 0 : variable) + offset);
+}
+
+/* What thread reads of an iteration, as the fields of its outcome, as @node has seen it. */
+static uint8_t *result(const struct game *game, int node, unsigned int i)
+{
+	size_t per_node = ((size_t)game->iterations * LITMUS_FIELDS + BLOCK - 1) & -BLOCK;
+
+	return game->results + node * per_node + i * LITMUS_FIELDS;
+}
+
+/* ---- warm-up ------------------------------------------------------------- */
+
+/* Before the game, @owner writes to the block, then @sharers read it. */
+struct warmth {
+	int owner;	/* -1: the block is left untouched */
+	uint64_t sharers;
+};
+
+static struct warmth warmth_of(const struct game *game, unsigned int number, unsigned int variable)
+{
+	uint64_t random = decide(game->seed, WARM_UP, (uint64_t)number << 8 | variable);
+	struct warmth warmth = { .owner = -1 };
+	int node_of[LITMUS_THREADS];
+
+	place(game, number / BATCH, node_of);
+	switch (random_next(&random) % 5) {
+	case 0:
+		break;
+	case 1:
+		warmth.owner = random_next(&random) % nodes();
+		break;
+	case 2:
+		warmth.owner = random_next(&random) % nodes();
+		warmth.sharers = random_next(&random);
+		break;
+	case 3:
+		warmth.owner = random_next(&random) % nodes();
+		warmth.sharers = -1;
+		break;
+	case 4:
+		warmth.owner = node_of[random_next(&random) % litmus_threads(game->shape)];
+		break;
+	}
+	return warmth;
+}
+
+/* Does this node's part of a step of the warm-up; returns how often it touched a block. */
+static unsigned int touch(const struct game *game, bool write)
+{
+	unsigned int blocks = game->variant->one_block ? 1 : litmus_variables(game->shape);
+	unsigned int touched = 0;
+
+	for (unsigned int i = 0; i < game->iterations; i++) {
+		if (block_number(game, i) != i)
+			continue;
+		for (unsigned int v = 0; v < blocks; v++) {
+			struct warmth warmth = warmth_of(game, i, v);
+			volatile uint64_t *at = (volatile uint64_t *)block(game, i, v);
+
+			if (write && warmth.owner == node())
+				*at = 0;
+			else if (!write && warmth.owner >= 0 && warmth.sharers >> node() & 1)
+				(void)*at;
+			else
+				continue;
+			touched++;
+		}
+	}
+	return touched;
+}
+
+static void meet(const struct game *game)
+{
+	int err = dsm_barrier_wait(&game->control->barrier);
+
+	ASSERT_TRUE(!err || err == DSM_BARRIER_SERIAL_THREAD);
+}
+
+static void warm_up(struct game *game)
+{
+	double start = seconds();
+	uint64_t unit_ns;
+	unsigned int n;
+
+	meet(game);
+	n = touch(game, true);
+	if (!node()) {
+		unit_ns = n ? (seconds() - start) * 1e9 / n : 0;
+		unit_ns = unit_ns < UNIT_MIN_NS ? UNIT_MIN_NS : unit_ns;
+		game->control->unit_ns = unit_ns > UNIT_MAX_NS ? UNIT_MAX_NS : unit_ns;
+	}
+	meet(game);
+	touch(game, false);
+	game->unit_ns = game->control->unit_ns;
+	meet(game);
+}
+
+/* ---- play ---------------------------------------------------------------- */
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+static void pass_until(uint64_t end_ns)
+{
+	struct timespec end = {
+		.tv_sec = end_ns / 1000000000, .tv_nsec = end_ns % 1000000000,
+	};
+
+	/* Others need the CPU as well: only short times are spent with a spin. */
+	if (now_ns() + SPIN_MAX_NS < end_ns)
+		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL);
+	while (now_ns() < end_ns)
 		;
 }
 
 /*
- * Message passing:
- *
- *	0: x = r; y = r		1: b = y; a = x
- *
- * Who has seen the flag sees the message: never b == r and a < r. The players
- * change sides after every batch.
+ * Every second time no pause at all. Otherwise every power of two is as
+ * likely as the next: from less than an access to a variable that is here
+ * takes to several of those that have to be fetched.
  */
-static void send_messages(struct board *board, uint64_t r, uint64_t *state)
+static void dawdle(struct player *player)
 {
-	for (int i = 0; i < BATCH; i++) {
-		board->x[i] = r;
-		board->y[i] = r;
-		dawdle(state);
+	uint64_t random = random_next(&player->random), ns;
+
+	if (random % 2)
+		return;
+	ns = player->team->game->unit_ns * 4 >> (random >> 1) % 16;
+	ns -= (random >> 32) * (ns / 2) >> 32;
+	if (ns > 1000) {
+		pass_until(now_ns() + ns);
+	} else {
+		for (volatile unsigned int n = ns / 4; n; n--)
+			;
 	}
 }
 
-static void receive_messages(struct board *board, uint64_t r, uint64_t *state)
+/* The players of one node start together, closer than by the clock. */
+static void line_up(struct team *team, unsigned int round)
 {
-	uint64_t flag, message;
+	if (team->players == 1)
+		return;
+	atomic_fetch_add(&team->arrived, 1);
+	while (atomic_load(&team->arrived) < (round + 1) * team->players)
+		sched_yield();
+}
 
-	do {
-		for (int i = 0; i < BATCH; i++) {
-			flag = board->y[i];
-			message = board->x[i];
-			ASSERT_GE(message, flag);
-			dawdle(state);
+static void *play(void *arg)
+{
+	struct player *player = arg;
+	struct team *team = player->team;
+	const struct game *game = team->game;
+	unsigned int ops = litmus_ops(game->shape, player->thread);
+	unsigned int field = litmus_first_read(game->shape, player->thread);
+	unsigned int first = team->batch * BATCH;
+
+	prctl(PR_SET_TIMERSLACK, 1);
+	for (unsigned int n = 0; n < BATCH && first + n < game->iterations; n++) {
+		uint8_t *seen = result(game, node(), first + n) + field;
+		uint64_t values[LITMUS_OPS];
+		volatile uint64_t *at[LITMUS_OPS];
+
+		for (unsigned int i = 0; i < ops; i++)
+			at[i] = variable_of(game, first + n,
+					    game->shape->ops[player->thread][i].variable);
+		pass_until(team->start_ns + n * team->period_ns);
+		line_up(team, n);
+		for (unsigned int i = 0; i < ops; i++) {
+			const struct litmus_op *op = &game->shape->ops[player->thread][i];
+
+			dawdle(player);
+			if (op->kind == LITMUS_WRITE)
+				*at[i] = op->value;
+			else
+				values[i] = *at[i];
 		}
-		/* Not a spin, which would keep the CPU from the helper. */
-		if (flag < r)
-			test_pause();
-	} while (flag < r);
+		for (unsigned int i = 0; i < ops; i++)
+			if (game->shape->ops[player->thread][i].kind == LITMUS_READ)
+				*seen++ = values[i];
+	}
+	return NULL;
 }
 
-static void message_passing(bool two_blocks)
+static void play_batch(const struct game *game, unsigned int batch)
 {
-	struct board board = set_up(two_blocks);
-	uint64_t state = seed();
-	double start = seconds();
+	struct player players[LITMUS_THREADS];
+	struct team team = { .game = game, .batch = batch };
+	int node_of[LITMUS_THREADS];
 
-	for (uint64_t r = 1; node() < 2 && r <= ROUNDS; r++) {
-		if (node() == (int)(r % 2))
-			send_messages(&board, r, &state);
-		else
-			receive_messages(&board, r, &state);
+	place(game, batch, node_of);
+	for (unsigned int t = 0; t < litmus_threads(game->shape); t++) {
+		if (node_of[t] != node())
+			continue;
+		players[team.players++] = (struct player){
+			.team = &team, .thread = t,
+			.random = decide(game->seed, PLAYER, (uint64_t)batch << 8 | t),
+		};
 	}
-	note("%d iterations in %.1f s, %lld remote faults", ITERATIONS, seconds() - start,
-	     region_stat("faults_remote_read") + region_stat("faults_remote_write"));
-	unshare_region(board.region);
+	team.period_ns = game->unit_ns << decide(game->seed, PERIOD, batch) % 4;
+	meet(game);
+	/* The barrier does not let all nodes go in the same moment. */
+	team.start_ns = now_ns() + game->unit_ns;
+	for (unsigned int i = 1; i < team.players; i++)
+		ASSERT_EQ(pthread_create(&players[i].pthread, NULL, play, &players[i]), 0);
+	if (team.players)
+		play(&players[0]);
+	for (unsigned int i = 1; i < team.players; i++)
+		pthread_join(players[i].pthread, NULL);
 }
 
-TEST_SECONDS(message_passing_two_blocks, 120)
+/* ---- the verdict --------------------------------------------------------- */
+
+static unsigned int outcome_of(const struct game *game, unsigned int i, const int *node_of)
 {
-	message_passing(true);
+	unsigned int fields[LITMUS_FIELDS];
+
+	for (unsigned int t = 0, f = 0; t < litmus_threads(game->shape); t++) {
+		unsigned int end = litmus_first_read(game->shape, t + 1);
+
+		for (; f < end; f++)
+			fields[f] = result(game, node_of[t], i)[f];
+	}
+	for (unsigned int v = 0; v < litmus_variables(game->shape); v++) {
+		int field = litmus_last_value(game->shape, v);
+
+		if (field >= 0)
+			fields[field] = *variable_of(game, i, v);
+	}
+	return litmus_outcome(game->shape, fields);
 }
 
-TEST_SECONDS(message_passing_one_block, 120)
+static void complain(const struct game *game, unsigned int i, unsigned int outcome,
+		     const int *node_of)
 {
-	message_passing(false);
+	char text[100];
+
+	litmus_outcome_text(game->shape, outcome, text, sizeof(text));
+	note("FORBIDDEN: %s, iteration %u", text, i);
+	for (unsigned int t = 0; t < litmus_threads(game->shape); t++)
+		note("  thread %u on node %d", t, node_of[t]);
+	for (unsigned int v = 0; v < litmus_variables(game->shape); v++) {
+		struct warmth warmth = warmth_of(game, block_number(game, i),
+						 game->variant->one_block ? 0 : v);
+
+		note("  %c at offset 0x%zx, owner %d, sharers 0x%llx", "xy"[v],
+		     (size_t)((char *)variable_of(game, i, v) - (char *)dsm_base(game->region)),
+		     warmth.owner, (unsigned long long)warmth.sharers);
+	}
 }
 
-/*
- * Store buffering:
- *
- *	0: x = r; a = y		1: y = r; b = x
- *
- * One of the stores is first, and the other node sees it: never a < r and b < r.
- */
-static void store_buffering(bool two_blocks)
+static void report(const struct game *game, const unsigned int *histogram, const bool *sc)
 {
-	struct board board = set_up(two_blocks);
-	volatile uint64_t *mine = node() ? board.y : board.x;
-	volatile uint64_t *other = node() ? board.x : board.y;
-	uint32_t *seen = calloc(ITERATIONS, sizeof(*seen));
-	unsigned int both = 0, forbidden = 0;
-	uint64_t state = seed();
-	double start = seconds();
+	unsigned int allowed = 0, reached = 0;
+	char text[100];
 
-	ASSERT_TRUE(seen);
-	for (uint64_t r = 1; node() < 2 && r <= ROUNDS; r++) {
-		for (int i = 0; i < BATCH; i++) {
-			mine[i] = r;
-			seen[(r - 1) * BATCH + i] = other[i];
-			dawdle(&state);
-		}
-		while (other[BATCH - 1] < r)
-			test_pause();
+	for (unsigned int o = 0; o < LITMUS_OUTCOMES; o++) {
+		if (!sc[o] && !histogram[o])
+			continue;
+		allowed += sc[o];
+		reached += sc[o] && histogram[o];
+		litmus_outcome_text(game->shape, o, text, sizeof(text));
+		note("  %6u  %s%s", histogram[o], text, sc[o] ? "" : "  not in SC");
 	}
-	note("%d iterations in %.1f s, %lld remote faults", ITERATIONS, seconds() - start,
-	     region_stat("faults_remote_read") + region_stat("faults_remote_write"));
-	if (node() < 2) {
-		for (int i = 0; i < ITERATIONS; i++)
-			board.seen[node()][i] = seen[i];
-	}
-	together("played");
-	for (uint32_t i = 0; i < ITERATIONS; i++) {
-		uint32_t r = i / BATCH + 1, a = board.seen[0][i], b = board.seen[1][i];
+	note("%s, %s: %u of SC's %u outcomes", game->shape->name, game->variant->name, reached,
+	     allowed);
+}
 
-		ASSERT_GE(a, r - 1);
-		ASSERT_GE(b, r - 1);
-		forbidden += a < r && b < r;
-		both += a >= r && b >= r;
+/* By node 0, who has everybody's results. */
+static void judge(const struct game *game)
+{
+	static unsigned int histogram[LITMUS_OUTCOMES];
+	static bool sc[LITMUS_OUTCOMES], allowed[LITMUS_OUTCOMES];
+	unsigned int forbidden = 0;
+	int node_of[LITMUS_THREADS];
+
+	memset(histogram, 0, sizeof(histogram));
+	litmus_enumerate_sc(game->shape, sc);
+	for (unsigned int i = 0; i < game->iterations; i++) {
+		unsigned int outcome;
+
+		place(game, i / BATCH, node_of);
+		outcome = outcome_of(game, i, node_of);
+		histogram[outcome]++;
+		if (sc[outcome])
+			continue;
+		/* With a node a thread, that is SC again. */
+		litmus_enumerate(game->shape, node_of, allowed);
+		if (!allowed[outcome] && forbidden++ < COMPLAINTS_MAX)
+			complain(game, i, outcome, node_of);
 	}
-	note("both saw the other's store in %u iterations", both);
+	report(game, histogram, sc);
 	EXPECT_EQ(forbidden, 0);
-	free(seen);
-	unshare_region(board.region);
 }
 
-TEST_SECONDS(store_buffering_two_blocks, 120)
+/* ---- the tests: one for each shape --------------------------------------- */
+
+static void play_variant(struct game *game)
 {
-	store_buffering(true);
+	double start = seconds(), warm;
+
+	warm_up(game);
+	warm = seconds();
+	for (unsigned int batch = 0; batch * BATCH < game->iterations; batch++)
+		play_batch(game, batch);
+	meet(game);
+	if (!node()) {
+		note("%s, %s: unit %llu us, warm-up %.1f s, %u iterations in %.1f s",
+		     game->shape->name, game->variant->name,
+		     (unsigned long long)game->unit_ns / 1000, warm - start, game->iterations,
+		     seconds() - warm);
+		judge(game);
+	}
+	meet(game);
 }
 
-TEST_SECONDS(store_buffering_one_block, 120)
+static unsigned int iterations(void)
 {
-	store_buffering(false);
+	const char *text = getenv("LITMUS_ITERATIONS");
+
+	return text ? strtoul(text, NULL, 10) : 10000;
+}
+
+static void play_shape(const struct litmus_shape *shape, unsigned int number)
+{
+	struct game game = { .shape = shape, .iterations = iterations() };
+	size_t area = (size_t)chunks(game.iterations) * DSM_CHUNK_SIZE, result_chunks;
+	char *base;
+
+	if (nodes() < (int)litmus_threads(shape))
+		skip("needs %u nodes", litmus_threads(shape));
+	result_chunks = (result(&game, nodes(), 0) - result(&game, 0, 0)) / DSM_CHUNK_SIZE + 1;
+	game.region = share_region((1 + result_chunks) * DSM_CHUNK_SIZE +
+				   VARIANTS * LITMUS_VARIABLES * area,
+				   DSM_HOME_INTERLEAVED, BLOCK);
+	base = dsm_base(game.region);
+	game.control = (struct control *)base;
+	base += DSM_CHUNK_SIZE;
+	game.results = (uint8_t *)base;
+	base += result_chunks * DSM_CHUNK_SIZE;
+	if (!node()) {
+		game.control->seed = seed();
+		ASSERT_EQ(dsm_barrier_init(&game.control->barrier, nodes()), 0);
+	}
+	together("ready");
+
+	for (unsigned int i = 0; i < VARIANTS; i++) {
+		game.variant = &variants[i];
+		game.seed = decide(game.control->seed, GAME, number * VARIANTS + i);
+		for (unsigned int v = 0; v < LITMUS_VARIABLES; v++) {
+			game.variables[v] = base;
+			base += area;
+		}
+		if (litmus_variables(shape) > 1 || !variants[i].one_block)
+			play_variant(&game);
+	}
+	unshare_region(game.region);
+}
+
+/* The literature's names, but for signs that a region's name cannot have. */
+static void name_test(const struct litmus_shape *shape, char name[TEST_NAME_SIZE])
+{
+	snprintf(name, TEST_NAME_SIZE, "%s", shape->name);
+	for (char *c = strchr(name, '+'); c; c = strchr(c, '+'))
+		*c = '_';
+}
+
+static void play_current(void)
+{
+	for (unsigned int i = 0; i < litmus_shapes_count; i++) {
+		char name[TEST_NAME_SIZE];
+
+		name_test(&litmus_shapes[i], name);
+		if (!strcmp(name, region_name()))
+			play_shape(&litmus_shapes[i], i);
+	}
+}
+
+static void __attribute__((constructor)) register_shapes(void)
+{
+	static struct test tests[SHAPES_MAX];
+	static char names[SHAPES_MAX][TEST_NAME_SIZE];
+
+	for (unsigned int i = 0; i < litmus_shapes_count; i++) {
+		name_test(&litmus_shapes[i], names[i]);
+		tests[i] = (struct test){
+			.name = names[i], .run = play_current, .seconds = SECONDS,
+		};
+		test_register(&tests[i]);
+	}
 }

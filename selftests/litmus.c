@@ -23,6 +23,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <time.h>
 
@@ -33,14 +34,14 @@ enum {
 	BLOCK			= 4096,
 	CHUNK_BLOCKS		= DSM_CHUNK_SIZE / BLOCK,
 	HOMES			= 8,	/* a variable's blocks are in so many chunks or more */
-	BATCH			= 32,	/* iterations */
+	BATCH			= 16,	/* iterations */
 	INSTANCE		= 128,	/* bytes that an instance has of a block */
 	VARIABLE		= 64,
 	LOG_PACKING_MAX		= 3,	/* instances in a block: 1, 2, 4, 8 */
 	NODES_MAX		= 64,
 	COMPLAINTS_MAX		= 5,
 	UNIT_MIN_NS		= 50 * 1000,
-	UNIT_MAX_NS		= 5000 * 1000,
+	UNIT_MAX_NS		= 1500 * 1000,
 	SPIN_MAX_NS		= 50 * 1000,
 	COVERAGE_ITERATIONS	= 300,	/* fewer are not expected to reach the floor */
 	SECONDS			= 850,	/* for all variants of a shape */
@@ -64,7 +65,7 @@ enum { VARIANTS = sizeof(variants) / sizeof(variants[0]) };
 struct control {
 	dsm_barrier_t barrier;
 	uint64_t seed;
-	uint64_t unit_ns;	/* what it takes to fetch a block, about */
+	uint64_t unit_ns;	/* what it has taken to fetch a block */
 };
 
 struct game {
@@ -76,7 +77,6 @@ struct game {
 	char *variables[LITMUS_VARIABLES];
 	unsigned int iterations;
 	uint64_t seed;		/* of this variant */
-	uint64_t unit_ns;
 };
 
 /* Threads of one node that play the same batch. */
@@ -84,7 +84,8 @@ struct team {
 	const struct game *game;
 	unsigned int batch;
 	unsigned int players;
-	uint64_t start_ns, period_ns;
+	uint64_t unit_ns;	/* what it takes to fetch a block */
+	uint64_t start_ns, period_ns, lateness_ns;
 	atomic_uint arrived;
 };
 
@@ -97,7 +98,7 @@ struct player {
 
 /* ---- what node 0's seed decides, the same on every node ------------------ */
 
-enum decision { GAME, PLACEMENT, PACKING, PERIOD, WARM_UP, PLAYER };
+enum decision { GAME, PLACEMENT, PACKING, PERIOD, LATENESS, WARM_UP, PLAYER };
 
 static uint64_t decide(uint64_t seed, enum decision decision, uint64_t index)
 {
@@ -205,29 +206,50 @@ static struct warmth warmth_of(const struct game *game, unsigned int number, uns
 	return warmth;
 }
 
-/* Does this node's part of a step of the warm-up; returns how often it touched a block. */
-static unsigned int touch(const struct game *game, bool write)
+static bool owns(const struct warmth *warmth)
+{
+	return warmth->owner == node();
+}
+
+static bool shares(const struct warmth *warmth)
+{
+	return warmth->owner >= 0 && warmth->sharers >> node() & 1;
+}
+
+static bool any(const struct warmth *warmth)
+{
+	return warmth;
+}
+
+/* Goes through the blocks that this node is to have; prefetching, or getting each. */
+static void walk(const struct game *game, bool (*wanted)(const struct warmth *), bool write,
+		 bool prefetch)
 {
 	unsigned int blocks = game->variant->one_block ? 1 : litmus_variables(game->shape);
-	unsigned int touched = 0;
 
 	for (unsigned int i = 0; i < game->iterations; i++) {
-		if (block_number(game, i) != i)
-			continue;
-		for (unsigned int v = 0; v < blocks; v++) {
+		for (unsigned int v = 0; v < blocks && block_number(game, i) == i; v++) {
 			struct warmth warmth = warmth_of(game, i, v);
 			volatile uint64_t *at = (volatile uint64_t *)block(game, i, v);
 
-			if (write && warmth.owner == node())
-				*at = 0;
-			else if (!write && warmth.owner >= 0 && warmth.sharers >> node() & 1)
-				(void)*at;
-			else
+			if (!wanted(&warmth))
 				continue;
-			touched++;
+			if (prefetch)
+				ASSERT_OK(dsm_prefetch((void *)at, BLOCK,
+						       PROT_READ | (write ? PROT_WRITE : 0)));
+			else if (write)
+				*at = 0;
+			else
+				(void)*at;
 		}
 	}
-	return touched;
+}
+
+/* Has many requests under way at a time; then gets what they have not brought. */
+static void get_blocks(const struct game *game, bool (*wanted)(const struct warmth *), bool write)
+{
+	walk(game, wanted, write, true);
+	walk(game, wanted, write, false);
 }
 
 static void meet(const struct game *game)
@@ -237,22 +259,11 @@ static void meet(const struct game *game)
 	ASSERT_TRUE(!err || err == DSM_BARRIER_SERIAL_THREAD);
 }
 
-static void warm_up(struct game *game)
+static void warm_up(const struct game *game)
 {
-	double start = seconds();
-	uint64_t unit_ns;
-	unsigned int n;
-
+	get_blocks(game, owns, true);
 	meet(game);
-	n = touch(game, true);
-	if (!node()) {
-		unit_ns = n ? (seconds() - start) * 1e9 / n : 0;
-		unit_ns = unit_ns < UNIT_MIN_NS ? UNIT_MIN_NS : unit_ns;
-		game->control->unit_ns = unit_ns > UNIT_MAX_NS ? UNIT_MAX_NS : unit_ns;
-	}
-	meet(game);
-	touch(game, false);
-	game->unit_ns = game->control->unit_ns;
+	get_blocks(game, shares, false);
 	meet(game);
 }
 
@@ -290,7 +301,7 @@ static void dawdle(struct player *player)
 
 	if (random % 2)
 		return;
-	ns = player->team->game->unit_ns * 4 >> (random >> 1) % 16;
+	ns = player->team->unit_ns * 4 >> (random >> 1) % 16;
 	ns -= (random >> 32) * (ns / 2) >> 32;
 	if (ns > 1000) {
 		pass_until(now_ns() + ns);
@@ -318,6 +329,8 @@ static void *play(void *arg)
 	unsigned int ops = litmus_ops(game->shape, player->thread);
 	unsigned int field = litmus_first_read(game->shape, player->thread);
 	unsigned int first = team->batch * BATCH;
+	/* Who has less to do would be done before the others have begun. */
+	uint64_t lateness_ns = team->lateness_ns + (LITMUS_OPS - ops) * 2 * team->unit_ns;
 
 	prctl(PR_SET_TIMERSLACK, 1);
 	for (unsigned int n = 0; n < BATCH && first + n < game->iterations; n++) {
@@ -328,7 +341,8 @@ static void *play(void *arg)
 		for (unsigned int i = 0; i < ops; i++)
 			at[i] = variable_of(game, first + n,
 					    game->shape->ops[player->thread][i].variable);
-		pass_until(team->start_ns + n * team->period_ns);
+		pass_until(team->start_ns + n * team->period_ns +
+			   random_next(&player->random) % lateness_ns);
 		line_up(team, n);
 		for (unsigned int i = 0; i < ops; i++) {
 			const struct litmus_op *op = &game->shape->ops[player->thread][i];
@@ -346,6 +360,16 @@ static void *play(void *arg)
 	return NULL;
 }
 
+/* What this node's accesses have waited for other nodes, on average. */
+static uint64_t measure_unit(void)
+{
+	long long faults = region_stat("faults_remote_read") + region_stat("faults_remote_write");
+	uint64_t unit_ns = faults ? region_stat("fault_wait_ns") / faults : 0;
+
+	unit_ns = unit_ns < UNIT_MIN_NS ? UNIT_MIN_NS : unit_ns;
+	return unit_ns > UNIT_MAX_NS ? UNIT_MAX_NS : unit_ns;
+}
+
 static void play_batch(const struct game *game, unsigned int batch)
 {
 	struct player players[LITMUS_THREADS];
@@ -361,10 +385,14 @@ static void play_batch(const struct game *game, unsigned int batch)
 			.random = decide(game->seed, PLAYER, (uint64_t)batch << 8 | t),
 		};
 	}
-	team.period_ns = game->unit_ns << decide(game->seed, PERIOD, batch) % 4;
+	if (!node())
+		game->control->unit_ns = measure_unit();
 	meet(game);
 	/* The barrier does not let all nodes go in the same moment. */
-	team.start_ns = now_ns() + game->unit_ns;
+	team.unit_ns = game->control->unit_ns;
+	team.start_ns = now_ns() + team.unit_ns;
+	team.period_ns = team.unit_ns * (1 + decide(game->seed, PERIOD, batch) % 4);
+	team.lateness_ns = team.period_ns >> decide(game->seed, LATENESS, batch) % 4;
 	for (unsigned int i = 1; i < team.players; i++)
 		ASSERT_EQ(pthread_create(&players[i].pthread, NULL, play, &players[i]), 0);
 	if (team.players)
@@ -439,6 +467,7 @@ static void judge(const struct game *game)
 	int node_of[LITMUS_THREADS];
 
 	memset(histogram, 0, sizeof(histogram));
+	get_blocks(game, any, false);
 	litmus_enumerate_sc(game->shape, sc);
 	for (unsigned int i = 0; i < game->iterations; i++) {
 		unsigned int outcome;
@@ -471,7 +500,7 @@ static void play_variant(struct game *game)
 	if (!node()) {
 		note("%s, %s: unit %llu us, warm-up %.1f s, %u iterations in %.1f s",
 		     game->shape->name, game->variant->name,
-		     (unsigned long long)game->unit_ns / 1000, warm - start, game->iterations,
+		     (unsigned long long)game->control->unit_ns / 1000, warm - start, game->iterations,
 		     seconds() - warm);
 		judge(game);
 	}

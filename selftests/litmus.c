@@ -19,6 +19,10 @@
  *    fetch a block.
  *
  * $LITMUS_ITERATIONS, 10,000 by default, is how often each variant is played.
+ *
+ * A run that reaches few of the outcomes allowed has tried little, and fails:
+ * each variant must reach more than half of those of SC, all variants of a
+ * shape together all but a fifth.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -43,7 +47,7 @@ enum {
 	UNIT_MIN_NS		= 50 * 1000,
 	UNIT_MAX_NS		= 1500 * 1000,
 	SPIN_MAX_NS		= 50 * 1000,
-	COVERAGE_ITERATIONS	= 300,	/* fewer are not expected to reach the floor */
+	COVERAGE_ITERATIONS	= 200,	/* fewer are not expected to reach much */
 	SECONDS			= 850,	/* for all variants of a shape */
 	TEST_NAME_SIZE		= 16,
 	SHAPES_MAX		= 32,
@@ -162,7 +166,7 @@ static volatile uint64_t *variable_of(const struct game *game, unsigned int i,
 					   game->variant->one_block ? 0 : variable) + offset);
 }
 
-/* What thread reads of an iteration, as the fields of its outcome, as @node has seen it. */
+/* The fields of an iteration's outcome: those that were read on @node are filled in. */
 static uint8_t *result(const struct game *game, int node, unsigned int i)
 {
 	size_t per_node = ((size_t)game->iterations * LITMUS_FIELDS + BLOCK - 1) & -BLOCK;
@@ -221,7 +225,7 @@ static bool any(const struct warmth *warmth)
 	return warmth;
 }
 
-/* Goes through the blocks that this node is to have; prefetching, or getting each. */
+/* Goes through the blocks that are wanted; prefetches or gets each. */
 static void walk(const struct game *game, bool (*wanted)(const struct warmth *), bool write,
 		 bool prefetch)
 {
@@ -360,10 +364,15 @@ static void *play(void *arg)
 	return NULL;
 }
 
+static long long remote_faults(void)
+{
+	return region_stat("faults_remote_read") + region_stat("faults_remote_write");
+}
+
 /* What this node's accesses have waited for other nodes, on average. */
 static uint64_t measure_unit(void)
 {
-	long long faults = region_stat("faults_remote_read") + region_stat("faults_remote_write");
+	long long faults = remote_faults();
 	uint64_t unit_ns = faults ? region_stat("fault_wait_ns") / faults : 0;
 
 	unit_ns = unit_ns < UNIT_MIN_NS ? UNIT_MIN_NS : unit_ns;
@@ -441,29 +450,31 @@ static void complain(const struct game *game, unsigned int i, unsigned int outco
 	}
 }
 
-static void report(const struct game *game, const unsigned int *histogram, const bool *sc)
+/* Notes the histogram, and how many of the outcomes that SC allows are in it. */
+static void report(const struct litmus_shape *shape, const char *name,
+		   const unsigned int *histogram, const bool *sc, unsigned int *allowed,
+		   unsigned int *reached)
 {
-	unsigned int allowed = 0, reached = 0;
 	char text[100];
 
+	*allowed = *reached = 0;
 	for (unsigned int o = 0; o < LITMUS_OUTCOMES; o++) {
 		if (!sc[o] && !histogram[o])
 			continue;
-		allowed += sc[o];
-		reached += sc[o] && histogram[o];
-		litmus_outcome_text(game->shape, o, text, sizeof(text));
+		*allowed += sc[o];
+		*reached += sc[o] && histogram[o];
+		litmus_outcome_text(shape, o, text, sizeof(text));
 		note("  %6u  %s%s", histogram[o], text, sc[o] ? "" : "  not in SC");
 	}
-	note("%s, %s: %u of SC's %u outcomes", game->shape->name, game->variant->name, reached,
-	     allowed);
+	note("%s, %s: %u of SC's %u outcomes", shape->name, name, *reached, *allowed);
 }
 
-/* By node 0, who has everybody's results. */
-static void judge(const struct game *game)
+/* By node 0, who has everybody's results. Adds them to those of all variants. */
+static void judge(const struct game *game, unsigned int *sum)
 {
 	static unsigned int histogram[LITMUS_OUTCOMES];
 	static bool sc[LITMUS_OUTCOMES], allowed[LITMUS_OUTCOMES];
-	unsigned int forbidden = 0;
+	unsigned int forbidden = 0, in_sc, reached;
 	int node_of[LITMUS_THREADS];
 
 	memset(histogram, 0, sizeof(histogram));
@@ -475,6 +486,7 @@ static void judge(const struct game *game)
 		place(game, i / BATCH, node_of);
 		outcome = outcome_of(game, i, node_of);
 		histogram[outcome]++;
+		sum[outcome]++;
 		if (sc[outcome])
 			continue;
 		/* With a node a thread, that is SC again. */
@@ -482,27 +494,46 @@ static void judge(const struct game *game)
 		if (!allowed[outcome] && forbidden++ < COMPLAINTS_MAX)
 			complain(game, i, outcome, node_of);
 	}
-	report(game, histogram, sc);
+	report(game->shape, game->variant->name, histogram, sc, &in_sc, &reached);
 	EXPECT_EQ(forbidden, 0);
+	if (game->iterations >= COVERAGE_ITERATIONS)
+		EXPECT_GT(reached, in_sc / 2);
+}
+
+static void judge_coverage(const struct game *game, const unsigned int *sum)
+{
+	static bool sc[LITMUS_OUTCOMES];
+	unsigned int in_sc, reached;
+
+	litmus_enumerate_sc(game->shape, sc);
+	report(game->shape, "all variants", sum, sc, &in_sc, &reached);
+	if (game->iterations >= COVERAGE_ITERATIONS)
+		EXPECT_GE(reached, in_sc - in_sc / 5);
 }
 
 /* ---- the tests: one for each shape --------------------------------------- */
 
-static void play_variant(struct game *game)
+static void play_variant(const struct game *game, unsigned int *sum)
 {
 	double start = seconds(), warm;
+	long long faults, frames;
 
 	warm_up(game);
 	warm = seconds();
+	faults = remote_faults();
+	frames = frames_exchanged();
 	for (unsigned int batch = 0; batch * BATCH < game->iterations; batch++)
 		play_batch(game, batch);
 	meet(game);
 	if (!node()) {
-		note("%s, %s: unit %llu us, warm-up %.1f s, %u iterations in %.1f s",
-		     game->shape->name, game->variant->name,
-		     (unsigned long long)game->control->unit_ns / 1000, warm - start, game->iterations,
-		     seconds() - warm);
-		judge(game);
+		note("%s, %s: %u iterations in %.1f s, after %.1f s of warm-up;",
+		     game->shape->name, game->variant->name, game->iterations, seconds() - warm,
+		     warm - start);
+		note("  on this node %lld remote faults of %llu us, %lld frames",
+		     remote_faults() - faults,
+		     (unsigned long long)game->control->unit_ns / 1000,
+		     frames_exchanged() - frames);
+		judge(game, sum);
 	}
 	meet(game);
 }
@@ -516,6 +547,7 @@ static unsigned int iterations(void)
 
 static void play_shape(const struct litmus_shape *shape, unsigned int number)
 {
+	static unsigned int sum[LITMUS_OUTCOMES];
 	struct game game = { .shape = shape, .iterations = iterations() };
 	size_t area = (size_t)chunks(game.iterations) * DSM_CHUNK_SIZE, result_chunks;
 	char *base;
@@ -545,8 +577,10 @@ static void play_shape(const struct litmus_shape *shape, unsigned int number)
 			base += area;
 		}
 		if (litmus_variables(shape) > 1 || !variants[i].one_block)
-			play_variant(&game);
+			play_variant(&game, sum);
 	}
+	if (!node())
+		judge_coverage(&game, sum);
 	unshare_region(game.region);
 }
 

@@ -84,8 +84,8 @@ static void draw(FILE *gnuplot, const struct table *table, const char *path, boo
 	u32 panel, work, i;
 
 	fprintf(gnuplot, "set terminal %s\nset output '%s'\n",
-		svg ? "svg size 1200,420 font 'sans-serif,11'" : "png size 1200,420", path);
-	fprintf(gnuplot, "set logscale x 2\nset xlabel 'nodes'\nset grid\nset key top left\n"
+		svg ? "svg size 1200,420 font 'sans-serif,11' background 'white'" : "png size 1200,420", path);
+	fprintf(gnuplot, "set logscale x 2\nset xlabel 'nodes'\nset xtics 4\nset mytics 1\n"
 			 "set multiplot layout 1,%u\n", PANELS);
 	for (work = 0; work < WORK_TRACE; work++) {
 		fprintf(gnuplot, "$W%u << EOD\n", work);
@@ -98,12 +98,14 @@ static void draw(FILE *gnuplot, const struct table *table, const char *path, boo
 		fputs("EOD\n", gnuplot);
 	}
 	for (panel = 0; panel < PANELS; panel++) {
-		fprintf(gnuplot, "set title '%s'\nset ylabel '%s'\n%s\nplot ", panels[panel].title,
+		/* The lines of the last panel leave room for what they are. */
+		fprintf(gnuplot, "set title '%s'\nset ylabel '%s'\n%s\n%s\nplot ", panels[panel].title,
 			panels[panel].axis,
-			panel == PANEL_DIRECTORY ? "unset logscale y" : "set logscale y");
+			panel == PANEL_DIRECTORY ? "unset logscale y" : "set logscale y",
+			panel == PANEL_DIRECTORY ? "set key top left" : "unset key");
 		for (work = 0; work < WORK_TRACE; work++)
-			fprintf(gnuplot, "%s$W%u using 1:%u with linespoints pt %u ps 0.5 title '%s'",
-				work ? ", " : "", work, panel + 2, work + 4, workload_names[work]);
+			fprintf(gnuplot, "%s$W%u using 1:%u with lines lw 2 title '%s'",
+				work ? ", " : "", work, panel + 2, workload_names[work]);
 		fputc('\n', gnuplot);
 	}
 	fputs("unset multiplot\n", gnuplot);

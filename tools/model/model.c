@@ -20,8 +20,8 @@
  *  - No correct node's message, and no own event, is refused.
  *  - What a node wants and does not have, it asks for; requests have the number
  *    they were given.
- *  - The messages that an event sends, with those that it lets in, are not
- *    more than its caller was told to set aside.
+ *  - What an event sends, with those that it lets in, is not more than block.c
+ *    sets aside, and sharers are added where it sees to it that there is a set.
  *  - When nothing is left to happen, all requests have been served, what was
  *    evicted is gone, and the directory knows who has what.
  */
@@ -185,6 +185,8 @@ struct happening {
 	bool next;
 	bool begins;		/* a hold */
 	unsigned int sent;
+	unsigned int messages;	/* set aside */
+	bool sharers;		/* so is room for them */
 	struct model_report *report;
 };
 
@@ -491,6 +493,77 @@ static bool check_order(const struct happening *h, unsigned int waited)
 	return true;
 }
 
+/* A correct node has one request of a kind for a block at a time. */
+static bool check_single(const struct happening *h)
+{
+	const struct model_block *block = h->block;
+	unsigned int i;
+
+	if (h->ev.type != DSM_EV_MSG || !is_request(h->ev.msg.type))
+		return true;
+	for (i = 0; i < block->n_waiting; i++)
+		if (block->waiting[i].from == h->ev.msg.from &&
+		    block->waiting[i].type == h->ev.msg.type)
+			return wrong(h->report, "node %u sends %s while another one waits",
+				     h->ev.msg.from, model_msg_name(h->ev.msg.type));
+	return true;
+}
+
+static bool writes_wait(const struct model_block *block)
+{
+	unsigned int i;
+
+	for (i = 0; i < block->n_waiting; i++)
+		if (block->waiting[i].type == DSM_GET_M)
+			return true;
+	return false;
+}
+
+/* What block.c's needs_of() sets aside. */
+static void set_aside(struct happening *h)
+{
+	struct dsm_coh coh = coh_of(h->m, h->b, h->node);
+	const struct dsm_dir *dir = coh.dir;
+	u8 type = h->ev.msg.type;
+
+	h->messages = DSM_SENDS_MAX;
+	h->sharers = false;
+	if (!dir || h->ev.type != DSM_EV_MSG)
+		return;
+	if (dir->busy ? writes_wait(h->block) && (type == DSM_DONE || type == DSM_INV_ACK) :
+			type == DSM_GET_M)
+		h->messages = dsm_coh_sends_max(&coh) + 2;
+	h->sharers = dir->busy == DSM_GET_S && type == DSM_DONE;
+}
+
+/* A message that waits is one of those set aside, and one of them again when it is taken up. */
+static bool check_set_aside(struct happening *h, u64 sharers)
+{
+	if (h->sent + h->deferred > h->messages)
+		return wrong(h->report, "node %u: %u messages were set aside, %u are needed",
+			     h->node, h->messages, h->sent + h->deferred);
+	if (!h->sharers && h->block->sharers & ~sharers)
+		return wrong(h->report, "node %u adds a sharer to a set that may not be there",
+			     h->node);
+	return true;
+}
+
+static void take_up(struct happening *h)
+{
+	struct model_block *block = h->block;
+
+	h->kept = true;
+	h->messages++;
+	h->ev = (struct dsm_event){ .type = DSM_EV_MSG, .msg = block->waiting[0] };
+	block->n_waiting--;
+	memmove(&block->waiting[0], &block->waiting[1],
+		block->n_waiting * sizeof(block->waiting[0]));
+	memset(&block->waiting[block->n_waiting], 0, sizeof(block->waiting[0]));
+	if (h->report->log)
+		fprintf(h->report->log, "; takes up %s #%u of n%u", model_msg_name(h->ev.msg.type),
+			h->ev.msg.req, h->ev.msg.from);
+}
+
 /* As block.c's step(): the event, and the deferred ones it lets in. */
 static bool happen(struct model *m, unsigned int b, u16 node, const struct dsm_event *first,
 		   bool fresh, struct model_report *report)
@@ -500,36 +573,20 @@ static bool happen(struct model *m, unsigned int b, u16 node, const struct dsm_e
 		.m = m, .block = block, .copy = &block->copy[node], .b = b, .node = node,
 		.ev = *first, .report = report,
 	};
-	struct dsm_coh coh = coh_of(m, b, node);
-	unsigned int budget = dsm_coh_sends_max(&coh) + (coh.dir ? 2 : 0), waited, i;
+	unsigned int waited;
+	u64 sharers;
 
-	if (first->type == DSM_EV_MSG)
-		for (i = 0; coh.dir && i < block->n_waiting; i++)
-			if (block->waiting[i].from == first->msg.from &&
-			    block->waiting[i].type == first->msg.type)
-				return wrong(report, "node %u sends %s while another one waits",
-					     first->msg.from, model_msg_name(first->msg.type));
-	if (!before(&h, fresh))
+	if (!check_single(&h) || !before(&h, fresh))
 		return false;
+	set_aside(&h);
 	for (;;) {
 		waited = block->n_waiting;
-		if (!event(&h) || !check_order(&h, waited))
+		sharers = block->sharers;
+		if (!event(&h) || !check_order(&h, waited) || !check_set_aside(&h, sharers))
 			return false;
-		/* A message that waits is one of those set aside. */
-		if (h.sent + h.deferred > budget)
-			return wrong(report, "node %u: %u messages were set aside, %u are needed",
-				     node, budget, h.sent + h.deferred);
 		if (!h.next || !block->n_waiting)
 			break;
-		h.kept = true;
-		h.ev = (struct dsm_event){ .type = DSM_EV_MSG, .msg = block->waiting[0] };
-		block->n_waiting--;
-		memmove(&block->waiting[0], &block->waiting[1],
-			block->n_waiting * sizeof(block->waiting[0]));
-		memset(&block->waiting[block->n_waiting], 0, sizeof(block->waiting[0]));
-		if (report->log)
-			fprintf(report->log, "; takes up %s #%u of n%u",
-				model_msg_name(h.ev.msg.type), h.ev.msg.req, h.ev.msg.from);
+		take_up(&h);
 	}
 	threads_run(m, b);
 	return check(m, report);

@@ -235,7 +235,8 @@ static void send_say(struct end *end, uint8_t type, uint32_t length, uint32_t of
 	struct links_place place = { REGION_OUT, body_length, offset };
 	struct sent *sent;
 
-	if (end->sends_count == SENDS)
+	/* The frame before may have cost the connection. */
+	if (!end->fd || end->sends_count == SENDS)
 		return;
 	if (!end->sends)
 		end->sends = calloc(SENDS, sizeof(*end->sends));

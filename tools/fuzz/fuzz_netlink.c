@@ -447,7 +447,8 @@ static void receive_do(struct fuzz_input *in, u32 port, bool admin)
 	if (wrong & 4)
 		body = fuzz_u16(in) % 512;
 	call_put_u32(&call, DSM_A_PEER, wrong & 8 ? fuzz_u8(in) : id);
-	call_put(&call, DSM_A_FRAME, frame, (u16)(sizeof(hdr) + body));
+	if (!(wrong & 16))
+		call_put(&call, DSM_A_FRAME, frame, (u16)(sizeof(hdr) + body));
 	if (how & 0x80)
 		call_put(&call, DSM_A_IN_WINDOW, NULL, 0);
 	frame_seen(&call);
@@ -473,8 +474,9 @@ static void credit_do(struct fuzz_input *in, u32 port, bool admin)
 	struct model *m = &model[id];
 
 	call_put_u32(&call, DSM_A_PEER, id);
-	call_put_u32(&call, DSM_A_CREDITS, credits);
-	if (admin && port == w.helper)
+	if (how != 0xff)
+		call_put_u32(&call, DSM_A_CREDITS, credits);
+	if (admin && port == w.helper && how != 0xff)
 		m->credits = (u64)m->credits + credits > DSM_PEER_CREDITS ? DSM_PEER_CREDITS :
 			     m->credits + credits;
 	call_do(&call, port, admin);

@@ -13,7 +13,7 @@
  *  - the placement: each thread on a node of its own, or with others on one;
  *    drawn anew for every batch;
  *  - the warm-up of every block: untouched, owned by one of the threads'
- *    nodes or another, or shared by any nodes;
+ *    nodes or another, or shared by some nodes, or by all of them;
  *  - the instances that are in the same blocks, one after the other: 1 to 8;
  *  - pauses before every access, from none to several times what it takes to
  *    fetch a block.
@@ -102,7 +102,7 @@ struct player {
 
 /* ---- what node 0's seed decides, the same on every node ------------------ */
 
-enum decision { GAME, PLACEMENT, PACKING, PERIOD, LATENESS, WARM_UP, PLAYER };
+enum decision { GAME, PLACEMENT, PACKING, PERIOD, LATENESS, WARM_UP, WARM_UP_ALL, PLAYER };
 
 static uint64_t decide(uint64_t seed, enum decision decision, uint64_t index)
 {
@@ -189,6 +189,15 @@ static struct warmth warmth_of(const struct game *game, unsigned int number, uns
 	int node_of[LITMUS_THREADS];
 
 	place(game, number / BATCH, node_of);
+	/*
+	 * What comes too late for a reader's own copy is the classic mistake: often,
+	 * all have copies of all variables.
+	 */
+	if (decide(game->seed, WARM_UP_ALL, number) % 3 == 0) {
+		warmth.owner = random_next(&random) % nodes();
+		warmth.sharers = -1;
+		return warmth;
+	}
 	switch (random_next(&random) % 5) {
 	case 0:
 		break;

@@ -180,7 +180,8 @@ void conn_send(struct conn *conn, const void *frame, uint32_t length,
 	dirty_add(conn);
 }
 
-static void send_own(struct conn *conn, enum dsm_wire_type type, uint64_t seq,
+/* False if there is no room for it. */
+static bool send_own(struct conn *conn, enum dsm_wire_type type, uint64_t seq,
 		     const void *body, uint32_t length)
 {
 	struct dsm_wire_hdr hdr = {
@@ -192,12 +193,11 @@ static void send_own(struct conn *conn, enum dsm_wire_type type, uint64_t seq,
 	};
 	struct output_frame *out;
 
-	/* A ping too few does no harm; a peer that pings and does not read would. */
 	if (conn->out.own >= CONN_OWN_FRAMES_MAX)
-		return;
+		return false;
 	out = output_add(&conn->out);
 	if (!out)
-		return;
+		return false;
 	memcpy(out->bytes, &hdr, sizeof(hdr));
 	if (length)
 		memcpy(out->bytes + sizeof(hdr), body, length);
@@ -205,8 +205,10 @@ static void send_own(struct conn *conn, enum dsm_wire_type type, uint64_t seq,
 	out->credit = false;
 	conn->out.own++;
 	dirty_add(conn);
+	return true;
 }
 
+/* A ping too few does no harm; a peer that pings and does not read would. */
 void conn_send_own(struct conn *conn, enum dsm_wire_type type, uint64_t seq)
 {
 	send_own(conn, type, seq, NULL, 0);
@@ -319,7 +321,9 @@ static void conn_established(struct conn *conn)
 	setsockopt(conn->source.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	conn->state = CONN_HELLO;
 	hello_fill(conn->links, &hello);
-	send_own(conn, DSM_HELLO, 0, &hello, sizeof(hello));
+	/* Without it, whatever came first would be taken for garbage. */
+	if (!send_own(conn, DSM_HELLO, 0, &hello, sizeof(hello)))
+		conn_fail(conn, LOG_ERR, "no memory to say hello");
 }
 
 static void conn_connected(struct conn *conn)

@@ -165,7 +165,12 @@ static void happen_socket(struct fuzz_input *in)
 		end->fd->chunk = 1U + fuzz_u8(in) * (how & 0x80 ? 16U : 1U);
 		break;
 	case 3:
+		/* Often about as much as some frames are long. */
 		end->fd->room = fuzz_u16(in);
+		if (how & 0x80)
+			end->fd->room = end->fd->room % 16 * HDR + HELLO * (how >> 6 & 1) +
+					end->fd->room / 16 % 3 - 1;
+		end->fd->room &= SYS_ROOM_MAX - 1;
 		break;
 	case 4:
 		end->fd->interrupts = how >> 5;

@@ -136,6 +136,8 @@ static void fake_peer_up(struct module *module, uint32_t peer, uint32_t session,
 
 	(void)module;
 	FUZZ_CHECK(!w.up[peer], "up twice");
+	/* What the module says before it hears of that is for the old connection. */
+	FUZZ_CHECK(!(w.ended >> peer & 1), "up again before the module knew of the end");
 	FUZZ_CHECK(end && !end->up && end_next(end, &hdr, &body) == PARSED_FRAME,
 		   "up, and it never said a hello that will do");
 	memcpy(&hello, body, sizeof(hello));
@@ -158,6 +160,7 @@ static void fake_peer_down(struct module *module, uint32_t peer, uint32_t sessio
 	(void)module;
 	FUZZ_TRACE("down: peer %u session %u", peer, session);
 	end_up(peer, session)->up = false;
+	w.ended |= 1U << peer;
 	w.up[peer] = NULL;
 	w.spoken = true;
 }
@@ -182,6 +185,7 @@ static bool fake_sync(struct module *module)
 
 	(void)module;
 	w.spoken = false;
+	w.ended = 0;
 	w.answers_count = 0;
 	windows_check();
 	for (uint32_t i = 0; i < SLOTS && spoken && w.expect_again; i++)
@@ -260,5 +264,6 @@ void slot_expect(struct slot *slot, uint32_t req, uint32_t length)
 	if (slot_of(req))
 		slot_end(slot_of(req));
 	*slot = (struct slot){ .expected = true, .req = req, .length = length };
+	w.lengths[req] = length;
 	expect_say(req, REGION_IN, (uint32_t)(slot - w.slots) * SLOT_SIZE, length);
 }

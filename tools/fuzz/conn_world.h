@@ -100,6 +100,8 @@ struct world {
 
 	unsigned char *out, *in;	/* the windows, while they are open */
 	struct slot slots[SLOTS];
+	uint32_t lengths[REQS];		/* last expected for a request */
+	unsigned int ended;		/* a bit a peer whose end sync() has not told of */
 
 	bool spoken;
 	int refuse;

@@ -111,8 +111,7 @@ static void happen_frame(struct fuzz_input *in)
 	uint8_t type = how & 0x10 ? fuzz_u8(in) : types[how % 8];
 	struct dsm_wire_hdr hdr = { .magic = htole32(DSM_WIRE_MAGIC), .type = type };
 	uint32_t req = fuzz_u8(in) % REQS;
-	const struct slot *slot = slot_of(req);
-	uint32_t length = type != DSM_DATA ? 0 : slot ? slot->length : BEYOND;
+	uint32_t length = type != DSM_DATA ? 0 : w.lengths[req] ? w.lengths[req] : BEYOND;
 	uint32_t body;
 
 	if (how & 0x20)
@@ -144,6 +143,19 @@ static void happen_noise(struct fuzz_input *in)
 		end_feed(end, bytes, length);
 }
 
+/* What is left to be written of the frame that is; a byte at least. */
+static size_t frame_left(const struct end *end)
+{
+	size_t done = end->fd->tx_length - end->said, length;
+	const struct sent *sent;
+
+	if (end->sends_written == end->sends_count)
+		return HDR;
+	sent = &end->sends[end->sends_written];
+	length = sent->length + sent->body_length;
+	return done < length ? length - done : HDR;
+}
+
 /* The socket: how it is read and written, and how it ends. */
 static void happen_socket(struct fuzz_input *in)
 {
@@ -165,12 +177,9 @@ static void happen_socket(struct fuzz_input *in)
 		end->fd->chunk = 1U + fuzz_u8(in) * (how & 0x80 ? 16U : 1U);
 		break;
 	case 3:
-		/* Often about as much as some frames are long. */
 		end->fd->room = fuzz_u16(in);
 		if (how & 0x80)
-			end->fd->room = end->fd->room % 16 * HDR + HELLO * (how >> 6 & 1) +
-					end->fd->room / 16 % 3 - 1;
-		end->fd->room &= SYS_ROOM_MAX - 1;
+			end->fd->room = frame_left(end) + end->fd->room % 3 - 1;
 		break;
 	case 4:
 		end->fd->interrupts = how >> 5;
@@ -364,9 +373,11 @@ static void happen(struct fuzz_input *in)
 		break;
 	case 8:
 		happen_send(in);
+		links_sync(&links);	/* as whoever hears the module does */
 		break;
 	case 9:
 		happen_expect(in);
+		links_sync(&links);
 		break;
 	}
 	if (op & 0x80)

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Messages: what is encoded is decoded, and nothing else is.
+ * Messages: what is encoded is decoded, and nothing else is. What can be
+ * decoded may still be of a block, a node or a sender that it cannot be of.
  */
 #include <kunit/test.h>
 #include <linux/string.h>
-#include "../msg.h"
+#include "testnode.h"
+#include "../block.h"
+#include "../region.h"
 
 enum {
 	PEER		= 3,
@@ -249,9 +252,181 @@ static void alloc_test(struct kunit *test)
 	dsm_msg_free_list(&list);
 	KUNIT_EXPECT_TRUE(test, list_empty(&list));
 	dsm_msg_free(NULL);
+	testmem_fail(1, 1);
+	KUNIT_EXPECT_NULL(test, dsm_msg_alloc(GFP_KERNEL));
 }
 
-static struct kunit_case msg_cases[] = {
+/* ------------------------------------------------------------------------
+ * At a node that is no home of the region's, nor the registry
+ */
+
+enum {
+	SELF	= 1,
+	NODES	= 4,
+	REGION	= 6,
+};
+
+static struct dsm_region *node_create(struct kunit *test)
+{
+	testnode_all_up(testnode_create(test, SELF, NODES));
+	return testnode_region(test, REGION, DSM_HOME_CREATOR);
+}
+
+/* A message that has every field in range. */
+static struct dsm_msg plain(const struct type_param *param)
+{
+	return (struct dsm_msg){
+		.coh.type = param->type,
+		.region = REGION,
+		.data_len = param->in_window ? PAGE_SIZE : 0,
+		.body_len = param->body,
+	};
+}
+
+static bool of_block(u8 type)
+{
+	return type >= DSM_GET_S && type <= DSM_DONE;
+}
+
+static bool of_chunk(u8 type)
+{
+	return type == DSM_CLAIM || type == DSM_HOME;
+}
+
+/* Refused, and nothing has come of it. */
+static void expect_refused(struct kunit *test, u16 from, const struct dsm_msg *msg)
+{
+	struct testnode *tn = test->priv;
+	bool in_window;
+	u32 queued;
+
+	for (in_window = false;; in_window = true) {
+		queued = tn->node->peers[from]->n_queue;
+		KUNIT_EXPECT_EQ_MSG(test, testnode_receive(tn, from, msg, in_window), -EPROTO,
+				    "from %u", from);
+		KUNIT_EXPECT_EQ(test, tn->node->peers[from]->rx_seq, 0);
+		KUNIT_EXPECT_EQ(test, tn->node->peers[from]->n_queue, queued);
+		KUNIT_EXPECT_EQ(test, tn->n_sent, 0);
+		if (in_window || !msg->data_len)
+			break;
+	}
+}
+
+static void range_test(struct kunit *test)
+{
+	const struct type_param *param = test->param_value;
+	struct dsm_msg msg = plain(param);
+	struct dsm_region *region;
+
+	if (!of_block(param->type) && !of_chunk(param->type) && msg.body_len != sizeof(msg.body.sync))
+		return;
+	region = node_create(test);
+	if (msg.body_len == sizeof(msg.body.sync)) {
+		msg.body.sync.offset = cpu_to_le64(region->size);
+		expect_refused(test, 0, &msg);
+		msg.body.sync.offset = cpu_to_le64(U64_MAX);
+		expect_refused(test, 0, &msg);
+		return;
+	}
+	msg.block = of_block(param->type) ? dsm_region_blocks(region) : 4;
+	expect_refused(test, 0, &msg);
+	msg.block = U64_MAX;
+	expect_refused(test, 0, &msg);
+	msg.block = 0;
+	msg.coh.node = NODES;
+	expect_refused(test, 0, &msg);
+	msg.coh.node = U16_MAX;
+	expect_refused(test, 0, &msg);
+}
+
+/* Node 2 is no home, no registry, no steward, and was asked for nothing. */
+static void sender_test(struct kunit *test)
+{
+	const struct type_param *param = test->param_value;
+	struct dsm_msg msg = plain(param);
+
+	node_create(test);
+	if (msg.body_len != sizeof(msg.body.sync) && param->type != DSM_NOP &&
+	    param->type != DSM_ACK)
+		expect_refused(test, 2, &msg);
+}
+
+/* A region that is over needs nothing; one that is to come has to wait. */
+static void region_test(struct kunit *test)
+{
+	const struct type_param *param = test->param_value;
+	struct dsm_msg msg = plain(param);
+	struct testnode *tn;
+
+	if (!of_block(param->type) && !of_chunk(param->type) && msg.body_len != sizeof(msg.body.sync))
+		return;
+	node_create(test);
+	tn = test->priv;
+	msg.region = REGION + 1;
+	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 2, &msg, false), -EAGAIN);
+	msg.region = REGION - 1;
+	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 2, &msg, false), 0);
+}
+
+/* What an answer may be, given the question. */
+static void answer_test(struct kunit *test)
+{
+	struct dsm_region *region = node_create(test);
+	struct testnode *tn = test->priv;
+	struct dsm_msg data = {
+		.coh = { .type = DSM_DATA, .flags = DSM_WIRE_MODIFIED },
+		.region = REGION, .data_len = PAGE_SIZE,
+	};
+	struct dsm_msg grant = {
+		.coh = { .type = DSM_GRANT, .flags = DSM_WIRE_MODIFIED | DSM_WIRE_ZERO },
+		.region = REGION,
+	};
+	struct dsm_block *block;
+
+	KUNIT_ASSERT_NOT_NULL(test, dsm_chunk_get(region, 0, GFP_KERNEL));
+	block = dsm_block_find(region, 0);
+	KUNIT_ASSERT_EQ(test, dsm_block_ask(region, 0, true), 0);
+	KUNIT_ASSERT_EQ(test, tn->n_sent, 1);
+	KUNIT_EXPECT_EQ(test, tn->sent[0].hdr.type, DSM_GET_M);
+	KUNIT_EXPECT_EQ(test, tn->sent[0].expect_len, PAGE_SIZE);
+	data.coh.req = le32_to_cpu(tn->sent[0].hdr.req);
+	grant.coh.req = data.coh.req;
+	tn->n_sent = 0;
+
+	data.data_len = PAGE_SIZE + 1;
+	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 2, &data, true), -EBADMSG);
+	data.data_len = PAGE_SIZE;
+	data.coh.acks = NODES;
+	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 2, &data, true), -EPROTO);
+	data.coh.acks = 0;
+	data.coh.flags = 0;
+	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 2, &data, true), -EPROTO);
+	data.coh.req++;
+	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 2, &data, true), -EPROTO);
+	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 2, &data, false), -EPROTO);
+	KUNIT_EXPECT_EQ(test, tn->expects, 0);
+	/* The right one, but the helper did not know where to put it. */
+	data.coh.req--;
+	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 2, &data, false), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, tn->expects, 1);
+
+	grant.coh.acks = U16_MAX;
+	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 0, &grant, false), -EPROTO);
+	grant.coh.acks = 0;
+	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 2, &grant, false), -EPROTO);
+	grant.coh.flags = DSM_WIRE_MODIFIED;
+	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 0, &grant, false), -EPROTO);
+	KUNIT_EXPECT_EQ(test, tn->n_sent, 0);
+	KUNIT_EXPECT_FALSE(test, dsm_line_writable(&block->line));
+
+	grant.coh.flags |= DSM_WIRE_ZERO;
+	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 0, &grant, false), 0);
+	KUNIT_EXPECT_TRUE(test, dsm_line_writable(&block->line));
+	KUNIT_ASSERT_EQ(test, tn->n_sent, 1);
+	KUNIT_EXPECT_EQ(test, tn->sent[0].hdr.type, DSM_DONE);
+}
+
+static struct kunit_case wire_cases[] = {
 	KUNIT_CASE_PARAM(encode_decode_test, type_gen_params),
 	KUNIT_CASE_PARAM(length_test, type_gen_params),
 	KUNIT_CASE_PARAM(body_length_test, type_gen_params),
@@ -260,24 +435,19 @@ static struct kunit_case msg_cases[] = {
 	KUNIT_CASE(unknown_types_test),
 	KUNIT_CASE(names_test),
 	KUNIT_CASE(alloc_test),
+	KUNIT_CASE_PARAM(range_test, type_gen_params),
+	KUNIT_CASE_PARAM(sender_test, type_gen_params),
+	KUNIT_CASE_PARAM(region_test, type_gen_params),
+	KUNIT_CASE(answer_test),
 	{}
 };
 
-static int msg_suite_init(struct kunit_suite *suite)
-{
-	return dsm_msg_init();
-}
-
-static void msg_suite_exit(struct kunit_suite *suite)
-{
-	dsm_msg_exit();
-}
-
-static struct kunit_suite msg_suite = {
-	.name = "dsm_msg",
-	.suite_init = msg_suite_init,
-	.suite_exit = msg_suite_exit,
-	.test_cases = msg_cases,
+static struct kunit_suite wire_suite = {
+	.name = "dsm_wire",
+	.suite_init = testnode_suite_init,
+	.suite_exit = testnode_suite_exit,
+	.exit = testnode_destroy,
+	.test_cases = wire_cases,
 };
 
-kunit_test_suite(msg_suite);
+kunit_test_suite(wire_suite);

@@ -26,6 +26,7 @@
 #define NODES_MAX	8
 #define OBJECTS		400
 #define ROOT_WAIT_S	60
+#define LIMIT_S		300	/* of a child */
 
 /* The root, made by node 0. */
 struct shared {
@@ -43,6 +44,19 @@ struct shared {
 static dsm_region *region;
 static struct shared *shared;
 static int node, nodes;
+
+static int number(const char *name, int or)
+{
+	const char *text = getenv(name);
+
+	return text ? atoi(text) : or;
+}
+
+/* By what limits of time are multiplied in this kernel. */
+static int slowness(void)
+{
+	return number("SLOWNESS", 1);
+}
 
 /* ---- TAP -------------------------------------------------------------- */
 
@@ -83,7 +97,7 @@ static int in_child(void (*run)(void))
 	fflush(stdout);
 	pid = fork();
 	if (!pid) {
-		alarm(300);
+		alarm(LIMIT_S * slowness());
 		run();
 		fflush(stdout);
 		_exit(checks_failed ? 99 : 0);
@@ -464,7 +478,7 @@ static void test_mutex_errors(void)
 	if (!node)
 		CHECK(!dsm_mutex_unlock(&shared->mutex));
 	meet();
-	soon = later(20000);
+	soon = later(20000 * slowness());
 	CHECK(!dsm_mutex_timedlock(&shared->mutex, &soon));
 	CHECK(!dsm_mutex_unlock(&shared->mutex));
 }
@@ -605,13 +619,6 @@ static const struct {
 	{ "prefetch, sync, node", test_hints },
 };
 
-static int number(const char *name, int or)
-{
-	const char *text = getenv(name);
-
-	return text ? atoi(text) : or;
-}
-
 static void bail(const char *what)
 {
 	printf("Bail out! %s: %s (%s)\n", what, strerror(errno), dsm_error_detail());
@@ -636,7 +643,7 @@ static void shared_find(void)
 	time_t start = time(NULL);
 
 	while (!(shared = dsm_root(region))) {
-		if (time(NULL) - start > ROOT_WAIT_S)
+		if (time(NULL) - start > ROOT_WAIT_S * slowness())
 			bail("no root");
 		nanosleep(&nap, NULL);
 	}
@@ -644,7 +651,7 @@ static void shared_find(void)
 
 static int program(const char *name)
 {
-	alarm(300);
+	alarm(LIMIT_S * slowness());
 	if (!strcmp(name, "rdonly"))
 		program_rdonly();
 	else if (!strcmp(name, "collision"))

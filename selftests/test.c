@@ -39,6 +39,7 @@ static struct outcome *outcome;
 static uint64_t the_seed;
 static int node_id;
 static int node_count;
+static unsigned int slowness = 1;
 
 void test_register(struct test *test)
 {
@@ -322,6 +323,11 @@ double seconds(void)
 	return now.tv_sec + now.tv_nsec * 1e-9;
 }
 
+unsigned int patience(unsigned int s)
+{
+	return s * slowness;
+}
+
 /* Between two looks at a state. */
 void test_pause(void)
 {
@@ -369,7 +375,7 @@ static bool run_test(struct test *test)
 	}
 	if (!pid) {
 		setpgid(0, 0);
-		alarm(test->seconds);
+		alarm(patience(test->seconds));
 		test->run();
 		_exit(EXIT_SUCCESS);
 	}
@@ -380,7 +386,7 @@ static bool run_test(struct test *test)
 	}
 	kill(-pid, SIGKILL);
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM)
-		note("%s: not done after %u s", test->name, test->seconds);
+		note("%s: not done after %u s", test->name, patience(test->seconds));
 	else if (WIFSIGNALED(status))
 		note("%s: killed by %s", test->name, strsignal(WTERMSIG(status)));
 	else if (WEXITSTATUS(status) && !outcome->failed)
@@ -429,6 +435,8 @@ int main(int argc, char **argv)
 	}
 	if (text)
 		the_seed = strtoull(text, NULL, 0);
+	if (get_number("SLOWNESS") > 1)
+		slowness = get_number("SLOWNESS");
 	for (struct test *test = first; test; test = test->next)
 		planned += chosen(test, argv + 1);
 	printf("1..%u\n", planned);

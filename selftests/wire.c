@@ -49,7 +49,7 @@ static bool is_closed(int fd)
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
 	char bytes[4096];
 
-	while (poll(&poll_fd, 1, PATIENCE_MS) > 0) {
+	while (poll(&poll_fd, 1, patience(PATIENCE_MS)) > 0) {
 		if (recv(fd, bytes, sizeof(bytes), 0) <= 0)
 			return true;
 	}

@@ -17,6 +17,10 @@ NEEDED_NETNS = ("veth", "bridge")
 OFFERED = ("sch_netem", "dummy", "tls", "loop", "brd", "ext4", "inet_diag", "tcp_diag",
            "netlink_diag", "tun", "null_blk", "virtio_rng")
 
+# With one of these, a kernel checks what it does: it may be so many times slower.
+CHECKERS = ("KASAN", "KCSAN", "PROVE_LOCKING")
+CHECKING_SLOWNESS = 8
+
 # Where the boot protocol keeps the compressed kernel (Documentation/arch/x86/boot.rst).
 SETUP_SECTS, PAYLOAD_OFFSET, PAYLOAD_LENGTH = 0x1f1, 0x248, 0x24c
 
@@ -42,6 +46,20 @@ class Kernel:
         if asked.returncode:
             raise KernelError(f"no kernel {self.name}")
         return asked.stdout.strip()
+
+    def config(self):
+        """Its configuration, where it is at hand: that of a build directory."""
+        path = os.path.join(self.modules, ".config")
+        if not os.path.exists(path):
+            return ""
+        with open(path, encoding="utf-8") as f:
+            return f.read()
+
+    def slowness(self):
+        """By what limits of time have to be multiplied."""
+        config = self.config()
+        checks = any(f"\nCONFIG_{name}=y\n" in config for name in CHECKERS)
+        return CHECKING_SLOWNESS if checks else 1
 
     def boot_image(self):
         """The uncompressed kernel, if QEMU can enter it (PVH): unpacking costs a VM 2 s."""

@@ -83,12 +83,11 @@ static int mutex_take(dsm_mutex_t *mutex, enum dsm_sync_op op,
 
 		if (abstime) {
 			err = dsm_sync_relative(abstime, &arg.timeout_ns);
-			if (err == ETIMEDOUT) {
-				/* too late to wait; not to take it if it is free */
-				err = mutex_take(mutex, DSM_SYNC_TRYLOCK, NULL);
-				return err == EBUSY ? ETIMEDOUT : err;
-			}
-			if (err)
+			/*
+			 * A time past is waited for all the same: the mutex may be
+			 * free, or this thread's own (EDEADLK, whatever the time).
+			 */
+			if (err && err != ETIMEDOUT)
 				return err;
 		}
 		err = dsm_sync_request(&place, &arg);

@@ -462,6 +462,7 @@ static void test_mutex_errors(void)
 		CHECK(!dsm_mutex_lock(&shared->mutex));
 		CHECK(dsm_mutex_lock(&shared->mutex) == EDEADLK);
 		CHECK(dsm_mutex_timedlock(&shared->mutex, &soon) == EDEADLK);
+		CHECK(dsm_mutex_timedlock(&shared->mutex, &past) == EDEADLK);
 		CHECK(dsm_mutex_destroy(&shared->mutex) == EBUSY);
 	}
 	meet();
@@ -477,6 +478,12 @@ static void test_mutex_errors(void)
 	meet();
 	if (!node)
 		CHECK(!dsm_mutex_unlock(&shared->mutex));
+	meet();
+	/* One that is free can be had late, too; from another node. */
+	if (node == nodes - 1) {
+		CHECK(!dsm_mutex_timedlock(&shared->mutex, &past));
+		CHECK(!dsm_mutex_unlock(&shared->mutex));
+	}
 	meet();
 	soon = later(20000 * slowness());
 	CHECK(!dsm_mutex_timedlock(&shared->mutex, &soon));

@@ -4,8 +4,11 @@
 
 #include "layout.h"
 
-/* Make the lock what it is to be, whoever else does the same meanwhile. */
-void dsm_arena_init(struct dsm_arena *arena);
+/*
+ * Make a lock what it is to be, all zero now, whoever else does the same
+ * meanwhile.
+ */
+void dsm_lock_init(pthread_mutex_t *lock);
 
 /* 0 or an error number. */
 int dsm_arena_lock(struct dsm_heap *heap);
@@ -13,27 +16,31 @@ void dsm_arena_unlock(struct dsm_heap *heap);
 
 /* The rest is called with the lock held. */
 
-/* The class of the smallest objects of @size and @align, or CLASSES. */
-unsigned int dsm_class_of(size_t align, size_t size);
-size_t dsm_class_size(unsigned int class);
-
-/* NULL: there is no place. */
-void *dsm_arena_alloc_small(struct dsm_heap *heap, unsigned int class);
-/* @size: not 0. *@fresh is set if it is all zero. */
-void *dsm_arena_alloc_run(struct dsm_heap *heap, size_t align, size_t size,
-			  bool *fresh);
-
 /*
- * Free what is at @off in a chunk of this node's; with @again it may have
- * been freed already. NULL, or what is wrong with it.
+ * @n units in a row of one chunk, at a multiple of @align units: the first
+ * one's number (chunk * UNITS + unit), or 0. Nothing but the chunk's mask
+ * says yet that they are taken. *@fresh: all zero.
  */
-const char *dsm_arena_free(struct dsm_heap *heap, uint32_t chunk, size_t off,
-			   bool again);
+uint32_t dsm_units_alloc(struct dsm_heap *heap, unsigned int n,
+			 unsigned int align, bool *fresh);
 
-/* Release the chunk if nothing is in it and it is not worth keeping. */
-void dsm_arena_settle(struct dsm_heap *heap, uint32_t chunk);
+/* Unmakes them, the first one first. */
+void dsm_units_free(struct dsm_heap *heap, uint32_t unit, unsigned int n);
 
-/* Release all that is empty. */
-void dsm_arena_trim(struct dsm_heap *heap);
+static inline _Atomic uint32_t *unit_word(const struct dsm_heap *heap,
+					  uint32_t unit)
+{
+	return &chunk_public(heap, unit / UNITS)->unit[unit % UNITS];
+}
+
+/* NULL: there is no place. @size: not 0. *@fresh is set if it is all zero. */
+void *dsm_run_alloc(struct dsm_heap *heap, size_t align, size_t size,
+		    bool *fresh);
+
+/* Free a run that starts at @off in a chunk of ours; NULL, or what is wrong. */
+const char *dsm_run_free(struct dsm_heap *heap, uint32_t chunk, size_t off);
+
+/* Release chunks that are empty, all but @keep. */
+void dsm_arena_release(struct dsm_heap *heap, uint32_t keep);
 
 #endif /* _DSM_ARENA_H */

@@ -10,8 +10,6 @@
  */
 #include "chunk.h"
 
-#include <string.h>
-
 bool dsm_chunk_is_own(const struct dsm_heap *heap, uint32_t entry)
 {
 	return CHUNK_OWNER(entry) == heap->node + 1;
@@ -28,13 +26,7 @@ static bool claim(struct dsm_heap *heap, uint32_t chunk, uint32_t *was)
 			(*was & CHUNK_USED) | CHUNK_CLAIMED | (heap->node + 1));
 }
 
-/* It may have been the inside of a large object. */
-static void clear_marks(struct dsm_heap *heap, uint32_t chunk)
-{
-	memset((void *)chunk_remote(heap, chunk), 0, sizeof(struct chunk_remote));
-}
-
-uint32_t dsm_chunk_claim(struct dsm_heap *heap)
+uint32_t dsm_chunk_claim(struct dsm_heap *heap, bool *fresh)
 {
 	struct dsm_arena *arena = heap->arena;
 	uint32_t n = heap->chunks - heap->first;
@@ -48,8 +40,7 @@ uint32_t dsm_chunk_claim(struct dsm_heap *heap)
 
 		if (claim(heap, chunk, &was)) {
 			arena->claim_hint = chunk + 1;
-			if (was & CHUNK_USED)
-				clear_marks(heap, chunk);
+			*fresh = !(was & CHUNK_USED);
 			return chunk;
 		}
 	}
@@ -87,11 +78,8 @@ uint32_t dsm_chunk_claim_run(struct dsm_heap *heap, uint32_t n, bool *fresh)
 	uint32_t stop;
 
 	while (end - heap->first >= n) {
-		if (claim_run_at(heap, end, n, fresh, &stop)) {
-			if (!*fresh)
-				clear_marks(heap, end - n);
+		if (claim_run_at(heap, end, n, fresh, &stop))
 			return end - n;
-		}
 		end = stop;
 	}
 	return 0;

@@ -7,10 +7,10 @@
 /* The caller of what changes something holds its node's arena lock. */
 
 /*
- * Claim a chunk, or @n in a row: the first one's number, or 0. What others
- * mark in it is clear then; *@fresh: all of it is zero.
+ * Claim a chunk, or @n in a row: the first one's number, or 0. *@fresh: all
+ * of it is zero.
  */
-uint32_t dsm_chunk_claim(struct dsm_heap *heap);
+uint32_t dsm_chunk_claim(struct dsm_heap *heap, bool *fresh);
 uint32_t dsm_chunk_claim_run(struct dsm_heap *heap, uint32_t n, bool *fresh);
 
 /* Make a chunk what it is to be, or is no more. */

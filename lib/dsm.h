@@ -142,7 +142,8 @@ dsm_region *dsm_default(void);
  * As malloc(3), to the letter: aligned to 16, of 0 bytes a pointer of its
  * own, overflow checked, errno ENOMEM; dsm_realloc(p, 0) frees and returns
  * NULL. Any node may free what any node allocated. A double free, or the free
- * of what was never allocated, is reported on stderr and aborts.
+ * of what was never allocated, is reported on stderr and aborts, unless
+ * DSM_HEAP_ABORT is 0: then it is reported and ignored.
  *
  * A region that has a heap is all its own: its creator must not also use
  * dsm_base() as plain memory. EINVAL: this region has been used as plain
@@ -175,6 +176,57 @@ void *dsm_heap_realloc(dsm_region *region, void *ptr, size_t size)
 	__dsm_alloc_size(3) __dsm_wur;
 void *dsm_heap_aligned_alloc(dsm_region *region, size_t align, size_t size)
 	__dsm_malloc_like __dsm_alloc_size(3) __dsm_wur;
+
+/**
+ * dsm_trim - give back what is empty
+ *
+ * Sends home what this thread freed of other nodes', takes in what they sent,
+ * and releases empty chunks to the region. (On its own, a node keeps a few of
+ * them.) @region: NULL is the default one.
+ *
+ * Return: 0, or -1 with errno as dsm_heap_malloc().
+ */
+int dsm_trim(dsm_region *region);
+
+#define DSM_HEAP_CLASSES	48
+
+/* One node's part of a heap. All of bytes are usable ones. */
+struct dsm_heap_stats {
+	uint64_t	chunks;		/* that it owns, of DSM_CHUNK_SIZE */
+	uint64_t	live;		/* objects */
+	uint64_t	live_bytes;
+	uint64_t	free_bytes;	/* in slabs, for objects of their size */
+	uint64_t	waiting;	/* objects that others freed, and their thread has not seen */
+	uint64_t	empty_bytes;	/* in chunks, for anything */
+	uint64_t	largest_empty;	/* bytes in a row, of those */
+	uint64_t	parcels;	/* received from other nodes, */
+	uint64_t	homecomings;	/* with so many objects */
+	uint64_t	parcels_out;	/* its own: filling, on their way, or lost */
+	uint64_t	threads_killed;	/* whose memory was recovered */
+	uint64_t	locks_broken;	/* by a process that died in the heap */
+	uint64_t	reserved[4];
+	struct {
+		uint64_t	size;	/* of an object */
+		uint64_t	slabs;
+		uint64_t	live;
+		uint64_t	free;
+		uint64_t	waiting;
+	} by_size[DSM_HEAP_CLASSES];
+	uint64_t	runs;		/* objects larger than all of these */
+	uint64_t	run_bytes;
+};
+
+/**
+ * dsm_heap_stats - count what is in a node's part of a heap
+ * @node: any: of another one's, reading it costs faults, its own and ours
+ *
+ * Not a snapshot: what others do meanwhile is counted or not.
+ *
+ * Return: 0, or -1 with errno EINVAL (no such node) or as dsm_heap_malloc();
+ * of a region open read-only, ENOENT if it has no heap.
+ */
+int dsm_heap_stats(dsm_region *region, unsigned int node,
+		   struct dsm_heap_stats *stats);
 
 /* ---- synchronisation -------------------------------------------------- */
 

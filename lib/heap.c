@@ -2,9 +2,15 @@
 /*
  * The heap: from any address to its object, and from any object to its node.
  *
- * Every node allocates from its own arena (arena.c), in chunks it claims from
- * the region (chunk.c); an object another node allocated is marked for that
- * node to free (remote.c). The layout and its reasons are in layout.h.
+ * Every thread (thread.c) allocates from slabs of its own (slab.c), which it
+ * has from its node's arena (arena.c), whose chunks are claimed from the
+ * region (chunk.c). An object another node allocated is sent to it to be
+ * freed (remote.c). The layout and its reasons are in layout.h.
+ *
+ * The ideas are those of mimalloc (free lists by page, a second one for other
+ * threads) and snmalloc (frees as messages). That the lists are bitmaps, apart
+ * from the objects, is for the sake of who is killed: a bitmap is right at
+ * every instant.
  */
 #include "heap.h"
 
@@ -16,7 +22,10 @@
 
 #include "arena.h"
 #include "chunk.h"
+#include "class.h"
 #include "remote.h"
+#include "slab.h"
+#include "thread.h"
 
 /* ---- making and finding it -------------------------------------------- */
 
@@ -89,6 +98,7 @@ int dsm_heap_attach(struct dsm_heap *heap, void *base, size_t size,
 	heap->base = base;
 	heap->super = base;
 	heap->chunks = size >> CHUNK_SHIFT;
+	heap->bytes = (size_t)heap->chunks << CHUNK_SHIFT;
 	heap->node = node;
 	heap->block_size = block_size;
 	err = writable ? super_make(heap->super, size, block_size, nodes) :
@@ -100,22 +110,36 @@ int dsm_heap_attach(struct dsm_heap *heap, void *base, size_t size,
 		return EINVAL;
 
 	heap->private_off = round_up(sizeof(struct chunk_public), block_size);
-	heap->remote_off = heap->private_off +
-		round_up(sizeof(struct chunk_private), block_size);
-	end = heap->remote_off + round_up(sizeof(struct chunk_remote), block_size);
+	end = heap->private_off +
+	      round_up(sizeof(struct chunk_private), block_size);
+	heap->own_entry = CHUNK_USED | CHUNK_SLABS | (node + 1);
 	heap->meta_units = (end + UNIT_SIZE - 1) >> UNIT_SHIFT;
 
+	heap->table = (_Atomic uint32_t *)(heap->base + block_size);
 	heap->nodes_off = block_size +
 		round_up(heap->chunks * sizeof(uint32_t), block_size);
-	end = heap->nodes_off + 2 * (size_t)heap->nodes * block_size;
+	heap->node_size = round_up(sizeof(struct dsm_arena), block_size) +
+		2 * block_size;
+	end = heap->nodes_off + heap->nodes * heap->node_size;
 	heap->first = (end + CHUNK_SIZE - 1) >> CHUNK_SHIFT;
 	if (heap->first >= heap->chunks)
 		return ENOMEM;
 	if (writable) {
 		heap->arena = node_arena(heap, node);
-		dsm_arena_init(heap->arena);
+		heap->counters = node_counters(heap, node);
+		dsm_lock_init(&heap->arena->lock);
 	}
+	heap->index = writable ? dsm_threads_attach(heap) : HEAPS_MAX;
 	return 0;
+}
+
+bool dsm_heap_detach(struct dsm_heap *heap)
+{
+	dsm_thread_end(heap);
+	if (atomic_load(&heap->threads))
+		return false;
+	dsm_threads_detach(heap);
+	return true;
 }
 
 void dsm_heap_root_set(struct dsm_heap *heap, void *root)
@@ -130,62 +154,58 @@ void *dsm_heap_root(const struct dsm_heap *heap)
 
 /* ---- from an address to its object ------------------------------------ */
 
-struct object {
-	uint32_t owner;		/* node */
-	uint32_t chunk;		/* where its headers are */
-	size_t	 off;		/* from there */
-	size_t	 size;
-	bool	 large;		/* a run of chunks */
-};
-
-static const char *object_find_large(const struct dsm_heap *heap,
-				     struct object *object)
+static const char *find_large(const struct dsm_heap *heap, uint32_t chunk,
+			      size_t off, struct dsm_place *place)
 {
-	struct chunk_public *public = chunk_public(heap, object->chunk);
-	size_t off = atomic_load(&public->run_off);
+	struct chunk_public *public = chunk_public(heap, chunk);
+	size_t start = atomic_load(&public->run_off);
 
-	if (object->off != off)
+	if (off != start)
 		return "pointer into an object";
-	object->large = true;
-	object->size = ((size_t)atomic_load(&public->run_chunks) << CHUNK_SHIFT) - off;
+	place->unit = chunk * UNITS;
+	place->size = ((size_t)atomic_load(&public->run_chunks) << CHUNK_SHIFT) - start;
 	return NULL;
 }
 
-/* Needs no lock: of an object that is allocated, nothing read here changes. */
-static const char *object_find(const struct dsm_heap *heap, const void *ptr,
-			       struct object *object)
+static const char *find_in_slab(uint32_t word, size_t off, struct dsm_place *place)
+{
+	off = off % UNIT_SIZE + ((size_t)UNIT_INDEX(word) << UNIT_SHIFT);
+	place->slab = true;
+	place->unit -= UNIT_INDEX(word);
+	place->size = dsm_class_size(UNIT_CLASS(word));
+	place->index = off / place->size;
+	if (off % place->size || place->index >= dsm_class_capacity(UNIT_CLASS(word)))
+		return "pointer into an object";
+	return NULL;
+}
+
+const char *dsm_heap_find(const struct dsm_heap *heap, const void *ptr,
+			  struct dsm_place *place)
 {
 	size_t off = (const char *)ptr - heap->base;
+	uint32_t chunk = off >> CHUNK_SHIFT;
 	uint32_t entry, word;
 
-	object->large = false;
-	object->chunk = off >> CHUNK_SHIFT;
-	object->off = off % CHUNK_SIZE;
-	if (object->chunk < heap->first || object->chunk >= heap->chunks)
+	if (chunk < heap->first || chunk >= heap->chunks)
 		return "pointer into the heap's own memory";
-	entry = atomic_load(chunk_entry(heap, object->chunk));
-	while (CHUNK_KIND(entry) == CHUNK_RUN_REST && object->chunk > heap->first) {
-		object->chunk--;
-		object->off += CHUNK_SIZE;
-		entry = atomic_load(chunk_entry(heap, object->chunk));
-	}
-	object->owner = CHUNK_OWNER(entry) - 1;
+	entry = atomic_load(chunk_entry(heap, chunk));
+	while (CHUNK_KIND(entry) == CHUNK_RUN_REST && chunk > heap->first)
+		entry = atomic_load(chunk_entry(heap, --chunk));
+	off -= (size_t)chunk << CHUNK_SHIFT;
+	*place = (struct dsm_place){ .owner = CHUNK_OWNER(entry) - 1 };
 	if (CHUNK_KIND(entry) == CHUNK_RUN)
-		return object_find_large(heap, object);
-	if (CHUNK_KIND(entry) != CHUNK_SLABS || object->off >= CHUNK_SIZE)
+		return find_large(heap, chunk, off, place);
+	if (CHUNK_KIND(entry) != CHUNK_SLABS || off >= CHUNK_SIZE)
 		return "double free, or never allocated";
 
-	word = atomic_load(&chunk_public(heap, object->chunk)->unit[object->off >> UNIT_SHIFT]);
+	place->unit = chunk * UNITS + (off >> UNIT_SHIFT);
+	word = atomic_load(unit_word(heap, place->unit));
 	switch (UNIT_KIND(word)) {
 	case UNIT_SLAB:
-		object->size = dsm_class_size(UNIT_VALUE(word));
-		if (object->off % UNIT_SIZE % object->size ||
-		    object->off % UNIT_SIZE + object->size > UNIT_SIZE)
-			return "pointer into an object";
-		return NULL;
+		return find_in_slab(word, off, place);
 	case UNIT_RUN:
-		object->size = (size_t)UNIT_VALUE(word) << UNIT_SHIFT;
-		return object->off % UNIT_SIZE ? "pointer into an object" : NULL;
+		place->size = (size_t)UNIT_VALUE(word) << UNIT_SHIFT;
+		return off % UNIT_SIZE ? "pointer into an object" : NULL;
 	case UNIT_RUN_REST:
 		return "pointer into an object";
 	case UNIT_META:
@@ -207,16 +227,17 @@ int dsm_heap_owner(const struct dsm_heap *heap, const void *ptr)
 size_t dsm_heap_usable(const struct dsm_heap *heap, const void *ptr,
 		       const char **wrong)
 {
-	struct object object;
+	struct dsm_place place;
 
-	*wrong = object_find(heap, ptr, &object);
-	return *wrong ? 0 : object.size;
+	*wrong = dsm_heap_find(heap, ptr, &place);
+	return *wrong ? 0 : place.size;
 }
 
-/* ---- operations ------------------------------------------------------- */
+/* ---- allocating ------------------------------------------------------- */
 
 void dsm_heap_abuse(const void *ptr, const char *wrong)
 {
+	const char *aborts = secure_getenv("DSM_HEAP_ABORT");
 	char line[128];
 	int n = snprintf(line, sizeof(line), "libdsm: dsm_free(%p): %s\n", ptr,
 			 wrong);
@@ -224,104 +245,137 @@ void dsm_heap_abuse(const void *ptr, const char *wrong)
 	if (write(STDERR_FILENO, line, n) < 0) {
 		/* then there is nobody to tell */
 	}
-	abort();
+	if (!aborts || strcmp(aborts, "0"))
+		abort();
 }
 
-static void *alloc_once(struct dsm_heap *heap, size_t align, size_t size,
-			bool *fresh)
+static void *alloc_locked(struct dsm_heap *heap, unsigned int class,
+			  size_t align, size_t size, bool *fresh)
 {
-	unsigned int class = dsm_class_of(align, size);
+	void *ptr;
 
-	*fresh = false;
-	if (class < CLASSES)
-		return dsm_arena_alloc_small(heap, class);
-	return dsm_arena_alloc_run(heap, align, size ? size : 1, fresh);
+	if (dsm_arena_lock(heap))
+		return NULL;
+	dsm_remote_drain(heap);
+	ptr = class < CLASSES ? dsm_slab_alloc(heap, class) :
+				dsm_run_alloc(heap, align, size, fresh);
+	dsm_arena_unlock(heap);
+	return ptr;
 }
 
-void *dsm_heap_alloc(struct dsm_heap *heap, size_t align, size_t size,
-		     bool zero)
+static void *alloc_once(struct dsm_heap *heap, unsigned int class,
+			size_t align, size_t size, bool *fresh)
 {
-	bool fresh;
+	struct dsm_thread *thread;
+
+	if (class < CLASSES) {
+		thread = dsm_thread_get(heap);
+		if (thread)
+			return dsm_thread_alloc(thread, &thread->bin[class]);
+	}
+	return alloc_locked(heap, class, align, size ? size : 1, fresh);
+}
+
+static bool trim(struct dsm_heap *heap)
+{
+	struct dsm_thread *thread = dsm_threads[heap->index];
+	uint64_t drained;
+
+	do {
+		if (dsm_arena_lock(heap))
+			return false;
+		drained = dsm_remote_drain(heap);
+		if (thread)
+			dsm_thread_trim(thread);
+		dsm_slabs_sweep(heap);
+		dsm_arena_release(heap, 0);
+		dsm_arena_unlock(heap);
+	} while (drained);
+	return true;
+}
+
+static void *alloc_slow(struct dsm_heap *heap, unsigned int class, size_t align,
+			size_t size, bool *fresh)
+{
 	void *ptr;
 
 	/* more than any region: the sums below must not overflow */
-	if (size > PTRDIFF_MAX || dsm_arena_lock(heap))
+	if (size > PTRDIFF_MAX)
 		return NULL;
-	ptr = alloc_once(heap, align, size, &fresh);
-	if (!ptr) {
-		dsm_remote_drain_all(heap, false);
-		dsm_arena_trim(heap);
-		ptr = alloc_once(heap, align, size, &fresh);
-	}
-	dsm_arena_unlock(heap);
+	ptr = alloc_once(heap, class, align, size, fresh);
+	if (!ptr && trim(heap))
+		ptr = alloc_once(heap, class, align, size, fresh);
+	return ptr;
+}
+
+void *dsm_heap_alloc(struct dsm_heap *heap, size_t align, size_t size, bool zero)
+{
+	unsigned int class = dsm_class_of(align, size);
+	bool fresh = false;
+	void *ptr = alloc_slow(heap, class, align, size, &fresh);
+
 	if (ptr && zero && !fresh)
 		memset(ptr, 0, size);
 	return ptr;
 }
 
-const char *dsm_heap_free(struct dsm_heap *heap, void *ptr)
-{
-	struct object object;
-	const char *wrong = object_find(heap, ptr, &object);
+/* ---- freeing ---------------------------------------------------------- */
 
-	if (wrong)
-		return wrong;
-	if (object.owner != heap->node)
-		return dsm_remote_free(heap, object.owner, object.chunk,
-				       object.large ? 0 : object.off);
+static const char *free_here(struct dsm_heap *heap, const struct dsm_place *place,
+			     void *ptr)
+{
+	struct dsm_thread *thread = dsm_threads[heap->index];
+	uint32_t chunk = place->unit / UNITS;
+	const char *wrong;
+	struct slab *slab;
+
+	if (place->slab) {
+		slab = slab_at(heap, chunk, (size_t)(place->unit % UNITS) << UNIT_SHIFT);
+		/* if it were ours and live, dsm_thread_free() had done it */
+		if (thread && READ(slab->owner) == thread->owner)
+			return "double free";
+		return dsm_slab_free_other(slab, place->index / 64, 1ULL << place->index % 64);
+	}
 	if (dsm_arena_lock(heap))
 		return "the heap's lock is broken";
-	wrong = dsm_arena_free(heap, object.chunk, object.off, false);
+	wrong = dsm_run_free(heap, chunk, (char *)ptr - chunk_addr(heap, chunk));
 	dsm_arena_unlock(heap);
 	return wrong;
 }
 
-/* ---- counting --------------------------------------------------------- */
+static __thread bool not_at_once;
 
-static void usage_add(struct dsm_heap_usage *usage, uint64_t objects,
-		      uint64_t size)
+static void note_not_at_once(void *ptr)
 {
-	usage->objects += objects;
-	usage->bytes += objects * size;
+	(void)ptr;
+	not_at_once = true;
 }
 
-static void chunk_usage(struct dsm_heap *heap, uint32_t chunk,
-			struct dsm_heap_usage *usage)
+const char *dsm_heap_free(struct dsm_heap *heap, void *ptr)
 {
-	for (unsigned int u = heap->meta_units; u < UNITS; u++) {
-		uint32_t word = atomic_load(&chunk_public(heap, chunk)->unit[u]);
-		uint64_t objects = 0;
+	struct dsm_thread *thread = dsm_thread_get(heap);
+	struct dsm_place place;
+	const char *wrong;
 
-		if (UNIT_KIND(word) == UNIT_RUN)
-			usage_add(usage, 1, (uint64_t)UNIT_VALUE(word) << UNIT_SHIFT);
-		if (UNIT_KIND(word) != UNIT_SLAB)
-			continue;
-		for (unsigned int w = 0; w < UNIT_WORDS; w++)
-			objects += __builtin_popcountll(chunk_private(heap, chunk)->used[u - 1][w]);
-		usage_add(usage, objects, dsm_class_size(UNIT_VALUE(word)));
+	if (thread) {
+		not_at_once = false;
+		dsm_thread_free(thread, ptr, note_not_at_once);
+		if (!not_at_once)
+			return NULL;
 	}
+	wrong = dsm_heap_find(heap, ptr, &place);
+	if (wrong)
+		return wrong;
+	if (place.owner == heap->node)
+		return free_here(heap, &place, ptr);
+	return dsm_remote_free(heap, thread, &place, ptr);
 }
 
-void dsm_heap_usage(struct dsm_heap *heap, struct dsm_heap_usage *usage)
+void dsm_heap_trim(struct dsm_heap *heap)
 {
-	memset(usage, 0, sizeof(*usage));
-	if (dsm_arena_lock(heap))
-		return;
-	dsm_remote_drain_all(heap, false);
-	for (uint32_t chunk = heap->first; chunk < heap->chunks; chunk++) {
-		uint32_t entry = atomic_load(chunk_entry(heap, chunk));
-		struct object object = { .chunk = chunk };
+	struct dsm_thread *thread = dsm_threads[heap->index];
 
-		if (!dsm_chunk_is_own(heap, entry))
-			continue;
-		usage->chunks++;
-		if (CHUNK_KIND(entry) == CHUNK_SLABS)
-			chunk_usage(heap, chunk, usage);
-		if (CHUNK_KIND(entry) == CHUNK_RUN) {
-			object.off = atomic_load(&chunk_public(heap, chunk)->run_off);
-			object_find_large(heap, &object);
-			usage_add(usage, 1, object.size);
-		}
-	}
-	dsm_arena_unlock(heap);
+	if (thread)
+		dsm_remote_flush(thread);
+	trim(heap);
 }

@@ -13,21 +13,33 @@
 
 struct dsm_super;
 struct dsm_arena;
+struct dsm_counters;
 
-/* One process's view of a heap; read-only once attached. */
+/*
+ * One process's view of a heap; read-only once attached, but for @threads. It
+ * must stay where it is until it is detached.
+ */
 struct dsm_heap {
 	char		*base;		/* aligned to a chunk */
-	uint32_t	chunks;		/* whole ones in the region */
-	uint32_t	first;		/* of them, the first that is given out */
+	_Atomic uint32_t *table;	/* of chunks */
+	size_t		bytes;		/* whole chunks in the region */
+	size_t		private_off;	/* of struct chunk_private, in a chunk */
+	uint32_t	own_entry;	/* in the table, of our chunks of slabs */
+	uint32_t	index;		/* among this process's heaps */
 	uint32_t	node;
 	uint32_t	nodes;		/* as the superblock has it */
+	uint32_t	chunks;
+	uint32_t	first;		/* of them, the first that is given out */
 	uint32_t	meta_units;	/* at the start of a chunk */
 	size_t		block_size;
-	size_t		private_off;	/* of struct chunk_private, in a chunk */
-	size_t		remote_off;	/* of struct chunk_remote, in a chunk */
 	size_t		nodes_off;	/* of the arenas and mailboxes */
+	size_t		node_size;	/* of each of them */
 	struct dsm_super *super;
 	struct dsm_arena *arena;	/* this node's */
+	struct dsm_counters *counters;	/* this node's */
+	_Atomic uint32_t threads;	/* of this process, that use it */
+	/* Gives a range's frames back, which then is zero; or NULL. */
+	int		(*purge)(void *addr, size_t len);
 };
 
 /**
@@ -43,6 +55,9 @@ int dsm_heap_attach(struct dsm_heap *heap, void *base, size_t size,
 		    size_t block_size, unsigned int node, unsigned int nodes,
 		    bool writable);
 
+/* The calling thread is done with it; false: others of this process are not. */
+bool dsm_heap_detach(struct dsm_heap *heap);
+
 /* @align: a power of two, up to a chunk. NULL: full. */
 void *dsm_heap_alloc(struct dsm_heap *heap, size_t align, size_t size,
 		     bool zero);
@@ -57,16 +72,13 @@ size_t dsm_heap_usable(const struct dsm_heap *heap, const void *ptr,
 /* The node whose arena an address is in; -1 if nobody's. */
 int dsm_heap_owner(const struct dsm_heap *heap, const void *ptr);
 
+/*
+ * Send home what this thread freed of other nodes', take in what came, and
+ * give back what is empty: to the region, and its frames to the kernel.
+ */
+void dsm_heap_trim(struct dsm_heap *heap);
+
 void dsm_heap_root_set(struct dsm_heap *heap, void *root);
 void *dsm_heap_root(const struct dsm_heap *heap);
-
-struct dsm_heap_usage {
-	uint32_t chunks;	/* this node's */
-	uint64_t objects;	/* live in them */
-	uint64_t bytes;		/* usable, in those */
-};
-
-/* Counts this node's objects, after taking in what others freed. */
-void dsm_heap_usage(struct dsm_heap *heap, struct dsm_heap_usage *usage);
 
 #endif /* _DSM_HEAP_H */

@@ -6,17 +6,18 @@
  *   chunk 0 (and more if need be): the superblock
  *	block 0		struct dsm_super
  *	then		the chunk table: a word a chunk, written by CAS
- *	then		for each node, struct dsm_arena and struct dsm_mailbox,
- *			each on blocks of its own
+ *	then		for each node, struct dsm_arena, struct dsm_counters and
+ *			struct dsm_mailbox, on blocks of their own
  *   a chunk of slabs, owned by one node: 32 units of 64 KiB
  *	public		struct chunk_public: read by all, seldom written
  *	private		struct chunk_private: touched by the owner only
- *	remote		struct chunk_remote: what other nodes have freed
- *	units		objects of one size, or part of a run of units
- *   a run of chunks: one large object, after a chunk's three headers
+ *	units		of slabs (objects of one size) and of runs (one object)
+ *   a run of chunks: one large object, after a chunk's headers
  *
- * The three headers are on different blocks, and so is every unit. All
- * integers are of the machine's byte order: nodes are of one architecture.
+ * The headers are on different blocks, and so is every unit. All integers are
+ * of the machine's byte order: nodes are of one architecture. A region is at
+ * the same address in every process, so what is private to a node has
+ * pointers in it.
  */
 #ifndef _DSM_LAYOUT_H
 #define _DSM_LAYOUT_H
@@ -27,7 +28,7 @@
 
 #include "heap.h"
 
-#define DSM_SUPER_MAGIC		0x3150414548d5d5d5ULL	/* "...HEAP1" */
+#define DSM_SUPER_MAGIC		0x3250414548d5d5d5ULL	/* "...HEAP2" */
 
 enum dsm_heap_limits {
 	GRANULE_SIZE	= 16,			/* bytes: every object starts at one */
@@ -36,10 +37,13 @@ enum dsm_heap_limits {
 	CHUNK_SHIFT	= 21,
 	CHUNK_SIZE	= 1 << CHUNK_SHIFT,
 	UNITS		= CHUNK_SIZE / UNIT_SIZE,
-	UNIT_GRANULES	= UNIT_SIZE / GRANULE_SIZE,
-	UNIT_WORDS	= UNIT_GRANULES / 64,	/* of a bitmap of its granules */
-	CLASSES		= 40,
-	CLASS_SIZE_MAX	= UNIT_SIZE / 2,
+	SLAB_WORDS	= UNIT_SIZE / GRANULE_SIZE / 64,	/* of a bitmap */
+	CLASSES		= 48,
+	CLASS_SIZE_MAX	= 2 * UNIT_SIZE,
+	CLASS_NONE	= CLASSES,
+	THREADS_MAX	= 256,			/* of a node, with slabs of their own */
+	CONSUMED_MAX	= 64,
+	SPARE_CHUNKS	= 8,			/* empty ones that are kept */
 	DSM_HEAP_NODES_MAX = 4096,	/* as the module's DSM_NODES_MAX */
 };
 
@@ -71,11 +75,13 @@ enum chunk_kind {
 /* A word a unit of struct chunk_public. */
 #define UNIT_KIND(word)		((word) & 0xff0000U)
 #define UNIT_VALUE(word)	((word) & 0xffffU)
+#define UNIT_CLASS(word)	((word) & 0xffU)
+#define UNIT_INDEX(word)	((word) >> 8 & 0xffU)
 
 enum unit_kind {
 	UNIT_FREE	= 0,
 	UNIT_META	= 1 << 16,	/* the headers */
-	UNIT_SLAB	= 2 << 16,	/* value: the class */
+	UNIT_SLAB	= 2 << 16,	/* class, and which unit of the slab it is */
 	UNIT_RUN	= 3 << 16,	/* value: how many units */
 	UNIT_RUN_REST	= 4 << 16,
 };
@@ -87,83 +93,119 @@ struct chunk_public {
 	_Atomic uint32_t run_off;	/* where the large object starts */
 };
 
-/*
- * Lists are of chunk numbers, or unit numbers (chunk * UNITS + unit); 0,
- * being the superblock, ends them.
- */
-struct dsm_link {
-	uint32_t next;
-	uint32_t prev;
-};
-
-struct unit_private {
-	struct dsm_link	link;		/* arena->slab[class], while free != 0 */
-	uint16_t	free;		/* objects */
-	uint16_t	hint;		/* no word before this has a free one */
+enum slab_state {
+	SLAB_IDLE,	/* no thread's */
+	SLAB_CURRENT,	/* its thread allocates from it */
+	SLAB_PARTIAL,	/* in its thread's list of those with free objects */
+	SLAB_FULL,	/* in the other one */
 };
 
 /*
- * (All under the arena's lock.) used[u] has a bit for each object of unit u
- * that is allocated. used[0] would be the headers' own: the rest is there.
+ * A slab belongs to one thread, which alone changes it without the arena's
+ * lock; other threads only set bits of freed[]. A slab of no thread (owner 0)
+ * is changed under the lock. What other threads read when they free is here,
+ * what its thread writes whenever it allocates or frees is in struct slab_hot.
+ * In all units of a slab but the first, what is below @index is not used.
  */
+struct slab {
+	_Atomic uint16_t owner;		/* the thread's slot + 1 */
+	uint8_t		head;		/* the slab's first unit */
+	uint8_t		class;
+	uint32_t	size;		/* of an object */
+	uint32_t	capacity;	/* objects */
+	uint32_t	recip;		/* 2^32 / size, rounded up */
+	uint32_t	start;		/* of the slab, in its chunk */
+	struct slab_hot	*hot;
+	uint8_t		index;		/* of this unit in the slab */
+	uint8_t		words;		/* of free[] and freed[] */
+	uint8_t		state;
+	_Atomic uint8_t	dirty;		/* look at freed[] */
+	_Atomic uint64_t *freed;
+	struct slab	*next;		/* its thread's list, or the arena's */
+	struct slab	*prev;
+} __attribute__((aligned(64)));
+
+struct slab_hot {
+	uint32_t	used;		/* capacity less the bits of free[] */
+	uint32_t	event;		/* when a free makes it this, the lists change */
+	_Atomic uint64_t free[SLAB_WORDS];	/* objects that can be allocated */
+} __attribute__((aligned(64)));
+
+#define NO_EVENT		UINT32_MAX
+
+struct slab_list {
+	struct slab *first;
+	struct slab *last;
+};
+
 struct chunk_private {
-	union {
-		struct {
-			uint32_t		free_units;	/* mask */
-			struct dsm_link		link;		/* arena->open, while free_units != 0 */
-			struct unit_private	unit[UNITS];
-		};
-		uint64_t headers[UNIT_WORDS];
-	};
-	uint64_t used[UNITS - 1][UNIT_WORDS];
+	struct {
+		uint32_t	free_units;	/* mask */
+		uint32_t	fresh_units;	/* of them, what was never written to */
+		struct chunk_private *next;	/* arena->open, while free_units != 0 */
+		struct chunk_private *prev;
+	} __attribute__((aligned(64)));
+	struct slab	slab[UNITS];
+	/* By the first unit of a slab. */
+	struct slab_hot	hot[UNITS] __attribute__((aligned(4096)));
+	/* Objects that others freed, and its thread has not moved to free[] yet. */
+	_Atomic uint64_t freed[UNITS][SLAB_WORDS];
 };
 
-/*
- * Written by the other nodes, emptied by the owner: see remote.c. freed[u]
- * has a bit for each granule of unit u at which an object was freed.
- */
-struct chunk_remote {
-	union {
-		struct {
-			_Atomic uint32_t summary;	/* a bit a unit; 0: the large object */
-			_Atomic uint32_t queued;	/* in a mailbox, or about to be */
-			_Atomic uint32_t next;		/* there */
-			_Atomic uint32_t busy;		/* how many are marking */
-		};
-		uint64_t headers[UNIT_WORDS];
-	};
-	_Atomic uint64_t freed[UNITS - 1][UNIT_WORDS];
-};
+/* A thread's, while it has the lock: for as long as it lives. */
+struct dsm_slot {
+	pthread_mutex_t	alive;		/* robust, of this node's processes */
+	_Atomic uint64_t outbox;	/* its first parcel: see remote.c */
+} __attribute__((aligned(64)));
 
 /*
  * A node's. The truth is in the chunk table, the units' words and the bitmaps,
- * which are right at every instant; all else here and in chunk_private can be
- * made from them again, and is, when a process died with the lock.
+ * which are right at every instant; all else under the lock can be made from
+ * them again, and is, when a process died with the lock.
  */
 struct dsm_arena {
 	pthread_mutex_t	lock;		/* robust, of this node's processes */
-	uint32_t	open;		/* chunks that have a free unit */
-	uint32_t	spare;		/* an empty chunk that is kept, or 0 */
-	uint32_t	draining;	/* a chunk that must stay for now, or 0 */
+	struct chunk_private *open;	/* chunks that have a free unit */
+	uint32_t	spares;		/* chunks all of whose units are free */
 	uint32_t	claim_hint;	/* no chunk of ours to claim before this */
-	uint32_t	slab[CLASSES];	/* units that have a free object */
-	uint64_t	rebuilt;	/* how often */
+	uint64_t	draining;	/* what is left of a mailbox: see remote.c */
+	uint32_t	consumed_count;
+	void		*consumed[CONSUMED_MAX];	/* parcels, freed after unlocking */
+	struct slab_list slab[CLASSES];	/* those of no thread */
+	_Atomic uint32_t slots;		/* that were ever used */
+	struct dsm_slot	slot[THREADS_MAX];
 };
 
-/* A stack of chunks in which others have freed something of this node's. */
+/*
+ * Of a node's arena, for other nodes to read. Were it on a block of a lock, they
+ * would take it from a process that is killed with the lock; and to get it
+ * back, so as to mark the lock, would be more than the kernel waits for then.
+ */
+struct dsm_counters {
+	_Atomic uint64_t rebuilt;	/* how often: the lock's holder died */
+	_Atomic uint64_t recovered;	/* threads that were killed */
+	_Atomic uint64_t parcels;	/* received */
+	_Atomic uint64_t homecomings;	/* objects in them */
+	_Atomic uint64_t parcels_out;	/* made, and not come back */
+};
+
+/* A stack of parcels from other nodes: the offset of the last one. */
 struct dsm_mailbox {
-	_Atomic uint32_t head;
+	_Atomic uint64_t head;
 };
 
-_Static_assert(sizeof(((struct chunk_private *)0)->unit) + 12 <=
-	       sizeof(((struct chunk_private *)0)->headers), "private header");
-_Static_assert(sizeof(struct chunk_private) == 16384, "private");
-_Static_assert(sizeof(struct chunk_remote) == 16384, "remote");
-_Static_assert(sizeof(struct dsm_arena) <= 4096, "arena");
+_Static_assert(sizeof(struct slab) == 64, "slab");
+_Static_assert(sizeof(struct slab_hot) == 576, "slab_hot");
+_Static_assert(sizeof(struct chunk_private) <= UNIT_SIZE - 4096, "private");
 
 static inline char *chunk_addr(const struct dsm_heap *heap, uint32_t chunk)
 {
 	return heap->base + ((size_t)chunk << CHUNK_SHIFT);
+}
+
+static inline uint32_t chunk_of(const struct dsm_heap *heap, const void *ptr)
+{
+	return (size_t)((const char *)ptr - heap->base) >> CHUNK_SHIFT;
 }
 
 static inline struct chunk_public *chunk_public(const struct dsm_heap *heap,
@@ -178,29 +220,35 @@ static inline struct chunk_private *chunk_private(const struct dsm_heap *heap,
 	return (void *)(chunk_addr(heap, chunk) + heap->private_off);
 }
 
-static inline struct chunk_remote *chunk_remote(const struct dsm_heap *heap,
-						uint32_t chunk)
-{
-	return (void *)(chunk_addr(heap, chunk) + heap->remote_off);
-}
-
 static inline _Atomic uint32_t *chunk_entry(const struct dsm_heap *heap,
 					    uint32_t chunk)
 {
-	return (_Atomic uint32_t *)(heap->base + heap->block_size) + chunk;
+	return heap->table + chunk;
 }
 
 static inline struct dsm_arena *node_arena(const struct dsm_heap *heap,
 					   uint32_t node)
 {
 	return (void *)(heap->base + heap->nodes_off +
-			2 * (size_t)node * heap->block_size);
+			(size_t)node * heap->node_size);
+}
+
+static inline struct dsm_counters *node_counters(const struct dsm_heap *heap,
+						 uint32_t node)
+{
+	return (void *)((char *)node_arena(heap, node) + heap->node_size -
+			2 * heap->block_size);
 }
 
 static inline struct dsm_mailbox *node_mailbox(const struct dsm_heap *heap,
 					       uint32_t node)
 {
-	return (void *)((char *)node_arena(heap, node) + heap->block_size);
+	return (void *)((char *)node_arena(heap, node) + heap->node_size -
+			heap->block_size);
 }
+
+/* Memory that other threads read meanwhile, but only one writes. */
+#define READ(field)		atomic_load_explicit(&(field), memory_order_relaxed)
+#define WRITE(field, value)	atomic_store_explicit(&(field), value, memory_order_relaxed)
 
 #endif /* _DSM_LAYOUT_H */

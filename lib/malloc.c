@@ -3,30 +3,37 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "error.h"
 #include "region.h"
 #include "remote.h"
+#include "stats.h"
+#include "thread.h"
 
 #define ALIGN_DEFAULT	16
 
 /* ---- a segment's heap ------------------------------------------------- */
+
+static int purge(void *addr, size_t len)
+{
+	return madvise(addr, len, MADV_REMOVE);
+}
 
 static int heap_attach(struct dsm_segment *segment)
 {
 	bool writable = atomic_load(&segment->writable);
 	int node = dsm_node_id();
 	int nodes = dsm_node_count();
-	struct dsm_heap heap;
 	int err;
 
 	if (node < 0 || nodes < 0)
 		return -1;
-	err = dsm_heap_attach(&heap, segment->base, segment->size,
+	err = dsm_heap_attach(&segment->heap, segment->base, segment->size,
 			      segment->block_size, node, nodes, writable);
 	switch (err) {
 	case 0:
-		segment->heap = heap;
+		segment->heap.purge = purge;
 		return 0;
 	case EINVAL:
 		return dsm_fail(EINVAL, "the region at %p has no heap of ours: it is in use as plain memory, or its heap is of another version, or for fewer nodes",
@@ -69,28 +76,30 @@ static struct dsm_heap *region_heap(dsm_region *region)
 
 /* ---- from an address to its heap, or else abort ----------------------- */
 
+/* NULL, if that is to be survived. */
 static struct dsm_heap *ptr_heap(void *ptr, bool to_free)
 {
 	struct dsm_segment *segment = dsm_segment_find(ptr);
-	struct dsm_heap *heap;
+	const char *wrong = "not in any region";
+	struct dsm_heap *heap = NULL;
 
-	if (!segment)
-		dsm_heap_abuse(ptr, "not in any region");
-	if (to_free && !atomic_load(&segment->writable))
-		dsm_heap_abuse(ptr, "in a region that is open read-only");
-	heap = dsm_segment_heap(segment);
+	if (segment && to_free && !atomic_load(&segment->writable))
+		wrong = "in a region that is open read-only";
+	else if (segment)
+		heap = dsm_segment_heap(segment);
+	if (segment && !heap && !to_free)
+		wrong = "in a region that has no heap";
 	if (!heap)
-		dsm_heap_abuse(ptr, "in a region that has no heap");
+		dsm_heap_abuse(ptr, wrong);
 	return heap;
 }
 
-static size_t ptr_usable(struct dsm_heap *heap, void *ptr)
+static size_t ptr_usable(struct dsm_heap *heap, void *ptr, const char **wrong)
 {
-	const char *wrong;
-	size_t usable = dsm_heap_usable(heap, ptr, &wrong);
+	size_t usable = dsm_heap_usable(heap, ptr, wrong);
 
-	if (wrong)
-		dsm_heap_abuse(ptr, wrong);
+	if (*wrong)
+		dsm_heap_abuse(ptr, *wrong);
 	return usable;
 }
 
@@ -104,6 +113,23 @@ static void *heap_alloc(struct dsm_heap *heap, size_t align, size_t size,
 	if (!ptr)
 		dsm_fail(ENOMEM, "the region has no room for %zu bytes", size);
 	return ptr;
+}
+
+/* The default region's heap is the one whose threads are found at once. */
+static struct dsm_heap *default_heap(void)
+{
+	struct dsm_heap *heap = region_heap(dsm_default());
+
+	if (heap)
+		dsm_thread_set_main(heap);
+	return heap;
+}
+
+static void *default_alloc(size_t align, size_t size, bool zero)
+{
+	struct dsm_heap *heap = default_heap();
+
+	return heap ? heap_alloc(heap, align, size, zero) : NULL;
 }
 
 static void *region_alloc(dsm_region *region, size_t align, size_t size,
@@ -126,9 +152,14 @@ static void heap_free(struct dsm_heap *heap, void *ptr)
 
 static void *heap_realloc(struct dsm_heap *heap, void *ptr, size_t size)
 {
-	size_t usable = ptr_usable(heap, ptr);
+	const char *wrong;
+	size_t usable = ptr_usable(heap, ptr, &wrong);
 	void *moved;
 
+	if (wrong) {
+		errno = EINVAL;
+		return NULL;
+	}
 	if (!size) {
 		heap_free(heap, ptr);
 		return NULL;
@@ -197,35 +228,94 @@ void *dsm_heap_realloc(dsm_region *region, void *ptr, size_t size)
 	return heap_realloc(heap, ptr, size);
 }
 
+static __attribute__((noinline)) void *malloc_slow(size_t size)
+{
+	struct dsm_thread *thread = dsm_thread_main;
+	void *ptr = NULL;
+
+	if (size <= CLASS_SIZE_MAX)
+		ptr = dsm_thread_alloc(thread, dsm_thread_bin(thread, size));
+	return ptr ? ptr : default_alloc(ALIGN_DEFAULT, size, false);
+}
+
 void *dsm_malloc(size_t size)
 {
-	return dsm_heap_malloc(dsm_default(), size);
+	return dsm_thread_malloc(dsm_thread_main, size, malloc_slow);
 }
 
 void *dsm_calloc(size_t n, size_t size)
 {
-	return dsm_heap_calloc(dsm_default(), n, size);
+	size_t bytes;
+
+	if (!product(n, size, &bytes))
+		return NULL;
+	return default_alloc(ALIGN_DEFAULT, bytes, true);
 }
 
 void *dsm_aligned_alloc(size_t align, size_t size)
 {
-	return dsm_heap_aligned_alloc(dsm_default(), align, size);
+	if (!align_valid(align))
+		return NULL;
+	return default_alloc(align, size, false);
 }
 
 void *dsm_realloc(void *ptr, size_t size)
 {
+	struct dsm_heap *heap;
+
 	if (!ptr)
 		return dsm_malloc(size);
-	return heap_realloc(ptr_heap(ptr, true), ptr, size);
+	heap = ptr_heap(ptr, true);
+	if (!heap) {
+		errno = EINVAL;
+		return NULL;
+	}
+	return heap_realloc(heap, ptr, size);
 }
 
 size_t dsm_malloc_usable_size(void *ptr)
 {
-	return ptr ? ptr_usable(ptr_heap(ptr, false), ptr) : 0;
+	struct dsm_heap *heap = ptr ? ptr_heap(ptr, false) : NULL;
+	const char *wrong;
+
+	return heap ? ptr_usable(heap, ptr, &wrong) : 0;
+}
+
+static __attribute__((noinline)) void free_slow(void *ptr)
+{
+	struct dsm_heap *heap = ptr ? ptr_heap(ptr, true) : NULL;
+
+	if (heap)
+		heap_free(heap, ptr);
 }
 
 void dsm_free(void *ptr)
 {
-	if (ptr)
-		heap_free(ptr_heap(ptr, true), ptr);
+	dsm_thread_free(dsm_thread_main, ptr, free_slow);
+}
+
+/* ---- the whole of it -------------------------------------------------- */
+
+int dsm_trim(dsm_region *region)
+{
+	struct dsm_heap *heap = region_heap(region ? region : dsm_default());
+
+	if (!heap)
+		return -1;
+	dsm_heap_trim(heap);
+	return 0;
+}
+
+int dsm_heap_stats(dsm_region *region, unsigned int node,
+		   struct dsm_heap_stats *stats)
+{
+	struct dsm_heap *heap = region ? dsm_segment_heap(region->segment) : NULL;
+
+	if (!heap)
+		return region ? -1 : dsm_fail(EINVAL, "no region");
+	if (node >= heap->nodes)
+		return dsm_fail(EINVAL, "node %u: the heap is for %u nodes", node,
+				heap->nodes);
+	dsm_stats_read(heap, node, stats);
+	return 0;
 }

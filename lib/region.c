@@ -26,6 +26,7 @@ static pthread_rwlock_t segments_lock = PTHREAD_RWLOCK_INITIALIZER;
 static struct dsm_segment **segments;	/* sorted by base */
 static size_t segments_count;
 static size_t segments_room;
+static _Atomic unsigned int segments_change;	/* counts removals */
 
 /* Where @addr is, or would be inserted: after all that start at or below it. */
 static size_t segments_search_locked(const char *addr)
@@ -52,12 +53,24 @@ static struct dsm_segment *segment_find_locked(const char *addr)
 	return segments[i - 1];
 }
 
+/* What this thread found last, while the table is what it was then. */
+static __thread struct {
+	struct dsm_segment *segment;
+	unsigned int	   change;
+} found __attribute__((tls_model("initial-exec")));
+
 struct dsm_segment *dsm_segment_find(const void *addr)
 {
-	struct dsm_segment *segment;
+	unsigned int change = atomic_load_explicit(&segments_change, memory_order_acquire);
+	struct dsm_segment *segment = found.segment;
 
+	if (segment && found.change == change &&
+	    (size_t)((const char *)addr - segment->base) < segment->size)
+		return segment;
 	pthread_rwlock_rdlock(&segments_lock);
 	segment = segment_find_locked(addr);
+	found.segment = segment;
+	found.change = atomic_load(&segments_change);
 	pthread_rwlock_unlock(&segments_lock);
 	return segment;
 }
@@ -87,6 +100,7 @@ static void segment_remove_locked(struct dsm_segment *segment)
 {
 	size_t i = segments_search_locked(segment->base);
 
+	atomic_fetch_add(&segments_change, 1);
 	memmove(segments + i - 1, segments + i,
 		(segments_count - i) * sizeof(*segments));
 	segments_count--;
@@ -219,7 +233,8 @@ static int segment_upgrade_locked(struct dsm_segment *segment, int fd)
 		return dsm_fail(errno, "%s", strerrordesc_np(errno));
 	close(fd);
 	/* a heap attached for reading lacks this node's arena */
-	atomic_store(&segment->heap_ready, false);
+	if (!segment->heap.arena)
+		atomic_store(&segment->heap_ready, false);
 	return 0;
 }
 
@@ -259,6 +274,18 @@ fail:
 	return NULL;
 }
 
+/* No opening for writing is left; false: other threads use the heap. */
+static bool heap_detach_locked(struct dsm_segment *segment)
+{
+	if (!atomic_load(&segment->heap_ready) || !segment->heap.arena)
+		return true;
+	if (!dsm_heap_detach(&segment->heap))
+		return false;
+	atomic_store(&segment->heap_ready, false);
+	segment->heap.arena = NULL;
+	return true;
+}
+
 static void segment_put(struct dsm_segment *segment, bool writable)
 {
 	bool last;
@@ -266,11 +293,15 @@ static void segment_put(struct dsm_segment *segment, bool writable)
 	pthread_rwlock_wrlock(&segments_lock);
 	segment->writers -= writable;
 	last = !--segment->refs;
-	if (last) {
+	if (writable && !segment->writers)
+		atomic_store(&segment->writable, false);
+	if (writable && !segment->writers && !heap_detach_locked(segment)) {
+		/* stays as it is: other threads' locks are in it */
+		last = false;
+	} else if (last) {
 		segment_remove_locked(segment);
 		munmap(segment->base, segment->size);
 	} else if (writable && !segment->writers) {
-		atomic_store(&segment->writable, false);
 		mprotect(segment->base, segment->size, PROT_READ);
 	}
 	pthread_rwlock_unlock(&segments_lock);

@@ -2,167 +2,404 @@
 /*
  * Objects freed on another node than that which allocated them.
  *
- * The freeing node sets the object's bit in its chunk's freed[], then the
- * unit's bit in the chunk's summary, and then, if the chunk is not queued,
- * queues it in the owner's mailbox. The owner empties its mailbox when it
- * runs out of free objects: for each chunk it
- *	reads the link, clears queued, takes the summary, scans freed[]
- * in this order, so that whoever sets a bit after it was scanned finds the
- * summary's bit clear, sets it, finds queued clear, and queues the chunk again.
- * (All sequentially consistent.) A bit is cleared after its object was freed:
- * of an owner that died in between, the next one frees some again, which
- * arena_rebuild() knows.
+ * The freeing thread notes them in a parcel for their owner: a block of its
+ * own node's heap, with a bit for each object, by the word of its slab's
+ * bitmap. When the parcel has no room for another word, or what is in it
+ * is much memory, it is sent: pushed on the stack that is the owner's mailbox.
+ * The owner takes the whole stack when it needs memory, sets the words' bits
+ * in its slabs, and frees the parcels, which are objects of the sender's, as
+ * any other. So a message carries 250 to 16000 objects of one node.
  *
- * The last object of a chunk may be drained while the one who marked it has
- * yet to look at queued: so it counts itself in busy, from before the mark
- * to its last touch, and the owner keeps a chunk that is busy or queued.
+ * A thread's parcels are linked to its slot: they are sent after its death. An
+ * owner that dies while it frees loses one word: where it is, is written down
+ * first.
  *
- * Nothing is written to the object itself, a bit that was already set is a
- * double free, and what a process has marked is not lost when it dies: if it
- * died before it queued the chunk, dsm_remote_drain_all() finds it, and the
- * chunk, though empty, stays its owner's.
+ * Who frees when the region is full has nowhere to write: it sends the object
+ * itself, as a parcel that says it is one.
  */
 #include "remote.h"
 
+#include <sys/mman.h>
+
 #include "arena.h"
 #include "chunk.h"
+#include "class.h"
+#include "slab.h"
+#include "thread.h"
 
-static void mailbox_push(struct dsm_heap *heap, uint32_t owner, uint32_t chunk)
+/* The objects at @bits of word @key % 256 in the slab (or run) @key / 256. */
+struct window {
+	uint64_t key;
+	uint64_t bits;
+};
+
+#define KEY_PARCELS		(1ULL << 63)	/* that come back */
+
+struct parcel {
+	_Atomic uint64_t next;		/* in the slot's list, or the mailbox */
+	uint32_t	owner;
+	uint32_t	frees;
+	_Atomic uint32_t count;		/* of windows */
+	uint32_t	reserved[3];
+	struct window	window[];
+};
+
+/* An object that is its own parcel. */
+struct homeless {
+	_Atomic uint64_t next;
+	uint64_t	mark;
+};
+
+/* What a mailbox has: offsets of parcels, and of other objects. */
+#define HOMELESS		(1ULL << 63)
+#define HOMELESS_PARCEL		(1ULL << 62 | HOMELESS)	/* that comes back */
+#define HOMELESS_MARK		0x656d6f6820746e65ULL
+/* In dsm_arena.draining, under the offset of a parcel: the next window. */
+#define WINDOW_MASK		4095ULL
+
+/* Enough to be worth a message. */
+enum { FREES_MIN = 64, BYTES_MIN = 1 << 20, BYTES_MAX = 16 << 20 };
+
+enum { HASH_SIZE = 512 };
+
+/* A thread's parcel for one node. */
+struct dsm_out {
+	struct parcel	*parcel;
+	size_t		bytes;			/* that are freed by it */
+	uint16_t	window[HASH_SIZE];	/* where a key may be */
+};
+
+static uint32_t windows_max(const struct dsm_heap *heap)
+{
+	return (heap->block_size - sizeof(struct parcel)) / sizeof(struct window);
+}
+
+static uint64_t offset_of(const struct dsm_heap *heap, const void *ptr)
+{
+	return (const char *)ptr - heap->base;
+}
+
+/* ---- sending ---------------------------------------------------------- */
+
+/* @next is in what is at @offset. */
+static void mailbox_push(struct dsm_heap *heap, uint32_t owner, uint64_t offset,
+			 _Atomic uint64_t *next)
 {
 	struct dsm_mailbox *mailbox = node_mailbox(heap, owner);
-	uint32_t head = atomic_load(&mailbox->head);
+	uint64_t head = atomic_load(&mailbox->head);
 
 	do {
-		atomic_store(&chunk_remote(heap, chunk)->next, head);
-	} while (!atomic_compare_exchange_weak(&mailbox->head, &head, chunk));
+		atomic_store(next, head);
+	} while (!atomic_compare_exchange_weak(&mailbox->head, &head, offset));
 }
 
-bool dsm_remote_busy(const struct dsm_heap *heap, uint32_t chunk)
+static struct parcel *parcel_at(struct dsm_heap *heap, uint64_t offset)
 {
-	struct chunk_remote *remote = chunk_remote(heap, chunk);
-
-	return atomic_load(&remote->busy) || atomic_load(&remote->queued);
+	return offset ? (struct parcel *)(heap->base + offset) : NULL;
 }
 
-static bool object_mark(struct chunk_remote *remote, unsigned int unit,
-			unsigned int granule)
+/*
+ * Killed between unlinking and pushing, a thread loses the parcel: it stays
+ * counted in parcels_out. (To send one twice would be worse.) So the mailbox
+ * is fetched first, which is what takes time.
+ */
+static void parcel_send(struct dsm_heap *heap, struct dsm_slot *slot,
+			struct parcel *parcel)
 {
-	uint32_t unit_bit = 1U << unit;
-	uint64_t bit = 1ULL << granule % 64;
+	_Atomic uint64_t *link = &slot->outbox;
+	uint64_t offset = offset_of(heap, parcel);
 
-	if (!unit)
-		return !(atomic_fetch_or(&remote->summary, unit_bit) & unit_bit);
-	if (atomic_fetch_or(&remote->freed[unit - 1][granule / 64], bit) & bit)
+	atomic_fetch_or(&node_mailbox(heap, parcel->owner)->head, 0);
+	while (atomic_load(link) != offset)
+		link = &parcel_at(heap, atomic_load(link))->next;
+	atomic_store(link, atomic_load(&parcel->next));
+	mailbox_push(heap, parcel->owner, offset, &parcel->next);
+}
+
+static void out_send(struct dsm_thread *thread, struct dsm_out *out)
+{
+	struct parcel *parcel = out->parcel;
+
+	out->parcel = NULL;
+	out->bytes = 0;
+	parcel_send(thread->heap, thread->slot, parcel);
+}
+
+static struct dsm_out *out_get(struct dsm_thread *thread, uint32_t node)
+{
+	struct dsm_heap *heap = thread->heap;
+	struct dsm_out *out = thread->out[node];
+	struct parcel *parcel;
+
+	if (!out) {
+		out = mmap(NULL, sizeof(*out), PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (out == MAP_FAILED)
+			return NULL;
+		thread->out[node] = out;
+	}
+	if (out->parcel)
+		return out;
+	parcel = dsm_heap_alloc(heap, heap->block_size, heap->block_size, false);
+	if (!parcel)
+		return NULL;
+	parcel->owner = node;
+	parcel->frees = 0;
+	atomic_store(&parcel->count, 0);
+	atomic_store(&parcel->next, atomic_load(&thread->slot->outbox));
+	atomic_store(&thread->slot->outbox, offset_of(heap, parcel));
+	atomic_fetch_add(&heap->counters->parcels_out, 1);
+	out->parcel = parcel;
+	return out;
+}
+
+static const char *send_homeless(struct dsm_heap *heap, uint32_t owner, void *ptr,
+				 uint64_t kind)
+{
+	struct homeless *homeless = ptr;
+	uint64_t mark = HOMELESS_MARK ^ (uintptr_t)ptr;
+
+	if (homeless->mark == mark)
+		return "double free";
+	homeless->mark = mark;
+	mailbox_push(heap, owner, offset_of(heap, ptr) | kind, &homeless->next);
+	return NULL;
+}
+
+static const char *note(struct dsm_heap *heap, struct dsm_thread *thread,
+			struct dsm_out *out, const struct dsm_place *place,
+			uint64_t flag)
+{
+	uint64_t key = (uint64_t)place->unit << 8 | place->index / 64 | flag;
+	uint64_t bit = 1ULL << place->index % 64;
+	struct parcel *parcel = out->parcel;
+	struct window *window;
+	uint16_t *guess;
+	uint32_t count;
+
+	count = atomic_load_explicit(&parcel->count, memory_order_relaxed);
+	guess = &out->window[key * 0x9e3779b97f4a7c15ULL >> 55];
+	window = &parcel->window[*guess];
+	if (*guess < count && window->key == key) {
+		if (window->bits & bit)
+			return "double free";
+		window->bits |= bit;
+	} else {
+		window = &parcel->window[count];
+		window->key = key;
+		window->bits = bit;
+		atomic_store_explicit(&parcel->count, count + 1, memory_order_release);
+		*guess = count;
+	}
+	parcel->frees++;
+	out->bytes += place->size;
+	if (atomic_load_explicit(&parcel->count, memory_order_relaxed) == windows_max(heap) ||
+	    (parcel->frees >= FREES_MIN && out->bytes >= BYTES_MIN) ||
+	    out->bytes >= BYTES_MAX)
+		out_send(thread, out);
+	return NULL;
+}
+
+const char *dsm_remote_free(struct dsm_heap *heap, struct dsm_thread *thread,
+			    const struct dsm_place *place, void *ptr)
+{
+	struct dsm_out *out = thread ? out_get(thread, place->owner) : NULL;
+
+	if (!out)
+		return send_homeless(heap, place->owner, ptr, HOMELESS);
+	return note(heap, thread, out, place, 0);
+}
+
+/* With others, but not in a parcel made for it: that would have to return. */
+void dsm_remote_return(struct dsm_heap *heap, void *parcel)
+{
+	struct dsm_thread *thread = dsm_threads[heap->index];
+	struct dsm_place place;
+	struct dsm_out *out;
+
+	if (dsm_heap_find(heap, parcel, &place))
+		return;
+	out = thread ? thread->out[place.owner] : NULL;
+	if (out && out->parcel)
+		note(heap, thread, out, &place, KEY_PARCELS);
+	else
+		send_homeless(heap, place.owner, parcel, HOMELESS_PARCEL);
+}
+
+void dsm_remote_flush(struct dsm_thread *thread)
+{
+	for (uint32_t node = 0; node < thread->heap->nodes; node++) {
+		struct dsm_out *out = thread->out[node];
+
+		if (out && out->parcel && out->parcel->frees)
+			out_send(thread, out);
+	}
+}
+
+void dsm_remote_end(struct dsm_thread *thread)
+{
+	struct dsm_heap *heap = thread->heap;
+
+	for (uint32_t node = 0; node < heap->nodes; node++) {
+		struct dsm_out *out = thread->out[node];
+
+		if (!out)
+			continue;
+		if (out->parcel)
+			out_send(thread, out);
+		thread->out[node] = NULL;
+		munmap(out, sizeof(*out));
+	}
+}
+
+void dsm_remote_recover(struct dsm_heap *heap, struct dsm_slot *slot)
+{
+	struct parcel *parcel;
+
+	while ((parcel = parcel_at(heap, atomic_load(&slot->outbox))))
+		parcel_send(heap, slot, parcel);
+}
+
+/* ---- receiving -------------------------------------------------------- */
+
+static const char *window_free(struct dsm_heap *heap, uint32_t unit,
+			       unsigned int w, uint64_t bits)
+{
+	uint32_t chunk = unit / UNITS;
+	size_t off = (size_t)(unit % UNITS) << UNIT_SHIFT;
+	uint32_t entry, word;
+	struct slab *slab;
+
+	if (chunk < heap->first || chunk >= heap->chunks)
+		return "never allocated";
+	entry = atomic_load(chunk_entry(heap, chunk));
+	if (!dsm_chunk_is_own(heap, entry))
+		return "double free";
+	if (CHUNK_KIND(entry) == CHUNK_RUN)
+		return dsm_run_free(heap, chunk,
+				    atomic_load(&chunk_public(heap, chunk)->run_off));
+	word = atomic_load(unit_word(heap, unit));
+	if (CHUNK_KIND(entry) != CHUNK_SLABS || UNIT_KIND(word) != UNIT_SLAB)
+		return dsm_run_free(heap, chunk, off);
+	slab = slab_at(heap, chunk, off);
+	if (UNIT_INDEX(word) || w >= slab->words)
+		return "never allocated";
+	return dsm_slab_free_other(slab, w, bits);
+}
+
+/* One that is wrong is looked for, and the others are freed. */
+static void window_report(struct dsm_heap *heap, uint32_t unit, unsigned int w,
+			  uint64_t bits)
+{
+	char *start = heap->base + ((size_t)unit << UNIT_SHIFT);
+	uint32_t word = atomic_load(unit_word(heap, unit));
+
+	for (; bits; bits &= bits - 1) {
+		const char *wrong = window_free(heap, unit, w, bits & -bits);
+
+		if (wrong && UNIT_KIND(word) == UNIT_SLAB)
+			start += (w * 64 + __builtin_ctzll(bits)) *
+				 dsm_class_size(UNIT_CLASS(word));
+		if (wrong)
+			dsm_heap_abuse(start, wrong);
+	}
+}
+
+static void window_drain(struct dsm_heap *heap, const struct window *window)
+{
+	uint32_t unit = (window->key & ~KEY_PARCELS) >> 8;
+	unsigned int w = window->key & 0xff;
+	unsigned int n = __builtin_popcountll(window->bits);
+
+	if (window->key & KEY_PARCELS)
+		atomic_fetch_sub(&heap->counters->parcels_out, n);
+	else
+		heap->counters->homecomings += n;
+	if (window_free(heap, unit, w, window->bits))
+		window_report(heap, unit, w, window->bits);
+}
+
+static void homeless_drain(struct dsm_heap *heap, void *ptr, bool parcel)
+{
+	struct dsm_place place;
+	const char *wrong = dsm_heap_find(heap, ptr, &place);
+
+	if (!wrong)
+		wrong = window_free(heap, place.unit, place.index / 64,
+				    1ULL << place.index % 64);
+	if (parcel)
+		atomic_fetch_sub(&heap->counters->parcels_out, 1);
+	else
+		heap->counters->homecomings++;
+	if (wrong)
+		dsm_heap_abuse(ptr, wrong);
+}
+
+/* Everything in the mailbox, but only if nothing is left of what was. */
+static void mailbox_take(struct dsm_heap *heap)
+{
+	struct dsm_mailbox *mailbox = node_mailbox(heap, heap->node);
+	/* look first: a look does not take the block from those who push */
+	uint64_t head = atomic_load(&mailbox->head);
+
+	if (!head || heap->arena->draining)
+		return;
+	do {
+		heap->arena->draining = head;
+		atomic_signal_fence(memory_order_seq_cst);
+	} while (!atomic_compare_exchange_weak(&mailbox->head, &head, 0));
+}
+
+/* One step; false: there is no more. */
+static bool drain_step(struct dsm_heap *heap)
+{
+	struct dsm_arena *arena = heap->arena;
+	uint64_t at = arena->draining;
+	struct parcel *parcel;
+
+	if (!at)
 		return false;
-	if (!(atomic_load(&remote->summary) & unit_bit))
-		atomic_fetch_or(&remote->summary, unit_bit);
+	if (at & HOMELESS) {
+		struct homeless *homeless = (void *)(heap->base + (at & ~HOMELESS_PARCEL));
+
+		arena->draining = atomic_load(&homeless->next);
+		homeless->mark = 0;
+		homeless_drain(heap, homeless, (at & HOMELESS_PARCEL) == HOMELESS_PARCEL);
+		return true;
+	}
+	parcel = parcel_at(heap, at & ~WINDOW_MASK);
+	if ((at & WINDOW_MASK) < atomic_load(&parcel->count)) {
+		arena->draining = at + 1;
+		window_drain(heap, &parcel->window[at & WINDOW_MASK]);
+		return true;
+	}
+	/* they go home when the lock is released: that takes it again */
+	if (arena->consumed_count == CONSUMED_MAX)
+		return false;
+	arena->draining = atomic_load(&parcel->next);
+	heap->counters->parcels++;
+	arena->consumed[arena->consumed_count++] = parcel;
 	return true;
 }
 
-const char *dsm_remote_free(struct dsm_heap *heap, uint32_t owner,
-			    uint32_t chunk, size_t off)
+uint64_t dsm_remote_drain(struct dsm_heap *heap)
 {
-	struct chunk_remote *remote = chunk_remote(heap, chunk);
-	bool marked;
+	uint64_t before = heap->counters->homecomings;
 
-	atomic_fetch_add(&remote->busy, 1);
-	marked = object_mark(remote, off >> UNIT_SHIFT,
-			     off % UNIT_SIZE / GRANULE_SIZE);
-	if (!atomic_load(&remote->queued) &&
-	    !atomic_exchange(&remote->queued, 1))
-		mailbox_push(heap, owner, chunk);
-	atomic_fetch_sub(&remote->busy, 1);
-	return marked ? NULL : "double free";
+	mailbox_take(heap);
+	while (drain_step(heap))
+		;
+	return heap->counters->homecomings - before;
 }
 
-static void free_marked(struct dsm_heap *heap, uint32_t chunk, size_t off,
-			bool again)
+/* It may have died before it took what it was about to. */
+void dsm_remote_rebuild(struct dsm_heap *heap)
 {
-	const char *wrong = dsm_arena_free(heap, chunk, off, again);
+	uint64_t draining = heap->arena->draining;
+	uint64_t at = atomic_load(&node_mailbox(heap, heap->node)->head);
 
-	if (wrong) {
-		dsm_arena_unlock(heap);
-		dsm_heap_abuse(chunk_addr(heap, chunk) + off, wrong);
-	}
-}
-
-static void unit_drain(struct dsm_heap *heap, uint32_t chunk, unsigned int unit,
-		       bool again)
-{
-	_Atomic uint64_t *freed = chunk_remote(heap, chunk)->freed[unit - 1];
-
-	for (unsigned int w = 0; w < UNIT_WORDS; w++) {
-		uint64_t bits = atomic_load(&freed[w]);
-
-		for (uint64_t left = bits; left; left &= left - 1)
-			free_marked(heap, chunk, ((size_t)unit << UNIT_SHIFT) +
-				    (w * 64 + __builtin_ctzll(left)) * GRANULE_SIZE,
-				    again);
-		if (bits)
-			atomic_fetch_and(&freed[w], ~bits);
-	}
-}
-
-/* Of a chunk of ours, the units in @units besides those it names itself. */
-static void chunk_drain(struct dsm_heap *heap, uint32_t chunk, uint32_t units,
-			bool again)
-{
-	uint32_t entry = atomic_load(chunk_entry(heap, chunk));
-
-	units |= atomic_exchange(&chunk_remote(heap, chunk)->summary, 0);
-	if (CHUNK_KIND(entry) == CHUNK_RUN) {
-		if (units & 1)
-			free_marked(heap, chunk,
-				    atomic_load(&chunk_public(heap, chunk)->run_off),
-				    again);
-		return;
-	}
-	if (CHUNK_KIND(entry) != CHUNK_SLABS)
-		return;
-	heap->arena->draining = chunk;
-	for (units &= ~1U; units; units &= units - 1)
-		unit_drain(heap, chunk, __builtin_ctz(units), again);
-	heap->arena->draining = 0;
-	dsm_arena_settle(heap, chunk);
-}
-
-static void mailbox_drain(struct dsm_heap *heap, bool again)
-{
-	struct dsm_mailbox *mailbox = node_mailbox(heap, heap->node);
-	uint32_t chunk, next, entry;
-
-	/* look first: a look does not take the block from those who queue */
-	if (!atomic_load(&mailbox->head))
-		return;
-	for (chunk = atomic_exchange(&mailbox->head, 0); chunk; chunk = next) {
-		struct chunk_remote *remote = chunk_remote(heap, chunk);
-
-		next = atomic_load(&remote->next);
-		atomic_store(&remote->queued, 0);
-		entry = atomic_load(chunk_entry(heap, chunk));
-		if (dsm_chunk_is_own(heap, entry))
-			chunk_drain(heap, chunk, 0, again);
-	}
-}
-
-void dsm_remote_drain(struct dsm_heap *heap)
-{
-	mailbox_drain(heap, false);
-}
-
-void dsm_remote_drain_all(struct dsm_heap *heap, bool again)
-{
-	uint32_t entry;
-
-	mailbox_drain(heap, again);
-	for (uint32_t chunk = heap->first; chunk < heap->chunks; chunk++) {
-		entry = atomic_load(chunk_entry(heap, chunk));
-		if (!dsm_chunk_is_own(heap, entry))
-			continue;
-		if (CHUNK_KIND(entry) == CHUNK_SLABS)
-			chunk_drain(heap, chunk, ~0U << heap->meta_units, again);
-		else if (CHUNK_KIND(entry) == CHUNK_RUN &&
-			 atomic_load(&chunk_remote(heap, chunk)->summary))
-			chunk_drain(heap, chunk, 0, again);
-	}
+	while (at && at != draining)
+		at = atomic_load((_Atomic uint64_t *)(heap->base + (at & ~HOMELESS_PARCEL)));
+	if (at)
+		heap->arena->draining = 0;
 }

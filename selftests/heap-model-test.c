@@ -21,7 +21,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "dsm.h"
 #include "heap.h"
+#include "stats.h"
 
 #define BASE		((char *)0x400000000000)
 #define MIB		((size_t)1 << 20)
@@ -82,6 +84,25 @@ static void region_attach(const struct region *region, struct dsm_heap *heap,
 {
 	REQUIRE(!dsm_heap_attach(heap, BASE, region->size, region->block_size,
 				 node, region->nodes, true));
+}
+
+/* Before what it is in is replaced. */
+static void region_detach(struct dsm_heap *heap)
+{
+	CHECK(dsm_heap_detach(heap));
+}
+
+/* What is on its way from one node to another arrives. */
+static void settle(struct dsm_heap *heap, unsigned int nodes)
+{
+	for (unsigned int i = 0; i < 2 * nodes; i++)
+		dsm_heap_trim(&heap[i % nodes]);
+}
+
+static void heap_stats(struct dsm_heap *heap, struct dsm_heap_stats *stats)
+{
+	dsm_heap_trim(heap);
+	dsm_stats_read(heap, heap->node, stats);
 }
 
 static void *shared_alloc(size_t size)
@@ -161,6 +182,7 @@ static void test_attach(void)
 	CHECK(!dsm_heap_root(&other));
 	dsm_heap_root_set(&heap, BASE + 4096);
 	CHECK(dsm_heap_root(&other) == BASE + 4096);
+	region_detach(&heap);
 
 	region_map(&region);
 	BASE[0] = 'x';
@@ -243,7 +265,7 @@ static void model_free(struct model *model, struct dsm_heap *heap,
 static void test_model(size_t block_size)
 {
 	struct model *model = calloc(1, sizeof(*model));
-	struct dsm_heap_usage usage;
+	struct dsm_heap_stats stats;
 	struct dsm_heap heap[2];
 	uint64_t seed = 88172645463325252 + block_size;
 	char name[80];
@@ -265,10 +287,13 @@ static void test_model(size_t block_size)
 	for (unsigned int i = 0; i < OBJECTS; i++)
 		if (model->object[i].ptr)
 			model_free(model, &heap[i % 2], i);
+	settle(heap, 2);
 	for (int n = 0; n < 2; n++) {
-		dsm_heap_usage(&heap[n], &usage);
-		CHECK(!usage.objects);
+		heap_stats(&heap[n], &stats);
+		CHECK(!stats.live);
 	}
+	region_detach(&heap[0]);
+	region_detach(&heap[1]);
 	free(model->granule);
 	free(model);
 	snprintf(name, sizeof(name),
@@ -303,6 +328,7 @@ static void test_alignment(void)
 				CHECK(!dsm_heap_free(&heap, ptr[i]));
 		}
 	}
+	region_detach(&heap);
 	result("alignment: every power of two up to a chunk, every kind of size");
 }
 
@@ -333,6 +359,8 @@ static void test_limits(void)
 	REQUIRE(ptr);
 	CHECK(!*(char *)ptr);
 	CHECK(!dsm_heap_free(&heap, ptr));
+	region_detach(&heap);
+	region_detach(&other);
 	result("limits: too much is NULL, nearly all of the region is not");
 }
 
@@ -341,7 +369,7 @@ static void test_exhaustion(void)
 	const struct region region = { 24 * MIB, 4096, 2 };
 	static const size_t sizes[] = { 64, 1000, 9000, 40000, 700000, 3 * MIB };
 	struct dsm_heap heap[2];
-	struct dsm_heap_usage usage;
+	struct dsm_heap_stats stats;
 	void **list = malloc(24 * MIB / 64 * sizeof(*list));
 	size_t n, first;
 
@@ -363,11 +391,14 @@ static void test_exhaustion(void)
 			/* half of it on the other node: it must come home */
 			for (first = n; n; n--)
 				CHECK(!dsm_heap_free(&heap[n > first / 2], list[n - 1]));
+			settle(heap, 2);
 		}
 		CHECK(got[0] == got[1]);
-		dsm_heap_usage(&heap[0], &usage);
-		CHECK(!usage.objects);
+		heap_stats(&heap[0], &stats);
+		CHECK(!stats.live);
 	}
+	region_detach(&heap[0]);
+	region_detach(&heap[1]);
 	free(list);
 	result("exhaustion: full is NULL, and what is freed anywhere can be had again");
 }
@@ -407,7 +438,56 @@ static void test_abuse(void)
 		CHECK(dsm_heap_free(&heap[by], BASE + CHUNK + 4096));
 		CHECK(dsm_heap_free(&heap[by], BASE + region.size - 65536));
 	}
+	region_detach(&heap[0]);
+	region_detach(&heap[1]);
 	result("abuse: double free, pointers into objects, headers, and nowhere");
+}
+
+/* ---- other nodes' objects --------------------------------------------- */
+
+static void test_parcels(void)
+{
+	enum { OBJECTS_SENT = 100000, KILLED = 5000 };
+	const struct region region = { 64 * MIB, 4096, 2 };
+	struct dsm_heap_stats stats;
+	struct dsm_heap heap[2];
+	void **list = malloc(OBJECTS_SENT * sizeof(*list));
+	pid_t pid;
+
+	region_map(&region);
+	region_attach(&region, &heap[0], 0);
+	region_attach(&region, &heap[1], 1);
+	for (int i = 0; i < OBJECTS_SENT; i++)
+		list[i] = dsm_heap_alloc(&heap[0], 16, 16 + i % 500, false);
+	for (int i = 0; i < OBJECTS_SENT; i++)
+		CHECK(!dsm_heap_free(&heap[1], list[i]));
+	settle(heap, 2);
+	heap_stats(&heap[0], &stats);
+	printf("# %d objects freed elsewhere came home in %ju parcels\n", OBJECTS_SENT,
+	       (uintmax_t)stats.parcels);
+	CHECK(!stats.live && stats.homecomings == OBJECTS_SENT);
+	CHECK(stats.parcels && stats.parcels <= OBJECTS_SENT / 64);
+
+	/* what a process had freed when it was killed */
+	for (int i = 0; i < KILLED; i++)
+		list[i] = dsm_heap_alloc(&heap[0], 16, 16 + i % 500, false);
+	pid = fork();
+	if (!pid) {
+		for (int i = 0; i < KILLED; i++)
+			if (dsm_heap_free(&heap[1], list[i]))
+				_exit(1);
+		raise(SIGKILL);
+	}
+	waitpid(pid, NULL, 0);
+	settle(heap, 2);
+	heap_stats(&heap[1], &stats);
+	CHECK(stats.threads_killed == 1);
+	heap_stats(&heap[0], &stats);
+	CHECK(!stats.live && stats.homecomings == OBJECTS_SENT + KILLED);
+	region_detach(&heap[0]);
+	region_detach(&heap[1]);
+	free(list);
+	result("parcels: many objects each, and none is lost with its process");
 }
 
 /* ---- several threads and processes ------------------------------------ */
@@ -508,21 +588,23 @@ static struct stage *stage_make(unsigned int nodes, size_t block_size)
 /* Frees what is in the slots, and checks that nothing else is anywhere. */
 static void stage_end(struct stage *stage, uint64_t leaked_max)
 {
-	struct dsm_heap_usage usage;
-	struct dsm_heap heap;
+	struct dsm_heap_stats stats;
+	struct dsm_heap heap[3];
 	uint64_t objects = 0;
 
-	region_attach(&stage->region, &heap, 0);
+	for (unsigned int node = 0; node < stage->region.nodes; node++)
+		region_attach(&stage->region, &heap[node], node);
 	for (int i = 0; i < SLOTS; i++) {
 		void *ptr = atomic_exchange(&stage->slot[i].ptr, NULL);
 
 		if (ptr)
-			CHECK(stage_free(stage, &heap, ptr));
+			CHECK(stage_free(stage, &heap[0], ptr));
 	}
+	settle(heap, stage->region.nodes);
 	for (unsigned int node = 0; node < stage->region.nodes; node++) {
-		region_attach(&stage->region, &heap, node);
-		dsm_heap_usage(&heap, &usage);
-		objects += usage.objects;
+		heap_stats(&heap[node], &stats);
+		objects += stats.live;
+		region_detach(&heap[node]);
 	}
 	if (!CHECK(objects <= leaked_max))
 		printf("# %lu objects left\n", objects);
@@ -562,6 +644,8 @@ static void test_threads(void)
 	}
 	for (int i = 0; i < 4; i++)
 		pthread_join(worker[i].thread, NULL);
+	region_detach(&heap[0]);
+	region_detach(&heap[1]);
 	stage_end(stage, 0);
 	result("threads: two on each of two nodes, freeing each other's objects");
 }
@@ -643,7 +727,7 @@ static void test_kill(void)
 	enum { ROUNDS = 200, NODES = 2, WORKERS = 3 };
 	struct stage *stage = stage_make(NODES, 4096);
 	struct dsm_heap heap[NODES];
-	struct dsm_heap_usage usage;
+	struct dsm_heap_stats stats;
 	uint64_t seed = 4242, objects = 0;
 	pid_t pid[WORKERS];
 	int round;
@@ -665,24 +749,27 @@ static void test_kill(void)
 				break;
 		}
 	}
+	settle(heap, NODES);
 	for (int node = 0; node < NODES; node++) {
-		dsm_heap_usage(&heap[node], &usage);
-		objects += usage.objects;
+		heap_stats(&heap[node], &stats);
+		objects += stats.live;
 	}
 	printf("# %d processes killed, %lu objects leaked\n", round * WORKERS,
 	       objects);
 	CHECK(objects <= (uint64_t)round * WORKERS);
 	CHECK(!stage->problems);
 	/* and it all still works */
-	for (int node = 0; node < NODES; node++)
+	for (int node = 0; node < NODES; node++) {
 		CHECK(stage_work(stage, &heap[node], 99 + node, 2000));
+		region_detach(&heap[node]);
+	}
 	stage_end(stage, objects);
 	result("kill: at any moment, 600 times: the heap stays usable, the leak bounded");
 }
 
 int main(void)
 {
-	printf("TAP version 13\n1..13\n");
+	printf("TAP version 13\n1..14\n");
 	fflush(stdout);
 	test_attach();
 	test_model(4096);
@@ -692,6 +779,7 @@ int main(void)
 	test_limits();
 	test_exhaustion();
 	test_abuse();
+	test_parcels();
 	test_threads();
 	test_nodes(4096);
 	test_nodes(16384);

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* Size classes: 8 up to 128 bytes, then 4 to each doubling. */
+#ifndef _DSM_CLASS_H
+#define _DSM_CLASS_H
+
+#include "layout.h"
+
+static inline size_t dsm_class_size(unsigned int class)
+{
+	if (class < 8)
+		return (class + 1) * GRANULE_SIZE;
+	class -= 8;
+	return ((size_t)128 << class / 4) + (class % 4 + 1) * ((size_t)32 << class / 4);
+}
+
+/* @size: up to CLASS_SIZE_MAX */
+static inline unsigned int dsm_class_of_size(size_t size)
+{
+	unsigned int shift;
+
+	if (size <= 128)
+		return (size - !!size) / GRANULE_SIZE;
+	shift = 63 - __builtin_clzll(size - 1);
+	return 8 + (shift - 7) * 4 + ((size - 1) >> (shift - 2)) % 4;
+}
+
+/* The class of the smallest objects of @size and @align, or CLASS_NONE. */
+static inline unsigned int dsm_class_of(size_t align, size_t size)
+{
+	unsigned int class;
+
+	if (align <= GRANULE_SIZE)
+		return size <= CLASS_SIZE_MAX ? dsm_class_of_size(size) : CLASS_NONE;
+	if (size < align)
+		size = align;
+	if (size > CLASS_SIZE_MAX || align > UNIT_SIZE)
+		return CLASS_NONE;
+	/* a slab starts at a unit, so an object is aligned as its size is */
+	for (class = dsm_class_of_size(size); class < CLASSES; class++)
+		if (!(dsm_class_size(class) & (align - 1)))
+			break;
+	return class;
+}
+
+/* Of a slab: enough for a few objects, so that one is not made for each. */
+static inline unsigned int dsm_class_units(unsigned int class)
+{
+	size_t size = dsm_class_size(class);
+
+	return size <= UNIT_SIZE / 8 ? 1 : size <= UNIT_SIZE / 2 ? 4 : 8;
+}
+
+static inline unsigned int dsm_class_capacity(unsigned int class)
+{
+	return dsm_class_units(class) * UNIT_SIZE / dsm_class_size(class);
+}
+
+#endif /* _DSM_CLASS_H */

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef _DSM_SLAB_H
+#define _DSM_SLAB_H
+
+#include "layout.h"
+
+static inline struct chunk_private *slab_chunk(const struct dsm_heap *heap,
+					       const struct slab *slab)
+{
+	return (void *)(((uintptr_t)slab & -(uintptr_t)CHUNK_SIZE) + heap->private_off);
+}
+
+/* Of any unit's, the one of the slab. */
+static inline struct slab *slab_first(struct slab *part)
+{
+	return part - part->index;
+}
+
+static inline char *slab_start(const struct slab *slab)
+{
+	return (char *)((uintptr_t)slab & -(uintptr_t)CHUNK_SIZE) +
+	       slab->start;
+}
+
+/* The slab at @off of a chunk, where the word of its first unit says one is. */
+static inline struct slab *slab_at(const struct dsm_heap *heap, uint32_t chunk,
+				   size_t off)
+{
+	struct chunk_private *private = chunk_private(heap, chunk);
+
+	return &private->slab[private->slab[off >> UNIT_SHIFT].head];
+}
+
+static inline void slab_list_append(struct slab_list *list, struct slab *slab)
+{
+	slab->next = NULL;
+	slab->prev = list->last;
+	if (list->last)
+		list->last->next = slab;
+	else
+		list->first = slab;
+	list->last = slab;
+}
+
+static inline void slab_list_remove(struct slab_list *list, struct slab *slab)
+{
+	if (slab->next)
+		slab->next->prev = slab->prev;
+	else
+		list->last = slab->prev;
+	if (slab->prev)
+		slab->prev->next = slab->next;
+	else
+		list->first = slab->next;
+}
+
+/* By its thread, or of no thread's by who has the lock. */
+
+/* Take in what others freed. */
+void dsm_slab_collect(struct slab *slab);
+
+/* By any thread that knows the objects at @bits to be live. NULL, or what is wrong. */
+const char *dsm_slab_free_other(struct slab *slab, unsigned int w, uint64_t bits);
+
+/* The rest with the arena's lock held. */
+
+/* A slab with a free object, for the thread @owner; NULL: there is no place. */
+struct slab *dsm_slab_acquire(struct dsm_heap *heap, unsigned int class,
+			      uint16_t owner);
+
+/* Its thread's, or nobody's, and in no list: belongs to no thread from now on. */
+void dsm_slab_abandon(struct dsm_heap *heap, struct slab *slab);
+
+/* For a thread that has no slabs. */
+void *dsm_slab_alloc(struct dsm_heap *heap, unsigned int class);
+
+/* What a thread that died left. */
+void dsm_slabs_recover(struct dsm_heap *heap, uint16_t owner);
+
+/* Some of the slabs of no thread, and what dead threads left: empty ones go. */
+void dsm_slabs_sweep(struct dsm_heap *heap);
+
+/* The lists of the arena, after a death. */
+void dsm_slabs_rebuild(struct dsm_heap *heap);
+
+#endif /* _DSM_SLAB_H */

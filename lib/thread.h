@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A thread's part of a heap: the slabs it allocates from, and what it freed of
+ * other nodes'. The fast paths are here; they take no lock and no atomic
+ * instruction.
+ */
+#ifndef _DSM_THREAD_H
+#define _DSM_THREAD_H
+
+#include "class.h"
+#include "layout.h"
+#include "slab.h"
+
+enum { HEAPS_MAX = 64 };	/* in a process, with threads of their own */
+
+/* A class: the word of a slab that objects are taken from, and other slabs. */
+struct dsm_bin {
+	_Atomic uint64_t *word;
+	char		*base;		/* the object of its bit 0 */
+	size_t		size;
+	struct slab_hot	*hot;		/* the slab's */
+	struct slab	*slab;
+	struct slab_list partial;
+	struct slab_list full;		/* the one looked at last, last */
+};
+
+struct dsm_out;
+
+enum { DIRECT_SIZE = 1024 };
+
+struct dsm_thread {
+	/* copies of what is in the heap */
+	char		*base;
+	size_t		bytes;
+	_Atomic uint32_t *table;
+	size_t		slabs_off;	/* of a chunk's slabs */
+	uint32_t	own_entry;
+	uint16_t	owner;		/* the slot's number + 1 */
+	uint16_t	empty_units;	/* of slabs kept though empty */
+	struct dsm_heap	*heap;
+	struct dsm_slot	*slot;
+	struct dsm_bin	*direct[DIRECT_SIZE / GRANULE_SIZE + 1];	/* by size */
+	struct dsm_bin	bin[CLASSES];
+	struct dsm_out	*out[];		/* by node: see remote.c */
+};
+
+extern __thread struct dsm_thread *dsm_threads[HEAPS_MAX + 1]
+	__attribute__((tls_model("initial-exec")));
+
+/* One heap's, never NULL: until it is known, it has nothing. */
+extern __thread struct dsm_thread *dsm_thread_main
+	__attribute__((tls_model("initial-exec")));
+extern _Atomic(struct dsm_heap *) dsm_heap_main;
+
+/* Says which one that is, and stays. The caller has it already, perhaps. */
+void dsm_thread_set_main(struct dsm_heap *heap);
+
+/* A number for the heap, below HEAPS_MAX if its threads can have slabs. */
+uint32_t dsm_threads_attach(struct dsm_heap *heap);
+void dsm_threads_detach(struct dsm_heap *heap);
+
+/* The calling thread's, made if need be; NULL: do without. */
+struct dsm_thread *dsm_thread_make(struct dsm_heap *heap);
+
+static inline struct dsm_thread *dsm_thread_get(struct dsm_heap *heap)
+{
+	struct dsm_thread *thread = dsm_threads[heap->index];
+
+	return __builtin_expect(!!thread, 1) ? thread : dsm_thread_make(heap);
+}
+
+/* End the calling thread's: its slabs are the arena's, its parcels leave. */
+void dsm_thread_end(struct dsm_heap *heap);
+
+/* Give back slabs that are empty. */
+void dsm_thread_trim(struct dsm_thread *thread);
+
+/* With the arena's lock: what threads that died had. */
+void dsm_threads_recover(struct dsm_heap *heap);
+
+/* The first object of the next word, or NULL. */
+void *dsm_thread_alloc_next(struct dsm_thread *thread, struct dsm_bin *bin);
+
+/* A free of this thread's made a slab's count what it was to watch for. */
+void dsm_thread_slab_event(struct dsm_thread *thread, struct slab *slab);
+
+static inline void *dsm_bin_alloc(struct dsm_bin *bin, uint64_t bits)
+{
+	void *ptr = bin->base + __builtin_ctzll(bits) * bin->size;
+
+	bits &= bits - 1;
+	WRITE(*bin->word, bits);
+	bin->hot->used++;
+	/* the next one, which nobody has touched since it was freed */
+	__builtin_prefetch(bin->base + __builtin_ctzll(bits | 1ULL << 63) * bin->size, 1);
+	return ptr;
+}
+
+static inline void *dsm_thread_alloc(struct dsm_thread *thread, struct dsm_bin *bin)
+{
+	uint64_t bits = READ(*bin->word);
+
+	return bits ? dsm_bin_alloc(bin, bits) : dsm_thread_alloc_next(thread, bin);
+}
+
+static inline struct dsm_bin *dsm_thread_bin(struct dsm_thread *thread, size_t size)
+{
+	return &thread->bin[dsm_class_of_size(size)];
+}
+
+/* malloc: what is not done at once, @slow does. */
+static inline void *dsm_thread_malloc(struct dsm_thread *thread, size_t size,
+				      void *(*slow)(size_t size))
+{
+	struct dsm_bin *bin;
+	uint64_t bits;
+
+	if (__builtin_expect(size > DIRECT_SIZE, 0))
+		return slow(size);
+	bin = thread->direct[(size + GRANULE_SIZE - 1) / GRANULE_SIZE];
+	bits = READ(*bin->word);
+	return __builtin_expect(!bits, 0) ? slow(size) : dsm_bin_alloc(bin, bits);
+}
+
+/* Leave an object to the slab's thread, or else let @slow do it. */
+void dsm_thread_free_other(struct slab *slab, uint32_t index, void *ptr,
+			   void (*slow)(void *ptr));
+
+/*
+ * free: what is not an object of a slab of some thread of this node, or has
+ * something wrong with it, is for @slow, and nothing was done.
+ */
+static inline void dsm_thread_free(struct dsm_thread *thread, void *ptr,
+				   void (*slow)(void *ptr))
+{
+	size_t off = (char *)ptr - thread->base;
+	struct slab *slab;
+	struct slab_hot *hot;
+	uint64_t index, bits;
+
+	if (__builtin_expect(off >= thread->bytes, 0) ||
+	    __builtin_expect(READ(thread->table[off >> CHUNK_SHIFT]) != thread->own_entry, 0))
+		return slow(ptr);
+	slab = (struct slab *)(((uintptr_t)ptr & -(uintptr_t)CHUNK_SIZE) + thread->slabs_off) +
+	       (off >> UNIT_SHIFT & (UNITS - 1));
+	off = (off & (CHUNK_SIZE - 1)) - slab->start;
+	index = off * slab->recip >> 32;
+	if (__builtin_expect(index * slab->size != off || index >= slab->capacity, 0))
+		return slow(ptr);
+	if (__builtin_expect(READ(slab->owner) != thread->owner, 0))
+		return dsm_thread_free_other(slab, index, ptr, slow);
+	hot = slab->hot;
+	bits = READ(hot->free[index / 64]);
+	if (__builtin_expect(bits >> index % 64 & 1, 0))
+		return slow(ptr);
+	WRITE(hot->free[index / 64], bits | 1ULL << index % 64);
+	if (__builtin_expect(--hot->used == hot->event, 0))
+		dsm_thread_slab_event(thread, slab);
+}
+
+#endif /* _DSM_THREAD_H */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* dsmctl: what this node does, and what can be done about it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -164,6 +165,109 @@ static int stat_show(char **argv)
 	return *argv ? stat_one(*argv) : stat_all();
 }
 
+/* ---- a region's heap -------------------------------------------------- */
+
+static void number(struct json_object *row, const char *name, uint64_t n)
+{
+	json_object_object_add(row, name, json_object_new_uint64(n));
+}
+
+static struct json_object *heap_classes(const struct dsm_heap_stats *stats)
+{
+	struct json_object *classes = json_object_new_object();
+	char name[24];
+
+	for (int i = 0; i < DSM_HEAP_CLASSES; i++) {
+		struct json_object *row;
+
+		if (!stats->by_size[i].slabs)
+			continue;
+		row = json_object_new_object();
+		number(row, "slabs", stats->by_size[i].slabs);
+		number(row, "live", stats->by_size[i].live);
+		number(row, "free", stats->by_size[i].free);
+		number(row, "waiting", stats->by_size[i].waiting);
+		snprintf(name, sizeof(name), "%ju", (uintmax_t)stats->by_size[i].size);
+		json_object_object_add(classes, name, row);
+	}
+	return classes;
+}
+
+static struct json_object *heap_node(const struct dsm_heap_stats *stats)
+{
+	struct json_object *row = json_object_new_object();
+	uint64_t in_slabs = stats->live_bytes - stats->run_bytes + stats->free_bytes;
+
+	number(row, "chunks", stats->chunks);
+	number(row, "live", stats->live);
+	number(row, "live_bytes", stats->live_bytes);
+	number(row, "large", stats->runs);
+	number(row, "large_bytes", stats->run_bytes);
+	number(row, "free_bytes", stats->free_bytes);
+	number(row, "waiting", stats->waiting);
+	number(row, "empty_bytes", stats->empty_bytes);
+	number(row, "largest_empty", stats->largest_empty);
+	/* of what slabs have, what nothing is in */
+	number(row, "fragmentation_percent",
+	       in_slabs ? 100 * stats->free_bytes / in_slabs : 0);
+	number(row, "parcels", stats->parcels);
+	number(row, "homecomings", stats->homecomings);
+	number(row, "parcels_out", stats->parcels_out);
+	number(row, "threads_killed", stats->threads_killed);
+	number(row, "locks_broken", stats->locks_broken);
+	return row;
+}
+
+static int heap(char **argv)
+{
+	static const char *const columns[] = {
+		"chunks", "live", "live_bytes", "large", "free_bytes", "waiting",
+		"empty_bytes", "largest_empty", "fragmentation_percent",
+		"homecomings", NULL
+	};
+	static const char *const class_columns[] = {
+		"slabs", "live", "free", "waiting", NULL
+	};
+	dsm_region *region = dsm_open(*argv, O_RDONLY, 0, NULL);
+	struct json_object *rows = json_object_new_object();
+	struct dsm_heap_stats stats;
+	int nodes = dsm_node_count();
+	char name[16];
+
+	for (int node = 0; region && node < nodes; node++) {
+		struct json_object *row;
+
+		if (dsm_heap_stats(region, node, &stats)) {
+			dsm_close(region);
+			region = NULL;
+			break;
+		}
+		row = heap_node(&stats);
+		json_object_object_add(row, "classes", heap_classes(&stats));
+		snprintf(name, sizeof(name), "%d", node);
+		json_object_object_add(rows, name, row);
+	}
+	if (!region) {
+		json_object_put(rows);
+		return complain("%s", dsm_error_detail());
+	}
+	dsm_close(region);
+	if (json) {
+		print_json(rows);
+	} else {
+		print_table(rows, "node", columns);
+		json_object_object_foreach(rows, id, row) {
+			struct json_object *classes;
+
+			printf("\nnode %s\n", id);
+			json_object_object_get_ex(row, "classes", &classes);
+			print_table(classes, "size", class_columns);
+		}
+	}
+	json_object_put(rows);
+	return 0;
+}
+
 /* ---- what there is to do ---------------------------------------------- */
 
 static int destroy(char **argv)
@@ -195,6 +299,7 @@ static const struct command {
 	{ "peers",   "",	 "the other nodes",			0, 0, true,  peers },
 	{ "regions", "",	 "regions this node knows",		0, 0, true,  regions },
 	{ "stat",    "[REGION]", "a region's counters, or all added up", 0, 1, true, stat_show },
+	{ "heap",    "REGION",	 "what is in a region's heap, by node and size", 1, 1, false, heap },
 	{ "destroy", "REGION",	 "remove a region's name, on all nodes", 1, 1, false, destroy },
 	{ "version", "",	 "this program's version",		0, 0, false, version },
 };
@@ -205,7 +310,7 @@ static void usage(FILE *to)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		fprintf(to, "  %-7s %-9s %s\n", commands[i].name,
 			commands[i].args, commands[i].help);
-	fprintf(to, "\n  -j, --json   status, peers, regions, stat: as JSON\n"
+	fprintf(to, "\n  -j, --json   status, peers, regions, stat, heap: as JSON\n"
 		    "  -h, --help\n  -V, --version\n");
 }
 

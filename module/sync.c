@@ -428,12 +428,18 @@ static struct held *held_create(const struct call *call, const void *file, u64 b
 	held->tgid = task_tgid_nr(current);
 	if (call->home == call->node->id)
 		return held;
-	held->release = dsm_sync_msg_create(rq, DSM_SYNC_REQUEST, DSM_SYNC_RELEASE, block);
+	held->release = dsm_sync_msg_create(rq, DSM_SYNC_REQUEST, DSM_SYNC_RELEASE, block,
+					    GFP_KERNEL_ACCOUNT);
 	if (!held->release) {
 		kfree(held);
 		return NULL;
 	}
 	return held;
+}
+
+static struct dsm_msg *call_msg_create(const struct call *call, u32 op, u64 block)
+{
+	return dsm_sync_msg_create(&call->rq, DSM_SYNC_REQUEST, op, block, GFP_KERNEL_ACCOUNT);
 }
 
 /* A call, with all the memory that it will take; nothing has happened yet. */
@@ -476,10 +482,10 @@ static struct call *call_create(struct dsm_region *region, const void *file, u32
 			goto free;
 		return call;
 	}
-	call->request = dsm_sync_msg_create(&call->rq, DSM_SYNC_REQUEST, op, block);
-	call->cancel = dsm_sync_msg_create(&call->rq, DSM_SYNC_REQUEST, DSM_SYNC_CANCEL, block);
 	give_back = is_lock(op) ? DSM_SYNC_RELEASE : DSM_SYNC_REWAKE;
-	call->give_back = dsm_sync_msg_create(&call->rq, DSM_SYNC_REQUEST, give_back, block);
+	call->request = call_msg_create(call, op, block);
+	call->cancel = call_msg_create(call, DSM_SYNC_CANCEL, block);
+	call->give_back = call_msg_create(call, give_back, block);
 	if (!call->request || !call->cancel || !call->give_back)
 		goto free;
 	call->cancel->body.sync.value = 0;

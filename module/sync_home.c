@@ -71,9 +71,9 @@ struct waiter {
 };
 
 struct dsm_msg *dsm_sync_msg_create(const struct dsm_sync_request *rq, u8 type, u32 op,
-				    u64 block)
+				    u64 block, gfp_t gfp)
 {
-	struct dsm_msg *msg = dsm_msg_alloc(GFP_KERNEL);
+	struct dsm_msg *msg = dsm_msg_alloc(gfp);
 
 	if (!msg)
 		return NULL;
@@ -395,19 +395,23 @@ bool dsm_sync_value_valid(u32 op, u32 value)
 	return max ? value && value <= max : !value;
 }
 
-/* All the memory that serving the request may take. */
+/*
+ * All the memory that serving the request may take. A thread of this node pays
+ * for its own; other nodes' is not for the helper, which brings them, to pay.
+ */
 int dsm_sync_home_prepare(struct dsm_sync_request *rq, bool local, u64 block)
 {
 	const struct home_op *op = home_op(rq->op);
+	gfp_t gfp = local ? GFP_KERNEL_ACCOUNT : GFP_KERNEL;
 
 	if (op->object)
-		rq->object = kzalloc(sizeof(*rq->object), GFP_KERNEL);
+		rq->object = kzalloc(sizeof(*rq->object), gfp);
 	if (op->waiter)
-		rq->waiter = kzalloc(sizeof(*rq->waiter), GFP_KERNEL);
+		rq->waiter = kzalloc(sizeof(*rq->waiter), gfp);
 	if (op->reply && !local)
-		rq->reply = dsm_sync_msg_create(rq, DSM_SYNC_REPLY, rq->op, block);
+		rq->reply = dsm_sync_msg_create(rq, DSM_SYNC_REPLY, rq->op, block, gfp);
 	if (op->wake && !local)
-		rq->wake = dsm_sync_msg_create(rq, DSM_SYNC_REPLY, rq->op, block);
+		rq->wake = dsm_sync_msg_create(rq, DSM_SYNC_REPLY, rq->op, block, gfp);
 	if ((op->object && !rq->object) || (op->waiter && !rq->waiter) ||
 	    (op->reply && !local && !rq->reply) || (op->wake && !local && !rq->wake))
 		return -ENOMEM;

@@ -66,7 +66,7 @@ static inline u64 dsm_sync_key(u32 region, u64 offset)
 }
 
 struct dsm_msg *dsm_sync_msg_create(const struct dsm_sync_request *rq, u8 type, u32 op,
-				    u64 block);
+				    u64 block, gfp_t gfp);
 void dsm_sync_request_free(struct dsm_sync_request *rq);
 
 bool dsm_sync_value_valid(u32 op, u32 value);

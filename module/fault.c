@@ -145,7 +145,8 @@ static vm_fault_t mkwrite(struct vm_fault *vmf, struct dsm_region *region, u64 i
 	if (WARN_ON_ONCE(!block))
 		return VM_FAULT_SIGBUS;
 	for (asked = false;; asked = true) {
-		folio_lock(folio);
+		if (folio_lock_killable(folio))
+			return VM_FAULT_SIGBUS;
 		if (folio->mapping != mapping) {
 			folio_unlock(folio);
 			return VM_FAULT_NOPAGE;

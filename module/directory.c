@@ -260,14 +260,14 @@ static int receive_claim(struct dsm_region *region, struct dsm_chunk *chunk, str
 	spin_lock(&chunk->lock);
 	if (chunk->claim == DSM_NO_HOME)
 		chunk->claim = msg->coh.from;
-	if (chunk->home == DSM_NO_HOME)
-		WRITE_ONCE(chunk->home, chunk->claim);
 	reply->coh.node = chunk->claim;
 	reply->coh.type = DSM_HOME;
 	reply->region = region->id;
 	reply->block = msg->block;
-	/* Under the lock, so that nothing said to it as the home goes before. */
+	/* Before we know, so that nothing we say to it as the home goes before. */
 	dsm_node_post(node, msg->coh.from, reply);
+	if (chunk->home == DSM_NO_HOME)
+		WRITE_ONCE(chunk->home, chunk->claim);
 	spin_unlock(&chunk->lock);
 	return 0;
 }

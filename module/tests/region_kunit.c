@@ -575,6 +575,70 @@ static void steward_test(struct kunit *test)
 	expect_nothing_sent(test);
 }
 
+struct home_watch {
+	struct dsm_chunk *chunk;
+	u16 home;
+};
+
+static void watch_home(void *arg)
+{
+	struct home_watch *watch = arg;
+
+	watch->home = dsm_chunk_home(watch->chunk);
+}
+
+/* Nobody here can say anything to the home before the home is told that it is. */
+static void steward_order_test(struct kunit *test)
+{
+	struct home_watch watch = { .chunk = chunk_create(test, SELF) };
+	struct testnode *tn = test->priv;
+
+	acks_stop(test);
+	tn->watch = watch_home;
+	tn->watch_arg = &watch;
+	KUNIT_EXPECT_EQ(test, hear(test, 2, DSM_CLAIM, SELF, 0, 0), 0);
+	expect_sent(test, 2, DSM_HOME);
+	KUNIT_EXPECT_EQ(test, watch.home, DSM_NO_HOME);
+	KUNIT_EXPECT_EQ(test, dsm_chunk_home(watch.chunk), 2);
+}
+
+struct answer {
+	struct work_struct work;
+	struct kunit *test;
+	int err;
+};
+
+static void answer_work(struct work_struct *work)
+{
+	struct answer *answer = container_of(work, struct answer, work);
+
+	answer->err = hear(answer->test, 2, DSM_HOME, 2, 0, 0);
+}
+
+static void answer_soon(void *answer)
+{
+	schedule_work(&((struct answer *)answer)->work);
+}
+
+/* Who waits for the steward's answer goes on when it comes. */
+static void claim_wait_test(struct kunit *test)
+{
+	struct dsm_chunk *chunk = chunk_create(test, 2);
+	struct answer answer = { .test = test, .err = -EINPROGRESS };
+	struct testnode *tn = test->priv;
+
+	acks_stop(test);
+	INIT_WORK_ONSTACK(&answer.work, answer_work);
+	tn->watch = answer_soon;
+	tn->watch_arg = &answer;
+	KUNIT_EXPECT_EQ(test, dsm_chunk_wait_home(region_of(test), chunk, 2, jiffies + 600 * HZ), 0);
+	flush_work(&answer.work);
+	destroy_work_on_stack(&answer.work);
+	KUNIT_EXPECT_EQ(test, answer.err, 0);
+	KUNIT_EXPECT_EQ(test, dsm_chunk_home(chunk), 0);
+	expect_sent(test, 2, DSM_CLAIM);
+}
+
 static void claim_test(struct kunit *test)
 {
 	struct dsm_chunk *chunk = chunk_create(test, 2);
@@ -732,6 +796,8 @@ static struct kunit_case region_cases[] = {
 	KUNIT_CASE(chunk_race_test),
 	KUNIT_CASE(claim_own_test),
 	KUNIT_CASE(steward_test),
+	KUNIT_CASE(steward_order_test),
+	KUNIT_CASE(claim_wait_test),
 	KUNIT_CASE(claim_test),
 	KUNIT_CASE(no_claim_test),
 	KUNIT_CASE(early_test),

@@ -84,6 +84,8 @@ int dsm_netlink_send(struct dsm_node *node, struct sk_buff *skb)
 		memcpy(&helper->sent[helper->n_sent], buffer->sent,
 		       buffer->n * sizeof(*buffer->sent));
 		helper->n_sent += buffer->n;
+		if (helper->watch)
+			helper->watch(helper->watch_arg);
 	}
 	buffer_free(buffer);
 	return err;

@@ -47,6 +47,8 @@ struct testnode_sent {
  * @room_one: a buffer for one
  * @expects: EXPECTs
  * @forgets: FORGETs
+ * @watch: called for each buffer that is sent, by whoever sends it, or NULL
+ * @watch_arg: its argument
  */
 struct testnode {
 	struct dsm_node *node;
@@ -61,6 +63,8 @@ struct testnode {
 	unsigned int room_one;
 	unsigned int expects;
 	unsigned int forgets;
+	void (*watch)(void *arg);
+	void *watch_arg;
 };
 
 int testnode_suite_init(struct kunit_suite *suite);

@@ -23,6 +23,7 @@ help:
 	@echo 'make tools             dsmd, dsmctl and the example programs'
 	@echo 'make selftests         the test programs'
 	@echo 'make check             runs the tests; ONLY=GLOB: those whose names match'
+	@echo 'make kunit             the tests inside a user mode kernel; COVERAGE=1: what they leave out'
 	@echo 'make fuzz              looks for inputs that break us; SECONDS=60: for so long, each target'
 	@echo 'make explore           walks through every state of the protocol; DEEP=1: of larger clusters'
 	@echo 'make mutants           makes mistakes in the protocol, and tells what finds them; KUNIT=1: also KUnit'
@@ -86,6 +87,10 @@ check:
 	@selftests/vm/deps
 	@O=$(out) selftests/check '$(ONLY)'
 
+kunit:
+	@selftests/vm/deps
+	@O=$(out) selftests/kunit $(if $(COVERAGE),--coverage)
+
 fuzz:
 	@selftests/vm/deps
 	$(sub) tools/fuzz fuzz
@@ -121,4 +126,4 @@ install: lib tools
 clean:
 	find $(out) -mindepth 1 -maxdepth 1 ! -name kernels -exec rm -rf {} +
 
-.PHONY: all help modules lib tools selftests vm cluster-parts check explore mutants fuzz sim demo install clean
+.PHONY: all help modules lib tools selftests vm cluster-parts check kunit explore mutants fuzz sim demo install clean

@@ -255,6 +255,45 @@ static void line_counts_acks_before_data_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_M);
 }
 
+/* What was asked for comes once. */
+static void line_refuses_second_grant_test(struct kunit *test)
+{
+	struct dsm_line line = line_in(DSM_LINE_SM), before;
+	struct dsm_coh coh = coh_of(&line);
+
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, with_acks(IN_GRANT_M, 2)), DSM_COH_OK);
+	before = line;
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, with_acks(IN_GRANT_M, 2)), DSM_COH_BAD);
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, with_acks(IN_GRANT_M, 0)), DSM_COH_BAD);
+	KUNIT_EXPECT_EQ(test, memcmp(&line, &before, sizeof(line)), 0);
+}
+
+/* Nothing is granted while the home waits for our answer to another's request. */
+static void line_refuses_grant_before_answer_test(struct kunit *test)
+{
+	struct dsm_line line = {}, before;
+	struct dsm_coh coh = coh_of(&line);
+
+	feed(&coh, inputs[IN_READ]);
+	feed(&coh, inputs[IN_DATA]);
+	feed(&coh, inputs[IN_WRITE]);
+	feed(&coh, inputs[IN_INV]);
+	KUNIT_ASSERT_EQ(test, coh.actions[0].type, DSM_ACT_HOLD);
+	before = line;
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_GRANT_M]), DSM_COH_BAD);
+	KUNIT_EXPECT_EQ(test, memcmp(&line, &before, sizeof(line)), 0);
+}
+
+static void line_refuses_unknown_event_test(struct kunit *test)
+{
+	struct dsm_event ev = { .type = DSM_EV_HOLD_OVER + 1 };
+	struct dsm_line line = {};
+	struct dsm_coh coh = coh_of(&line);
+
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, ev), DSM_COH_BAD);
+	KUNIT_EXPECT_EQ(test, coh.n_actions, 0);
+}
+
 /* Whatever does not belong to the request under way is refused. */
 static void line_refuses_other_requests_test(struct kunit *test)
 {
@@ -650,6 +689,9 @@ static struct kunit_case coherence_cases[] = {
 	KUNIT_CASE(line_table_test),
 	KUNIT_CASE(line_counts_acks_after_data_test),
 	KUNIT_CASE(line_counts_acks_before_data_test),
+	KUNIT_CASE(line_refuses_second_grant_test),
+	KUNIT_CASE(line_refuses_grant_before_answer_test),
+	KUNIT_CASE(line_refuses_unknown_event_test),
 	KUNIT_CASE(line_refuses_other_requests_test),
 	KUNIT_CASE(line_refuses_other_senders_test),
 	KUNIT_CASE(line_holds_demanded_grant_test),

@@ -16,7 +16,7 @@ enum {
 
 /**
  * struct home - a home, and what it did at the last event
- * @line: its own copy, which plays no part
+ * @line: its own copy, which plays no part but where a test says so
  * @dir: the entry
  * @sharers: its storage
  * @coh: the core's
@@ -424,6 +424,26 @@ static void wrong_messages_refused_test(struct kunit *test)
 	take_bad(test, DSM_DONE, 5, 6);
 }
 
+/* Who is to get the home's own copy cannot have it before the home has sent it. */
+static void done_before_own_answer_refused_test(struct kunit *test)
+{
+	struct home *home = test->priv;
+	struct dsm_event ev = { .type = DSM_EV_MSG };
+
+	become_writer(test, HOME);
+	home->line.state = DSM_LINE_M;
+	take_ok(test, DSM_GET_M, 3, 2);
+	KUNIT_ASSERT_EQ(test, home->sent.to, HOME);
+	ev.msg = home->sent;
+	KUNIT_ASSERT_EQ(test, (int)dsm_coh_event(&home->coh, &ev), DSM_COH_OK);
+	take_bad(test, DSM_DONE, 3, 2);
+	ev.type = DSM_EV_REVOKED;
+	KUNIT_ASSERT_EQ(test, (int)dsm_coh_event(&home->coh, &ev), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, home->coh.actions[0].msg.type, DSM_DATA);
+	take_ok(test, DSM_DONE, 3, 2);
+	KUNIT_EXPECT_EQ(test, home->dir.owner, 3);
+}
+
 /* The sharer set, against one that cannot be wrong. */
 static void sharers_random_test(struct kunit *test)
 {
@@ -475,6 +495,7 @@ static struct kunit_case directory_cases[] = {
 	KUNIT_CASE(put_m_test),
 	KUNIT_CASE(stale_put_ignored_test),
 	KUNIT_CASE(wrong_messages_refused_test),
+	KUNIT_CASE(done_before_own_answer_refused_test),
 	KUNIT_CASE(sharers_random_test),
 	{}
 };

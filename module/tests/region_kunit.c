@@ -51,16 +51,6 @@ static void expect_nothing_sent(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, tn->n_sent, 0);
 }
 
-/* ACKs would come between, after a while. */
-static void acks_stop(struct kunit *test)
-{
-	u16 id;
-
-	for (id = 0; id < node_of(test)->nodes; id++)
-		if (id != SELF)
-			disable_delayed_work_sync(&node_of(test)->peers[id]->work);
-}
-
 /* ------------------------------------------------------------------------
  * Descriptions
  */
@@ -219,7 +209,7 @@ static void life_test(struct kunit *test)
 	struct testnode *tn = test->priv;
 	struct dsm_region *region, *again;
 
-	acks_stop(test);
+	testnode_acks_stop(test->priv);
 	KUNIT_EXPECT_EQ(test, dsm_region_open(tn->node, "one", false, &region), -ENOENT);
 	KUNIT_ASSERT_EQ(test, announce(test, DSM_REGION_NEW, REGION, "one"), 0);
 	expect_sent(test, 0, DSM_REGION_ACK);
@@ -275,7 +265,7 @@ static void unused_test(struct kunit *test)
 {
 	struct testnode *tn = test->priv;
 
-	acks_stop(test);
+	testnode_acks_stop(test->priv);
 	KUNIT_ASSERT_EQ(test, announce(test, DSM_REGION_NEW, REGION, "one"), 0);
 	tn->n_sent = 0;
 	KUNIT_ASSERT_EQ(test, announce(test, DSM_REGION_GONE, REGION, NULL), 0);
@@ -458,7 +448,7 @@ static void sharers_test(struct kunit *test)
 
 	testnode_destroy(test);
 	testnode_all_up(testnode_create(test, SELF, MANY));
-	acks_stop(test);
+	testnode_acks_stop(test->priv);
 	region = testnode_region(test, REGION, DSM_HOME_INTERLEAVED);
 	for (nth = 1;; nth++) {
 		struct dsm_chunk *chunk;
@@ -540,7 +530,7 @@ static void claim_own_test(struct kunit *test)
 	struct dsm_chunk *chunk = chunk_create(test, SELF);
 	struct testnode *tn = test->priv;
 
-	acks_stop(test);
+	testnode_acks_stop(test->priv);
 	KUNIT_EXPECT_EQ(test, dsm_chunk_wait_home(region_of(test), chunk, SELF, jiffies), 0);
 	KUNIT_EXPECT_EQ(test, dsm_chunk_home(chunk), SELF);
 	expect_nothing_sent(test);
@@ -557,7 +547,7 @@ static void steward_test(struct kunit *test)
 	struct dsm_chunk *chunk = chunk_create(test, SELF);
 	struct testnode *tn = test->priv;
 
-	acks_stop(test);
+	testnode_acks_stop(test->priv);
 	KUNIT_EXPECT_EQ(test, hear(test, 2, DSM_CLAIM, 0, 0, 0), -EPROTO);
 	KUNIT_EXPECT_EQ(test, hear(test, 2, DSM_CLAIM, CHUNKS, 0, 0), -EPROTO);
 	/* Not for want of memory. */
@@ -593,7 +583,7 @@ static void steward_order_test(struct kunit *test)
 	struct home_watch watch = { .chunk = chunk_create(test, SELF) };
 	struct testnode *tn = test->priv;
 
-	acks_stop(test);
+	testnode_acks_stop(test->priv);
 	tn->watch = watch_home;
 	tn->watch_arg = &watch;
 	KUNIT_EXPECT_EQ(test, hear(test, 2, DSM_CLAIM, SELF, 0, 0), 0);
@@ -627,7 +617,7 @@ static void claim_wait_test(struct kunit *test)
 	struct answer answer = { .test = test, .err = -EINPROGRESS };
 	struct testnode *tn = test->priv;
 
-	acks_stop(test);
+	testnode_acks_stop(test->priv);
 	INIT_WORK_ONSTACK(&answer.work, answer_work);
 	tn->watch = answer_soon;
 	tn->watch_arg = &answer;
@@ -644,7 +634,7 @@ static void claim_test(struct kunit *test)
 	struct dsm_chunk *chunk = chunk_create(test, 2);
 	struct dsm_region *region = region_of(test);
 
-	acks_stop(test);
+	testnode_acks_stop(test->priv);
 	KUNIT_EXPECT_EQ(test, hear(test, 2, DSM_HOME, 2, SELF, 0), -EPROTO);
 	testmem_fail(1, 1);
 	KUNIT_EXPECT_EQ(test, dsm_chunk_wait_home(region, chunk, 2, jiffies + HZ), -ENOMEM);
@@ -686,7 +676,7 @@ static void early_test(struct kunit *test)
 	struct testnode *tn = test->priv;
 	u64 block = block_of(test, 2);
 
-	acks_stop(test);
+	testnode_acks_stop(test->priv);
 	/* We cannot be, not having asked. */
 	KUNIT_EXPECT_EQ(test, hear(test, 0, DSM_GET_S, block, 0, 11), -EPROTO);
 	KUNIT_ASSERT_EQ(test, dsm_chunk_claim(region_of(test), chunk, 2), 0);
@@ -723,7 +713,7 @@ static void early_elsewhere_test(struct kunit *test)
 {
 	struct dsm_chunk *chunk = chunk_create(test, 2);
 
-	acks_stop(test);
+	testnode_acks_stop(test->priv);
 	KUNIT_ASSERT_EQ(test, dsm_chunk_claim(region_of(test), chunk, 2), 0);
 	expect_sent(test, 2, DSM_CLAIM);
 	KUNIT_EXPECT_EQ(test, hear(test, 0, DSM_GET_S, block_of(test, 2), 0, 11), 0);
@@ -761,7 +751,7 @@ static void early_race_test(struct kunit *test)
 {
 	struct dsm_chunk *chunk = chunk_create(test, 2);
 
-	acks_stop(test);
+	testnode_acks_stop(test->priv);
 	KUNIT_ASSERT_EQ(test, dsm_chunk_claim(region_of(test), chunk, 2), 0);
 	expect_sent(test, 2, DSM_CLAIM);
 	testmem_call(tell_home, region_of(test));

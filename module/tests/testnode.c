@@ -160,6 +160,16 @@ void testnode_all_up(struct testnode *tn)
 			dsm_peer_up(tn->node->peers[id], TESTNODE_INCARNATION);
 }
 
+/* ACKs would come between, after a while. What cannot be sent is not tried again. */
+void testnode_acks_stop(struct testnode *tn)
+{
+	u16 id;
+
+	for (id = 0; id < tn->node->nodes; id++)
+		if (id != tn->node->id)
+			disable_delayed_work_sync(&tn->node->peers[id]->work);
+}
+
 int testnode_receive_as(struct testnode *tn, u16 from, const struct dsm_msg *msg, bool in_window,
 			u32 view, u64 seq, u64 ack)
 {

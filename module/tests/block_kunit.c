@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Blocks: what follows from the protocol's events at a node, and when: threads that
+ * wait, copies that are held for a while, pages that a device uses.
+ */
+#include <kunit/test.h>
+#include <linux/completion.h>
+#include <linux/mm.h>
+#include <linux/shmem_fs.h>
+#include <linux/wait.h>
+#include "testnode.h"
+#include "../block.h"
+#include "../region.h"
+#include "../wait.h"
+
+enum {
+	SELF	= 1,
+	HOME	= 0,
+	OTHER	= 2,
+	NODES	= 3,
+	REGION	= 7,
+	OTHER_REQ = 9,	/* of node 2's request */
+	LONG	= 600,	/* seconds: that something comes, not when, is tested */
+};
+
+/**
+ * struct fixture - a region of which node 0 is the home, and what the helper is told
+ * @region: the region
+ * @sent: completed with each buffer that is sent
+ * @reply: what the home says next, type 0 for nothing
+ * @work: says it
+ * @err: what came of that
+ */
+struct fixture {
+	struct testnode *tn;
+	struct dsm_region *region;
+	struct completion sent;
+	struct dsm_coh_msg reply;
+	struct work_struct work;
+	int err;
+};
+
+static struct fixture *fixture_create(struct kunit *test)
+{
+	struct fixture *fix = kunit_kzalloc(test, sizeof(*fix), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, fix);
+	fix->tn = test->priv;
+	fix->region = testnode_region(test, REGION, DSM_HOME_CREATOR);
+	init_completion(&fix->sent);
+	return fix;
+}
+
+static int block_init(struct kunit *test)
+{
+	struct testnode *tn = testnode_create(test, SELF, NODES);
+
+	testnode_all_up(tn);
+	testnode_acks_stop(tn);
+	return 0;
+}
+
+static u64 stat_of(const struct fixture *fix, enum dsm_stat stat)
+{
+	return atomic64_read(&fix->region->stats[stat]);
+}
+
+static void expect_sent(struct kunit *test, struct fixture *fix, u16 to, u8 type)
+{
+	KUNIT_ASSERT_EQ(test, fix->tn->n_sent, 1);
+	KUNIT_EXPECT_EQ(test, fix->tn->sent[0].peer, to);
+	KUNIT_EXPECT_EQ(test, fix->tn->sent[0].hdr.type, type);
+	fix->tn->n_sent = 0;
+}
+
+static int hear(struct fixture *fix, u64 block, struct dsm_coh_msg coh)
+{
+	struct dsm_msg msg = { .coh = coh, .region = REGION, .block = block };
+
+	return testnode_receive(fix->tn, HOME, &msg, false);
+}
+
+/* The node has the block to write, and a thread of it may not have used it yet. */
+static void write_granted(struct kunit *test, struct fixture *fix, u64 block)
+{
+	struct dsm_coh_msg grant = {
+		.type = DSM_GRANT, .flags = DSM_WIRE_MODIFIED | DSM_WIRE_ZERO,
+	};
+
+	KUNIT_ASSERT_NOT_NULL(test, dsm_chunk_get(fix->region, 0, GFP_KERNEL));
+	KUNIT_ASSERT_EQ(test, dsm_block_ask(fix->region, block, true), 0);
+	grant.req = le32_to_cpu(fix->tn->sent[0].hdr.req);
+	expect_sent(test, fix, HOME, DSM_GET_M);
+	KUNIT_ASSERT_EQ(test, hear(fix, block, grant), 0);
+	expect_sent(test, fix, HOME, DSM_DONE);
+	KUNIT_ASSERT_TRUE(test, dsm_line_writable(&dsm_block_find(fix->region, block)->line));
+}
+
+static int forward(struct fixture *fix, u64 block, u8 type)
+{
+	return hear(fix, block, (struct dsm_coh_msg){
+		.type = type, .node = OTHER, .req = OTHER_REQ });
+}
+
+static void watch_sent(void *arg)
+{
+	complete(&((struct fixture *)arg)->sent);
+}
+
+static void expect_sent_later(struct kunit *test, struct fixture *fix, u16 to, u8 type)
+{
+	KUNIT_ASSERT_GT(test, wait_for_completion_timeout(&fix->sent, LONG * HZ), 0);
+	expect_sent(test, fix, to, type);
+}
+
+static void region_end(struct fixture *fix)
+{
+	struct dsm_node *node = fix->tn->node;
+
+	mutex_lock(&node->regions_lock);
+	dsm_region_remove(fix->region);
+	mutex_unlock(&node->regions_lock);
+}
+
+static void expect_region_freed(struct kunit *test, struct dsm_node *node)
+{
+	KUNIT_EXPECT_GT(test, wait_event_timeout(*dsm_waitqueue(node),
+						 !atomic_read(&node->n_regions), LONG * HZ), 0);
+}
+
+/* As a driver does that is about to use it for DMA. */
+static struct folio *pin(struct kunit *test, struct fixture *fix, pgoff_t index)
+{
+	struct folio *folio = shmem_read_folio(fix->region->frames->f_mapping, index);
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+	folio_ref_add(folio, GUP_PIN_COUNTING_BIAS);
+	return folio;
+}
+
+static void unpin(struct folio *folio)
+{
+	folio_put_refs(folio, GUP_PIN_COUNTING_BIAS + 1);
+}
+
+/* ------------------------------------------------------------------------
+ * Taking access away
+ */
+
+static void revoke_test(struct kunit *test)
+{
+	struct fixture *fix = fixture_create(test);
+
+	fix->tn->node->hold_us = 0;
+	write_granted(test, fix, 1);
+	KUNIT_EXPECT_EQ(test, forward(fix, 1, DSM_FWD_GET_M), 0);
+	KUNIT_EXPECT_EQ(test, fix->tn->sent[0].hdr.flags, DSM_WIRE_MODIFIED);
+	KUNIT_EXPECT_EQ(test, fix->tn->sent[0].offset, PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, fix->tn->sent[0].data_len, PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, le32_to_cpu(fix->tn->sent[0].hdr.req), OTHER_REQ);
+	expect_sent(test, fix, OTHER, DSM_DATA);
+	KUNIT_EXPECT_EQ(test, dsm_block_find(fix->region, 1)->line.state, DSM_LINE_I);
+	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_invalidations), 1);
+	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_bytes_out), PAGE_SIZE);
+}
+
+static void downgrade_test(struct kunit *test)
+{
+	struct fixture *fix = fixture_create(test);
+	struct folio *folio = shmem_read_folio(fix->region->frames->f_mapping, 1);
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+	folio_put(folio);
+	fix->tn->node->hold_us = 0;
+	write_granted(test, fix, 1);
+	KUNIT_EXPECT_EQ(test, forward(fix, 1, DSM_FWD_GET_S), 0);
+	KUNIT_EXPECT_EQ(test, fix->tn->sent[0].hdr.flags, 0);
+	expect_sent(test, fix, OTHER, DSM_DATA);
+	KUNIT_EXPECT_EQ(test, dsm_block_find(fix->region, 1)->line.state, DSM_LINE_S);
+	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_downgrades), 1);
+}
+
+/* What was just granted is not given away before the thread that asked has used it. */
+static void hold_test(struct kunit *test)
+{
+	struct fixture *fix = fixture_create(test);
+	struct dsm_block *block;
+
+	fix->tn->node->hold_us = LONG * USEC_PER_SEC;
+	write_granted(test, fix, 0);
+	block = dsm_block_find(fix->region, 0);
+	KUNIT_EXPECT_EQ(test, forward(fix, 0, DSM_FWD_GET_M), 0);
+	KUNIT_EXPECT_EQ(test, fix->tn->n_sent, 0);
+	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_held), 1);
+	/* Another look at it does not end that, nor does another request. */
+	KUNIT_EXPECT_TRUE(test, dsm_block_use(block, true, false));
+	KUNIT_EXPECT_EQ(test, forward(fix, 0, DSM_FWD_GET_M), -EPROTO);
+	KUNIT_EXPECT_TRUE(test, dsm_line_writable(&block->line));
+	fix->tn->watch = watch_sent;
+	fix->tn->watch_arg = fix;
+	KUNIT_EXPECT_TRUE(test, dsm_block_use(block, true, true));
+	expect_sent_later(test, fix, OTHER, DSM_DATA);
+	KUNIT_EXPECT_FALSE(test, dsm_block_use(block, false, true));
+}
+
+/* ... or until it is late. */
+static void hold_over_test(struct kunit *test)
+{
+	struct fixture *fix = fixture_create(test);
+
+	fix->tn->watch = watch_sent;
+	fix->tn->watch_arg = fix;
+	fix->tn->node->hold_us = 20 * USEC_PER_MSEC;
+	write_granted(test, fix, 0);
+	reinit_completion(&fix->sent);
+	KUNIT_EXPECT_EQ(test, forward(fix, 0, DSM_FWD_GET_M), 0);
+	expect_sent_later(test, fix, OTHER, DSM_DATA);
+}
+
+/* The region goes while a copy is held: the hold ends it as well. */
+static void hold_of_dead_region_test(struct kunit *test)
+{
+	struct fixture *fix = fixture_create(test);
+
+	fix->tn->node->hold_us = 20 * USEC_PER_MSEC;
+	write_granted(test, fix, 0);
+	KUNIT_EXPECT_EQ(test, forward(fix, 0, DSM_FWD_GET_M), 0);
+	region_end(fix);
+	expect_region_freed(test, fix->tn->node);
+}
+
+/* A page that a device uses is given away when it does so no more. */
+static void pinned_test(struct kunit *test)
+{
+	struct fixture *fix = fixture_create(test);
+	struct folio *folio = pin(test, fix, 3);
+
+	fix->tn->node->hold_us = 0;
+	write_granted(test, fix, 3);
+	KUNIT_EXPECT_EQ(test, forward(fix, 3, DSM_FWD_GET_M), 0);
+	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_pinned), 1);
+	KUNIT_EXPECT_EQ(test, fix->tn->n_sent, 0);
+	KUNIT_EXPECT_FALSE(test, dsm_block_use(dsm_block_find(fix->region, 3), false, true));
+	fix->tn->watch = watch_sent;
+	fix->tn->watch_arg = fix;
+	unpin(folio);
+	expect_sent_later(test, fix, OTHER, DSM_DATA);
+	KUNIT_EXPECT_EQ(test, dsm_block_find(fix->region, 3)->line.state, DSM_LINE_I);
+}
+
+/* A device uses it for longer than the region lasts: it is not waited for. */
+static void pinned_in_dead_region_test(struct kunit *test)
+{
+	struct fixture *fix = fixture_create(test);
+	struct folio *folio = pin(test, fix, 3);
+
+	fix->tn->node->hold_us = 0;
+	write_granted(test, fix, 3);
+	KUNIT_EXPECT_EQ(test, forward(fix, 3, DSM_FWD_GET_M), 0);
+	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_pinned), 1);
+	region_end(fix);
+	expect_region_freed(test, fix->tn->node);
+	KUNIT_EXPECT_EQ(test, fix->tn->n_sent, 0);
+	unpin(folio);
+}
+
+/* ------------------------------------------------------------------------
+ * Threads
+ */
+
+static void reply_work(struct work_struct *work)
+{
+	struct fixture *fix = container_of(work, struct fixture, work);
+	struct dsm_coh_msg reply = fix->reply;
+
+	fix->reply.type = 0;
+	fix->err = hear(fix, 0, reply);
+}
+
+/* The home answers the first request it is sent. */
+static void watch_reply(void *arg)
+{
+	struct fixture *fix = arg;
+
+	if (!fix->reply.type)
+		return;
+	fix->reply.req = le32_to_cpu(fix->tn->sent[fix->tn->n_sent - 1].hdr.req);
+	schedule_work(&fix->work);
+}
+
+static void acquire_test(struct kunit *test)
+{
+	struct fixture *fix = fixture_create(test);
+
+	fix->tn->node->timeout_ms = LONG * MSEC_PER_SEC;
+	INIT_WORK(&fix->work, reply_work);
+	fix->reply = (struct dsm_coh_msg){ .type = DSM_GRANT, .flags = DSM_WIRE_ZERO };
+	fix->err = -EINPROGRESS;
+	fix->tn->watch = watch_reply;
+	fix->tn->watch_arg = fix;
+	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 0, false, false), 0);
+	flush_work(&fix->work);
+	KUNIT_EXPECT_EQ(test, fix->err, 0);
+	KUNIT_EXPECT_TRUE(test, dsm_block_use(dsm_block_find(fix->region, 0), false, true));
+	KUNIT_EXPECT_FALSE(test, dsm_block_use(dsm_block_find(fix->region, 0), true, true));
+	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_faults_remote_read), 1);
+	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_zero_grants), 1);
+	/* It is there: nobody is asked. */
+	fix->tn->n_sent = 0;
+	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 0, false, false), 0);
+	KUNIT_EXPECT_EQ(test, fix->tn->n_sent, 0);
+	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_faults_remote_read), 1);
+}
+
+/* Nobody answers; the request stays under way, and is not made again. */
+static void timeout_test(struct kunit *test)
+{
+	struct fixture *fix = fixture_create(test);
+	unsigned int nth;
+	int err;
+
+	fix->tn->node->timeout_ms = 1;
+	/* The chunk, its place in the table, a message; then the chunk is there. */
+	for (nth = 1;; nth++) {
+		testmem_fail(nth, 1);
+		err = dsm_block_acquire(fix->region, 0, true, false);
+		testmem_fail(0, 0);
+		if (err != -ENOMEM)
+			break;
+		KUNIT_EXPECT_EQ(test, fix->tn->n_sent, 0);
+	}
+	KUNIT_EXPECT_EQ(test, nth, 4);
+	KUNIT_EXPECT_EQ(test, err, -ETIMEDOUT);
+	expect_sent(test, fix, HOME, DSM_GET_M);
+	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 0, true, true), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, fix->tn->n_sent, 0);
+	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_timeouts), 2);
+	/* A new helper is told that its bytes may come. */
+	KUNIT_EXPECT_EQ(test, dsm_block_expect_all(fix->region), 0);
+	KUNIT_EXPECT_EQ(test, fix->tn->expects, 1);
+}
+
+static void prefetch_test(struct kunit *test)
+{
+	struct fixture *fix = fixture_create(test);
+	unsigned int i;
+
+	KUNIT_EXPECT_EQ(test, dsm_block_prefetch(fix->region, 10, 13, false), 0);
+	KUNIT_ASSERT_EQ(test, fix->tn->n_sent, 4);
+	for (i = 0; i < 4; i++) {
+		KUNIT_EXPECT_EQ(test, fix->tn->sent[i].hdr.type, DSM_GET_S);
+		KUNIT_EXPECT_EQ(test, le64_to_cpu(fix->tn->sent[i].hdr.block), 10 + i);
+		KUNIT_EXPECT_EQ(test, fix->tn->sent[i].expect_len, PAGE_SIZE);
+	}
+	fix->tn->n_sent = 0;
+	/* They are under way. */
+	KUNIT_EXPECT_EQ(test, dsm_block_prefetch(fix->region, 10, 13, true), 0);
+	KUNIT_EXPECT_EQ(test, fix->tn->n_sent, 0);
+	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_prefetches), 4);
+	testmem_fail(1, 1);
+	KUNIT_EXPECT_EQ(test, dsm_block_prefetch(fix->region, 1000, 1000, false), -ENOMEM);
+}
+
+/* The second miss of a sequence brings those after it. */
+static void sequence_test(struct kunit *test)
+{
+	struct fixture *fix = fixture_create(test);
+	unsigned int i;
+
+	fix->tn->node->timeout_ms = 1;
+	fix->tn->node->prefetch_blocks = 3;
+	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 20, false, false), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, fix->tn->n_sent, 1);
+	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 21, false, false), -ETIMEDOUT);
+	KUNIT_ASSERT_EQ(test, fix->tn->n_sent, 5);
+	for (i = 0; i < 5; i++)
+		KUNIT_EXPECT_EQ(test, le64_to_cpu(fix->tn->sent[i].hdr.block), 20 + i);
+	fix->tn->n_sent = 0;
+	/* Elsewhere nothing begins. */
+	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 40, false, false), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, fix->tn->n_sent, 1);
+}
+
+static struct kunit_case block_cases[] = {
+	KUNIT_CASE(revoke_test),
+	KUNIT_CASE(downgrade_test),
+	KUNIT_CASE(hold_test),
+	KUNIT_CASE(hold_over_test),
+	KUNIT_CASE(hold_of_dead_region_test),
+	KUNIT_CASE(pinned_test),
+	KUNIT_CASE(pinned_in_dead_region_test),
+	KUNIT_CASE(acquire_test),
+	KUNIT_CASE(timeout_test),
+	KUNIT_CASE(prefetch_test),
+	KUNIT_CASE(sequence_test),
+	{}
+};
+
+static struct kunit_suite block_suite = {
+	.name = "dsm_block",
+	.suite_init = testnode_suite_init,
+	.suite_exit = testnode_suite_exit,
+	.init = block_init,
+	.exit = testnode_destroy,
+	.test_cases = block_cases,
+};
+
+kunit_test_suite(block_suite);

@@ -415,12 +415,15 @@ static void failure_test(struct kunit *test)
 	struct testnode *tn = test->priv;
 
 	say(test, 2);
+	expect_sent(test, 1, 2);
 	param->fail(test);
 	say(test, 1);
+	expect_nothing_sent(test);
 	tn->room_one = 1;
 	flush_delayed_work(&peer_of(test)->work);
+	expect_sent(test, 3, 3);
 	say(test, 2);
-	expect_sent(test, 1, 5);
+	expect_sent(test, 4, 5);
 	KUNIT_EXPECT_EQ(test, peer_of(test)->n_queue, 5);
 }
 

@@ -374,12 +374,5 @@ int dsm_arena_lock(struct dsm_heap *heap)
 
 void dsm_arena_unlock(struct dsm_heap *heap)
 {
-	void *parcel[CONSUMED_MAX];
-	uint32_t n = heap->arena->consumed_count;
-
-	memcpy(parcel, heap->arena->consumed, n * sizeof(*parcel));
-	heap->arena->consumed_count = 0;
 	pthread_mutex_unlock(&heap->arena->lock);
-	while (n--)
-		dsm_remote_return(heap, parcel[n]);
 }

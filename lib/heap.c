@@ -279,18 +279,15 @@ static void *alloc_once(struct dsm_heap *heap, unsigned int class,
 static bool trim(struct dsm_heap *heap)
 {
 	struct dsm_thread *thread = dsm_threads[heap->index];
-	uint64_t drained;
 
-	do {
-		if (dsm_arena_lock(heap))
-			return false;
-		drained = dsm_remote_drain(heap);
-		if (thread)
-			dsm_thread_trim(thread);
-		dsm_slabs_sweep(heap);
-		dsm_arena_release(heap, 0);
-		dsm_arena_unlock(heap);
-	} while (drained);
+	if (dsm_arena_lock(heap))
+		return false;
+	dsm_remote_drain(heap);
+	if (thread)
+		dsm_thread_trim(thread);
+	dsm_slabs_sweep(heap);
+	dsm_arena_release(heap, 0);
+	dsm_arena_unlock(heap);
 	return true;
 }
 

@@ -42,7 +42,6 @@ enum dsm_heap_limits {
 	CLASS_SIZE_MAX	= 2 * UNIT_SIZE,
 	CLASS_NONE	= CLASSES,
 	THREADS_MAX	= 256,			/* of a node, with slabs of their own */
-	CONSUMED_MAX	= 64,
 	SPARE_CHUNKS	= 8,			/* empty ones that are kept */
 	DSM_HEAP_NODES_MAX = 4096,	/* as the module's DSM_NODES_MAX */
 };
@@ -169,8 +168,6 @@ struct dsm_arena {
 	uint32_t	spares;		/* chunks all of whose units are free */
 	uint32_t	claim_hint;	/* no chunk of ours to claim before this */
 	uint64_t	draining;	/* what is left of a mailbox: see remote.c */
-	uint32_t	consumed_count;
-	void		*consumed[CONSUMED_MAX];	/* parcels, freed after unlocking */
 	struct slab_list slab[CLASSES];	/* those of no thread */
 	_Atomic uint32_t slots;		/* that were ever used */
 	struct dsm_slot	slot[THREADS_MAX];

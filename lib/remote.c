@@ -210,22 +210,6 @@ const char *dsm_remote_free(struct dsm_heap *heap, struct dsm_thread *thread,
 	return note(heap, thread, out, place, 0);
 }
 
-/* With others, but not in a parcel made for it: that would have to return. */
-void dsm_remote_return(struct dsm_heap *heap, void *parcel)
-{
-	struct dsm_thread *thread = dsm_threads[heap->index];
-	struct dsm_place place;
-	struct dsm_out *out;
-
-	if (dsm_heap_find(heap, parcel, &place))
-		return;
-	out = thread ? thread->out[place.owner] : NULL;
-	if (out && out->parcel)
-		note(heap, thread, out, &place, KEY_PARCELS);
-	else
-		send_homeless(heap, place.owner, parcel, HOMELESS_PARCEL);
-}
-
 void dsm_remote_flush(struct dsm_thread *thread)
 {
 	for (uint32_t node = 0; node < thread->heap->nodes; node++) {
@@ -350,6 +334,34 @@ static void mailbox_take(struct dsm_heap *heap)
 	} while (!atomic_compare_exchange_weak(&mailbox->head, &head, 0));
 }
 
+/*
+ * An empty parcel goes back, with others, but not in a parcel made for it: that
+ * would have to return. It is ours to lose once it is not the next one to
+ * empty; therefore what takes time is before.
+ */
+static void parcel_return(struct dsm_heap *heap, struct parcel *parcel)
+{
+	struct dsm_thread *thread = dsm_threads[heap->index];
+	uint64_t next = atomic_load(&parcel->next);
+	struct dsm_place place;
+	struct dsm_out *out;
+
+	if (dsm_heap_find(heap, parcel, &place)) {
+		heap->arena->draining = next;
+		return;
+	}
+	out = thread ? thread->out[place.owner] : NULL;
+	if (out && out->parcel) {
+		heap->arena->draining = next;
+		note(heap, thread, out, &place, KEY_PARCELS);
+		return;
+	}
+	atomic_fetch_or(&parcel->next, 0);
+	atomic_fetch_or(&node_mailbox(heap, place.owner)->head, 0);
+	heap->arena->draining = next;
+	send_homeless(heap, place.owner, parcel, HOMELESS_PARCEL);
+}
+
 /* One step; false: there is no more. */
 static bool drain_step(struct dsm_heap *heap)
 {
@@ -373,12 +385,8 @@ static bool drain_step(struct dsm_heap *heap)
 		window_drain(heap, &parcel->window[at & WINDOW_MASK]);
 		return true;
 	}
-	/* they go home when the lock is released: that takes it again */
-	if (arena->consumed_count == CONSUMED_MAX)
-		return false;
-	arena->draining = atomic_load(&parcel->next);
 	heap->counters->parcels++;
-	arena->consumed[arena->consumed_count++] = parcel;
+	parcel_return(heap, parcel);
 	return true;
 }
 

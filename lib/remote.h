@@ -29,9 +29,6 @@ const char *dsm_heap_find(const struct dsm_heap *heap, const void *ptr,
 const char *dsm_remote_free(struct dsm_heap *heap, struct dsm_thread *thread,
 			    const struct dsm_place *place, void *ptr);
 
-/* A parcel that has been emptied goes back. Without the lock. */
-void dsm_remote_return(struct dsm_heap *heap, void *parcel);
-
 /* Let all parcels leave. */
 void dsm_remote_flush(struct dsm_thread *thread);
 void dsm_remote_end(struct dsm_thread *thread);

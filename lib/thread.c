@@ -98,8 +98,7 @@ void dsm_thread_end(struct dsm_heap *heap)
 		bin_set(bin, NULL);
 	}
 	thread_set(heap, NULL);
-	/* not dsm_arena_unlock(), which would need a thread */
-	pthread_mutex_unlock(&heap->arena->lock);
+	dsm_arena_unlock(heap);
 	pthread_mutex_unlock(&thread->slot->alive);
 	munmap(thread, thread_bytes(heap));
 	atomic_fetch_sub(&heap->threads, 1);

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The heap on several nodes: what it costs, and what is lost when processes are killed. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "test.h"
+
+enum {
+	MIB	= 1 << 20,
+	SLOTS	= 1024,
+};
+
+static double cpu_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return now.tv_sec + now.tv_nsec / 1e9;
+}
+
+/* Mostly small. */
+static size_t random_size(uint64_t *state)
+{
+	unsigned int bits = 5 + random_next(state) % 12;
+
+	return 1 + random_next(state) % ((size_t)1 << bits);
+}
+
+/* What any node has freed is where it was allocated. */
+static void settle(dsm_region *region, const char *step)
+{
+	for (int round = 0; round < 4; round++) {
+		EXPECT_OK(dsm_trim(region));
+		together("%s-%d", step, round);
+	}
+}
+
+static struct dsm_heap_stats stats_of(dsm_region *region, int whose)
+{
+	struct dsm_heap_stats stats;
+
+	ASSERT_OK(dsm_heap_stats(region, whose, &stats));
+	return stats;
+}
+
+/* ---- what is local stays local ------------------------------------------- */
+
+static void churn(dsm_region *region, void **object, int count, int steps, uint64_t *state)
+{
+	while (steps--) {
+		void **at = &object[random_next(state) % count];
+		size_t size = random_size(state);
+
+		dsm_free(*at);
+		*at = dsm_heap_malloc(region, size);
+		ASSERT_TRUE(*at);
+		memset(*at, 1, size);
+	}
+}
+
+static long long remote_faults(void)
+{
+	return region_stat("faults_remote_read") + region_stat("faults_remote_write");
+}
+
+TEST(local_objects_cause_no_remote_faults)
+{
+	enum { OBJECTS = 1500, STEPS = 30000 };
+	static const char *const counters[] = { "faults_remote_read", "faults_remote_write",
+						"bytes_in", "bytes_out", "invalidations" };
+	dsm_region *region = share_region(128 * MIB, DSM_HOME_FIRST_TOUCH, 0);
+	long long before[sizeof(counters) / sizeof(*counters)];
+	void *object[2 * OBJECTS] = { NULL };
+	uint64_t state = seed(), chunks;
+
+	/* more than will be used, so that no more is needed */
+	churn(region, object, 2 * OBJECTS, STEPS, &state);
+	for (int i = OBJECTS; i < 2 * OBJECTS; i++)
+		dsm_free(object[i]);
+	together("warm");
+	chunks = stats_of(region, node()).chunks;
+	together("counted");
+	for (size_t i = 0; i < sizeof(counters) / sizeof(*counters); i++)
+		before[i] = region_stat(counters[i]);
+	churn(region, object, OBJECTS, STEPS, &state);
+	for (size_t i = 0; i < sizeof(counters) / sizeof(*counters); i++)
+		if (region_stat(counters[i]) != before[i])
+			test_failed(__FILE__, __LINE__, false, "%s: %lld, then %lld", counters[i],
+				    before[i], region_stat(counters[i]));
+	EXPECT_EQ(stats_of(region, node()).chunks, chunks);
+	together("done");
+	for (int i = 0; i < OBJECTS; i++)
+		dsm_free(object[i]);
+	unshare_region(region);
+}
+
+/* ---- what comes from elsewhere goes home ---------------------------------- */
+
+TEST(frees_of_others_travel_together)
+{
+	enum { OBJECTS = 20000 };
+	dsm_region *region = share_region(64 * MIB, DSM_HOME_FIRST_TOUCH, 0);
+	int other = (node() + 1) % nodes();
+	struct dsm_heap_stats stats;
+	void ***table, **mine;
+	double local, remote;
+	long long faults;
+
+	if (!node()) {
+		table = dsm_heap_calloc(region, nodes(), sizeof(*table));
+		ASSERT_TRUE(table);
+		EXPECT_OK(dsm_set_root(region, table));
+	}
+	together("table");
+	table = dsm_root(region);
+	mine = dsm_heap_calloc(region, OBJECTS, sizeof(*mine));
+	ASSERT_TRUE(mine);
+	/* twice: the second time, slabs are there */
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < OBJECTS; i++)
+			mine[i] = dsm_heap_malloc(region, 16 + i % 200);
+		local = cpu_seconds();
+		for (int i = 0; i < OBJECTS; i++)
+			dsm_free(mine[i]);
+		local = cpu_seconds() - local;
+	}
+	for (int i = 0; i < OBJECTS; i++)
+		ASSERT_TRUE(mine[i] = dsm_heap_malloc(region, 16 + i % 200));
+	table[node()] = mine;
+	together("full");
+	/* the pointers are fetched before */
+	mine = malloc(OBJECTS * sizeof(*mine));
+	memcpy(mine, table[other], OBJECTS * sizeof(*mine));
+	together("fetched");
+	faults = remote_faults();
+	remote = cpu_seconds();
+	for (int i = 0; i < OBJECTS; i++)
+		dsm_free(mine[i]);
+	remote = cpu_seconds() - remote;
+	faults = remote_faults() - faults;
+	note("a free: %.0f ns of CPU time of an own object, %.0f of another node's (%.2f times), which takes 1/%lld remote fault",
+	     local / OBJECTS * 1e9, remote / OBJECTS * 1e9, remote / local,
+	     faults ? OBJECTS / faults : OBJECTS);
+	EXPECT_LE(faults, OBJECTS / 64);
+	settle(region, "home");
+	stats = stats_of(region, node());
+	note("%llu objects came home in %llu parcels", (unsigned long long)stats.homecomings,
+	     (unsigned long long)stats.parcels);
+	EXPECT_EQ(stats.homecomings, OBJECTS);
+	EXPECT_LE(stats.parcels, OBJECTS / 64);
+	/* its table, and on node 0 that of the tables */
+	EXPECT_EQ(stats.live, 1 + !node());
+	EXPECT_EQ(stats.parcels_out, 0);
+	unshare_region(region);
+}
+
+/* ---- random operations, and death ------------------------------------------ */
+
+/* Objects start with what they have to be; the rest is made from that. */
+struct object {
+	uint64_t size;
+	uint64_t seed;
+};
+
+struct shared {
+	_Atomic(struct object *) slot[SLOTS];
+	_Atomic int		 bad;
+};
+
+static void object_fill(struct object *object, size_t size, uint64_t value)
+{
+	object->size = size;
+	object->seed = value;
+	for (size_t i = sizeof(*object); i < size; i++)
+		((uint8_t *)object)[i] = value + i;
+}
+
+static bool object_is_intact(const struct object *object)
+{
+	if (object->size > dsm_malloc_usable_size((void *)object))
+		return false;
+	for (size_t i = sizeof(*object); i < object->size; i++)
+		if (((const uint8_t *)object)[i] != (uint8_t)(object->seed + i))
+			return false;
+	return true;
+}
+
+/* Exchanges new objects for whatever is in slots that all nodes share. */
+static void work(dsm_region *region, struct shared *shared, int steps, uint64_t state)
+{
+	while (steps--) {
+		size_t size = sizeof(struct object) + random_size(&state) / 8;
+		struct object *object = dsm_heap_malloc(region, size);
+
+		if (!object) {
+			atomic_fetch_add(&shared->bad, 1);
+			return;
+		}
+		object_fill(object, size, random_next(&state));
+		object = atomic_exchange(&shared->slot[random_next(&state) % SLOTS], object);
+		if (object && !object_is_intact(object))
+			atomic_fetch_add(&shared->bad, 1);
+		dsm_free(object);
+	}
+}
+
+static struct shared *shared_make(dsm_region *region)
+{
+	if (!node()) {
+		struct shared *shared = dsm_heap_calloc(region, 1, sizeof(*shared));
+
+		ASSERT_TRUE(shared);
+		EXPECT_OK(dsm_set_root(region, shared));
+	}
+	together("shared");
+	return dsm_root(region);
+}
+
+/* All that is in slots is freed; how much is left then, on all nodes. */
+static uint64_t shared_end(dsm_region *region, struct shared *shared)
+{
+	uint64_t left = 0;
+
+	together("worked");
+	for (int i = node(); i < SLOTS; i += nodes()) {
+		struct object *object = atomic_exchange(&shared->slot[i], NULL);
+
+		if (object)
+			EXPECT_TRUE(object_is_intact(object));
+		dsm_free(object);
+	}
+	EXPECT_EQ(shared->bad, 0);
+	together("emptied");
+	if (!node())
+		dsm_free(shared);
+	settle(region, "settled");
+	for (int i = 0; i < nodes(); i++)
+		left += stats_of(region, i).live;
+	return left;
+}
+
+TEST(random_operations)
+{
+	dsm_region *region = share_region(64 * MIB, DSM_HOME_FIRST_TOUCH, 0);
+	struct shared *shared = shared_make(region);
+
+	work(region, shared, 1000, seed());
+	EXPECT_EQ(shared_end(region, shared), 0);
+	unshare_region(region);
+}
+
+static pid_t worker_start(dsm_region *region, struct shared *shared, uint64_t state)
+{
+	pid_t pid = fork();
+
+	ASSERT_OK(pid);
+	if (!pid) {
+		for (;;)
+			work(region, shared, 1000, random_next(&state));
+	}
+	return pid;
+}
+
+TEST_SECONDS(killed_at_any_moment, 600)
+{
+	enum { WORKERS = 2, ROUNDS = 20 };
+	dsm_region *region = share_region(64 * MIB, DSM_HOME_FIRST_TOUCH, 0);
+	struct shared *shared = shared_make(region);
+	int killed = WORKERS * ROUNDS * nodes();
+	struct dsm_heap_stats stats;
+	uint64_t state = seed();
+	pid_t worker[WORKERS];
+	uint64_t left;
+	int status;
+
+	for (int i = 0; i < WORKERS; i++)
+		worker[i] = worker_start(region, shared, random_next(&state));
+	for (int i = 0; i < WORKERS * ROUNDS; i++) {
+		struct timespec time = { 0, random_next(&state) % 100000000 };
+
+		nanosleep(&time, NULL);
+		ASSERT_OK(kill(worker[i % WORKERS], SIGKILL));
+		ASSERT_OK(waitpid(worker[i % WORKERS], &status, 0));
+		EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+		if (i < WORKERS * (ROUNDS - 1))
+			worker[i % WORKERS] = worker_start(region, shared, random_next(&state));
+	}
+	left = shared_end(region, shared);
+	stats = stats_of(region, node());
+	note("%d processes killed: %llu objects leaked; here %llu were found dead, %llu with the lock; %llu parcels lost",
+	     killed, (unsigned long long)left, (unsigned long long)stats.threads_killed,
+	     (unsigned long long)stats.locks_broken, (unsigned long long)stats.parcels_out);
+	/* each had one it made, one it was to free; and what one loses of a parcel is 64 */
+	EXPECT_LE(left, 2 * killed + 64 * (int)stats.locks_broken);
+	EXPECT_GT(stats.threads_killed, 0);
+	/* and all goes on */
+	together("counted");
+	for (int i = 0; i < 1000; i++) {
+		void *ptr = dsm_heap_malloc(region, random_size(&state));
+
+		ASSERT_TRUE(ptr);
+		dsm_free(ptr);
+	}
+	unshare_region(region);
+}
+
+/* ---- a wrong free -------------------------------------------------------------- */
+
+/* How a process ends that frees @ptr twice, or whatever it is; what it says is in @said. */
+static int freeing(void *ptr, char *said, size_t size)
+{
+	int status, end[2];
+	ssize_t n;
+	pid_t pid;
+
+	ASSERT_OK(pipe(end));
+	pid = fork();
+	ASSERT_OK(pid);
+	if (!pid) {
+		dup2(end[1], STDERR_FILENO);
+		dsm_free(ptr);
+		_exit(0);
+	}
+	close(end[1]);
+	n = read(end[0], said, size - 1);
+	said[n > 0 ? n : 0] = '\0';
+	close(end[0]);
+	ASSERT_OK(waitpid(pid, &status, 0));
+	return status;
+}
+
+static void expect_named(void *ptr)
+{
+	char address[32], said[200];
+	int status;
+
+	snprintf(address, sizeof(address), "%p", ptr);
+	status = freeing(ptr, said, sizeof(said));
+	EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	if (!strstr(said, address))
+		test_failed(__FILE__, __LINE__, false, "free of %s said: %s", address, said);
+	ASSERT_OK(setenv("DSM_HEAP_ABORT", "0", 1));
+	status = freeing(ptr, said, sizeof(said));
+	EXPECT_EQ(status, 0);
+	EXPECT_TRUE(strstr(said, address));
+	ASSERT_OK(unsetenv("DSM_HEAP_ABORT"));
+}
+
+TEST(wrong_frees_are_named)
+{
+	dsm_region *region = share_region(16 * MIB, DSM_HOME_FIRST_TOUCH, 0);
+	char **all, *small, *large;
+	int here;
+
+	if (!node()) {
+		all = dsm_heap_calloc(region, 2, sizeof(*all));
+		all[0] = dsm_heap_malloc(region, 100);
+		all[1] = dsm_heap_malloc(region, 300000);
+		EXPECT_OK(dsm_set_root(region, all));
+	}
+	together("made");
+	all = dsm_root(region);
+	small = all[0];
+	large = all[1];
+	/* on the node that has them, and on another */
+	expect_named(small + 16);
+	expect_named(large + 4096);
+	expect_named((char *)dsm_base(region) + 64);
+	expect_named((char *)&here);
+	together("tried");
+	if (!node()) {
+		dsm_free(small);
+		dsm_free(large);
+		expect_named(small);
+		expect_named(large);
+		dsm_free(all);
+		EXPECT_OK(dsm_trim(region));
+		EXPECT_EQ(stats_of(region, 0).live, 0);
+	}
+	unshare_region(region);
+}

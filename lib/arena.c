@@ -22,6 +22,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "check.h"
 #include "chunk.h"
 #include "class.h"
 #include "remote.h"
@@ -85,6 +86,7 @@ static void chunk_make(struct dsm_heap *heap, uint32_t chunk, bool fresh)
 	struct chunk_public *public = chunk_public(heap, chunk);
 	struct chunk_private *private = chunk_private(heap, chunk);
 
+	dsm_check_take(public, CHUNK_SIZE);
 	for (unsigned int u = 0; u < UNITS; u++)
 		WRITE(public->unit[u], u < heap->meta_units ? UNIT_META : UNIT_FREE);
 	if (!fresh) {
@@ -223,6 +225,7 @@ static void *alloc_chunks(struct dsm_heap *heap, size_t align, size_t size,
 	if (!chunk)
 		return NULL;
 	public = chunk_public(heap, chunk);
+	dsm_check_take(public, n << CHUNK_SHIFT);
 	atomic_store(&public->run_chunks, n);
 	atomic_store(&public->run_off, off);
 	for (size_t i = n - 1; i; i--)
@@ -273,6 +276,62 @@ const char *dsm_run_free(struct dsm_heap *heap, uint32_t chunk, size_t off)
 		return "pointer into an object";
 	dsm_units_free(heap, unit, UNIT_VALUE(word));
 	return NULL;
+}
+
+/* What a run gives up is freed after it says that it is smaller. */
+static bool units_resize(struct dsm_heap *heap, uint32_t unit, unsigned int n)
+{
+	struct chunk_private *chunk = chunk_private(heap, unit / UNITS);
+	unsigned int has = UNIT_VALUE(atomic_load(unit_word(heap, unit)));
+	uint32_t mask;
+
+	if (n > UNITS - unit % UNITS)
+		return false;
+	if (n > has) {
+		mask = units_mask(unit % UNITS + has, n - has);
+		if ((chunk->free_units & mask) != mask)
+			return false;
+		units_take(heap, chunk, mask);
+		for (unsigned int i = has; i < n; i++)
+			atomic_store(unit_word(heap, unit + i), UNIT_RUN_REST);
+	}
+	atomic_store(unit_word(heap, unit), UNIT_RUN | n);
+	if (n < has)
+		dsm_units_free(heap, unit + n, has - n);
+	return true;
+}
+
+static bool chunks_resize(struct dsm_heap *heap, uint32_t chunk, size_t size)
+{
+	struct chunk_public *public = chunk_public(heap, chunk);
+	uint32_t has = atomic_load(&public->run_chunks);
+	uint32_t n = (atomic_load(&public->run_off) + size + CHUNK_SIZE - 1) >> CHUNK_SHIFT;
+
+	if (n > has) {
+		if (!dsm_chunk_claim_at(heap, chunk + has, n - has))
+			return false;
+		for (uint32_t i = has; i < n; i++)
+			dsm_chunk_publish(heap, chunk + i, CHUNK_RUN_REST);
+	}
+	atomic_store(&public->run_chunks, n);
+	if (n < has)
+		purge(heap, chunk_addr(heap, chunk + n), (size_t)(has - n) << CHUNK_SHIFT);
+	while (has > n)
+		dsm_chunk_release(heap, chunk + --has);
+	return true;
+}
+
+bool dsm_run_resize(struct dsm_heap *heap, uint32_t unit, size_t size)
+{
+	uint32_t chunk = unit / UNITS;
+	size_t n = (size + UNIT_SIZE - 1) >> UNIT_SHIFT;
+
+	/* what has a chunk's unit 0 has all of it */
+	if (unit % UNITS)
+		return n < UNITS && units_resize(heap, unit, n);
+	if (n < UNITS || size > (size_t)(heap->chunks - chunk) << CHUNK_SHIFT)
+		return false;
+	return chunks_resize(heap, chunk, size);
 }
 
 /* ---- after a death ---------------------------------------------------- */

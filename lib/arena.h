@@ -40,6 +40,13 @@ void *dsm_run_alloc(struct dsm_heap *heap, size_t align, size_t size,
 /* Free a run that starts at @off in a chunk of ours; NULL, or what is wrong. */
 const char *dsm_run_free(struct dsm_heap *heap, uint32_t chunk, size_t off);
 
+/*
+ * Make the run that starts at @unit of a chunk of ours (or, if the object is of
+ * whole chunks, at their first unit) large enough for @size bytes, but no
+ * larger. false: not there.
+ */
+bool dsm_run_resize(struct dsm_heap *heap, uint32_t unit, size_t size);
+
 /* Release chunks that are empty, all but @keep. */
 void dsm_arena_release(struct dsm_heap *heap, uint32_t keep);
 

@@ -85,6 +85,15 @@ uint32_t dsm_chunk_claim_run(struct dsm_heap *heap, uint32_t n, bool *fresh)
 	return 0;
 }
 
+bool dsm_chunk_claim_at(struct dsm_heap *heap, uint32_t chunk, uint32_t n)
+{
+	uint32_t stop;
+	bool fresh;
+
+	return n <= heap->chunks - chunk &&
+	       claim_run_at(heap, chunk + n, n, &fresh, &stop);
+}
+
 void dsm_chunk_publish(struct dsm_heap *heap, uint32_t chunk,
 		       enum chunk_kind kind)
 {

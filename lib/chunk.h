@@ -13,6 +13,9 @@
 uint32_t dsm_chunk_claim(struct dsm_heap *heap, bool *fresh);
 uint32_t dsm_chunk_claim_run(struct dsm_heap *heap, uint32_t n, bool *fresh);
 
+/* Claim these @n chunks, all or none. */
+bool dsm_chunk_claim_at(struct dsm_heap *heap, uint32_t chunk, uint32_t n);
+
 /* Make a chunk what it is to be, or is no more. */
 void dsm_chunk_publish(struct dsm_heap *heap, uint32_t chunk,
 		       enum chunk_kind kind);

@@ -29,6 +29,7 @@ struct dsm_heap {
 	uint32_t	node;
 	uint32_t	nodes;		/* as the superblock has it */
 	uint32_t	chunks;
+	uint32_t	checks;		/* see check.h */
 	uint32_t	first;		/* of them, the first that is given out */
 	uint32_t	meta_units;	/* at the start of a chunk */
 	size_t		block_size;
@@ -61,6 +62,13 @@ bool dsm_heap_detach(struct dsm_heap *heap);
 /* @align: a power of two, up to a chunk. NULL: full. */
 void *dsm_heap_alloc(struct dsm_heap *heap, size_t align, size_t size,
 		     bool zero);
+
+/*
+ * As realloc(); @size: not 0. NULL: full, or *@wrong with it; and if what is
+ * returned is not NULL, *@wrong may have come to light in freeing @ptr.
+ */
+void *dsm_heap_resize(struct dsm_heap *heap, void *ptr, size_t size,
+		      const char **wrong);
 
 /* NULL if @ptr is freed now, else what is wrong with it. */
 const char *dsm_heap_free(struct dsm_heap *heap, void *ptr);

@@ -28,7 +28,7 @@
 
 #include "heap.h"
 
-#define DSM_SUPER_MAGIC		0x3250414548d5d5d5ULL	/* "...HEAP2" */
+#define DSM_SUPER_MAGIC		0x3350414548d5d5d5ULL	/* "...HEAP3" */
 
 enum dsm_heap_limits {
 	GRANULE_SIZE	= 16,			/* bytes: every object starts at one */
@@ -56,6 +56,7 @@ struct dsm_super {
 	_Atomic uint32_t block_size;
 	_Atomic uint32_t nodes;
 	_Atomic uint64_t root;		/* an address */
+	_Atomic uint32_t redzones;	/* 1: no, 2: yes */
 };
 
 /* A word of the chunk table: owner's node + 1, kind, flag. */

@@ -94,16 +94,13 @@ static struct dsm_heap *ptr_heap(void *ptr, bool to_free)
 	return heap;
 }
 
-static size_t ptr_usable(struct dsm_heap *heap, void *ptr, const char **wrong)
-{
-	size_t usable = dsm_heap_usable(heap, ptr, wrong);
-
-	if (*wrong)
-		dsm_heap_abuse(ptr, *wrong);
-	return usable;
-}
 
 /* ---- allocating ------------------------------------------------------- */
+
+static void fail_full(size_t size)
+{
+	dsm_fail(ENOMEM, "the region has no room for %zu bytes", size);
+}
 
 static void *heap_alloc(struct dsm_heap *heap, size_t align, size_t size,
 			bool zero)
@@ -111,7 +108,7 @@ static void *heap_alloc(struct dsm_heap *heap, size_t align, size_t size,
 	void *ptr = dsm_heap_alloc(heap, align, size, zero);
 
 	if (!ptr)
-		dsm_fail(ENOMEM, "the region has no room for %zu bytes", size);
+		fail_full(size);
 	return ptr;
 }
 
@@ -152,27 +149,21 @@ static void heap_free(struct dsm_heap *heap, void *ptr)
 
 static void *heap_realloc(struct dsm_heap *heap, void *ptr, size_t size)
 {
-	const char *wrong;
-	size_t usable = ptr_usable(heap, ptr, &wrong);
-	void *moved;
+	const char *wrong = NULL;
+	void *it;
 
-	if (wrong) {
-		errno = EINVAL;
-		return NULL;
-	}
 	if (!size) {
 		heap_free(heap, ptr);
 		return NULL;
 	}
-	/* smaller by less than half is not worth a copy */
-	if (size <= usable && size >= usable / 2)
-		return ptr;
-	moved = heap_alloc(heap, ALIGN_DEFAULT, size, false);
-	if (!moved)
-		return size <= usable ? ptr : NULL;
-	memcpy(moved, ptr, size < usable ? size : usable);
-	heap_free(heap, ptr);
-	return moved;
+	it = dsm_heap_resize(heap, ptr, size, &wrong);
+	if (wrong)
+		dsm_heap_abuse(ptr, wrong);
+	if (!it && wrong)
+		errno = EINVAL;
+	else if (!it)
+		fail_full(size);
+	return it;
 }
 
 static bool align_valid(size_t align)
@@ -276,9 +267,12 @@ void *dsm_realloc(void *ptr, size_t size)
 size_t dsm_malloc_usable_size(void *ptr)
 {
 	struct dsm_heap *heap = ptr ? ptr_heap(ptr, false) : NULL;
-	const char *wrong;
+	const char *wrong = NULL;
+	size_t usable = heap ? dsm_heap_usable(heap, ptr, &wrong) : 0;
 
-	return heap ? ptr_usable(heap, ptr, &wrong) : 0;
+	if (wrong)
+		dsm_heap_abuse(ptr, wrong);
+	return usable;
 }
 
 static __attribute__((noinline)) void free_slow(void *ptr)

@@ -23,7 +23,9 @@
 
 #include "arena.h"
 #include "chunk.h"
+#include "check.h"
 #include "class.h"
+#include "object.h"
 #include "slab.h"
 #include "thread.h"
 
@@ -95,7 +97,14 @@ static void mailbox_push(struct dsm_heap *heap, uint32_t owner, uint64_t offset,
 
 static struct parcel *parcel_at(struct dsm_heap *heap, uint64_t offset)
 {
-	return offset ? (struct parcel *)(heap->base + offset) : NULL;
+	struct parcel *parcel = (struct parcel *)(heap->base + offset);
+
+	if (!offset)
+		return NULL;
+	/* another process may have made it of what we know as freed */
+	if (heap->checks)
+		dsm_check_take(parcel, heap->block_size);
+	return parcel;
 }
 
 /*
@@ -140,9 +149,10 @@ static struct dsm_out *out_get(struct dsm_thread *thread, uint32_t node)
 	}
 	if (out->parcel)
 		return out;
-	parcel = dsm_heap_alloc(heap, heap->block_size, heap->block_size, false);
+	parcel = dsm_object_alloc(heap, heap->block_size, heap->block_size, false);
 	if (!parcel)
 		return NULL;
+	dsm_check_clear(heap, parcel, heap->block_size);
 	parcel->owner = node;
 	parcel->frees = 0;
 	atomic_store(&parcel->count, 0);
@@ -159,6 +169,7 @@ static const char *send_homeless(struct dsm_heap *heap, uint32_t owner, void *pt
 	struct homeless *homeless = ptr;
 	uint64_t mark = HOMELESS_MARK ^ (uintptr_t)ptr;
 
+	dsm_check_take(ptr, sizeof(*homeless));
 	if (homeless->mark == mark)
 		return "double free";
 	homeless->mark = mark;
@@ -306,7 +317,7 @@ static void window_drain(struct dsm_heap *heap, const struct window *window)
 static void homeless_drain(struct dsm_heap *heap, void *ptr, bool parcel)
 {
 	struct dsm_place place;
-	const char *wrong = dsm_heap_find(heap, ptr, &place);
+	const char *wrong = dsm_object_find(heap, ptr, &place);
 
 	if (!wrong)
 		wrong = window_free(heap, place.unit, place.index / 64,
@@ -346,7 +357,7 @@ static void parcel_return(struct dsm_heap *heap, struct parcel *parcel)
 	struct dsm_place place;
 	struct dsm_out *out;
 
-	if (dsm_heap_find(heap, parcel, &place)) {
+	if (dsm_object_find(heap, parcel, &place)) {
 		heap->arena->draining = next;
 		return;
 	}
@@ -374,8 +385,10 @@ static bool drain_step(struct dsm_heap *heap)
 	if (at & HOMELESS) {
 		struct homeless *homeless = (void *)(heap->base + (at & ~HOMELESS_PARCEL));
 
+		dsm_check_take(homeless, sizeof(*homeless));
 		arena->draining = atomic_load(&homeless->next);
 		homeless->mark = 0;
+		dsm_check_given_back(heap, homeless, sizeof(*homeless));
 		homeless_drain(heap, homeless, (at & HOMELESS_PARCEL) == HOMELESS_PARCEL);
 		return true;
 	}

@@ -4,23 +4,8 @@
 
 #include "layout.h"
 
+struct dsm_place;
 struct dsm_thread;
-
-/* An object, in terms of its slab. */
-struct dsm_place {
-	uint32_t	owner;		/* node */
-	uint32_t	unit;		/* of the region: where its slab or run starts */
-	uint32_t	index;		/* in the slab; of a run 0 */
-	bool		slab;
-	size_t		size;
-};
-
-/*
- * Where an object is; NULL, or what is wrong with the address. Takes no lock:
- * of an object that is allocated, nothing read here changes.
- */
-const char *dsm_heap_find(const struct dsm_heap *heap, const void *ptr,
-			  struct dsm_place *place);
 
 /*
  * Send an object of another node's home, with others. @thread: the caller's,

@@ -18,6 +18,7 @@
 #include <errno.h>
 
 #include "arena.h"
+#include "check.h"
 #include "chunk.h"
 #include "class.h"
 #include "remote.h"
@@ -106,7 +107,7 @@ static void slab_own(struct slab *slab, uint16_t owner)
 static struct slab *slab_make(struct dsm_heap *heap, unsigned int class)
 {
 	unsigned int n = dsm_class_units(class);
-	bool fresh;
+	bool fresh = false;
 	uint32_t unit = dsm_units_alloc(heap, n, 1, &fresh);
 	struct chunk_private *chunk = chunk_private(heap, unit / UNITS);
 	struct slab *slab = &chunk->slab[unit % UNITS];
@@ -131,6 +132,7 @@ static struct slab *slab_make(struct dsm_heap *heap, unsigned int class)
 	slab->words = (slab->capacity + 63) / 64;
 	slab->state = SLAB_IDLE;
 	slab->dirty = 0;
+	dsm_check_clear(heap, slab_start(slab), n * UNIT_SIZE);
 	for (unsigned int w = 0; w < slab->words; w++)
 		WRITE(hot->free[w], word_mask(slab, w));
 	for (unsigned int i = n; i; i--)

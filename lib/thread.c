@@ -46,7 +46,7 @@ static bool exit_key_made;
 static void thread_set(struct dsm_heap *heap, struct dsm_thread *thread)
 {
 	dsm_threads[heap->index] = thread;
-	if (heap == atomic_load(&dsm_heap_main))
+	if (heap == atomic_load(&dsm_heap_main) && !heap->checks)
 		dsm_thread_main = thread ? thread : &no_thread;
 }
 

@@ -8,6 +8,7 @@
  * and in every object a pattern made of its address and size.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -21,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "dsm.h"
 #include "heap.h"
 #include "stats.h"
@@ -77,6 +79,8 @@ static void region_map(const struct region *region)
 	REQUIRE(mmap(BASE, region->size, PROT_READ | PROT_WRITE,
 		     MAP_SHARED | MAP_FIXED, fd, 0) == BASE);
 	close(fd);
+	/* what tools knew of another region there */
+	dsm_check_take(BASE, region->size);
 }
 
 static void region_attach(const struct region *region, struct dsm_heap *heap,
@@ -176,6 +180,7 @@ static void test_attach(void)
 	CHECK(dsm_heap_attach(&heap, BASE, 3 * MIB, 4096, 0, 3, true) == ENOMEM);
 	region_attach(&region, &heap, 0);
 	region_attach(&region, &other, 2);
+	region_detach(&other);
 	CHECK(dsm_heap_attach(&other, BASE, region.size, 8192, 0, 3, true) == EINVAL);
 	CHECK(dsm_heap_attach(&other, BASE, 8 * MIB, 4096, 0, 3, true) == EINVAL);
 	CHECK(!dsm_heap_attach(&other, BASE, region.size, 4096, 1, 3, false));
@@ -340,6 +345,7 @@ static void test_limits(void)
 		(size_t)PTRDIFF_MAX + 1, SIZE_MAX - 4095, SIZE_MAX
 	};
 	struct dsm_heap heap, other;
+	size_t most;
 	void *ptr;
 
 	region_map(&region);
@@ -349,19 +355,87 @@ static void test_limits(void)
 		CHECK(!dsm_heap_alloc(&heap, 16, huge[i], false));
 		CHECK(!dsm_heap_alloc(&heap, CHUNK, huge[i], true));
 	}
-	/* all but the superblock's chunk and the object's headers */
-	ptr = dsm_heap_alloc(&heap, 16, 30 * MIB - 65536, true);
+	/* all but the superblock's chunk and the object's headers, and its redzone */
+	most = 30 * MIB - 65536 - (heap.checks ? 24 : 0);
+	ptr = dsm_heap_alloc(&heap, 16, most, true);
 	REQUIRE(ptr);
-	memset(ptr, 1, 30 * MIB - 65536);
+	memset(ptr, 1, most);
 	CHECK(!dsm_heap_alloc(&other, 16, 1, false));
 	CHECK(!dsm_heap_free(&other, ptr));
-	ptr = dsm_heap_alloc(&heap, 16, 30 * MIB - 65536, true);
+	ptr = dsm_heap_alloc(&heap, 16, most, true);
 	REQUIRE(ptr);
 	CHECK(!*(char *)ptr);
 	CHECK(!dsm_heap_free(&heap, ptr));
 	region_detach(&heap);
 	region_detach(&other);
 	result("limits: too much is NULL, nearly all of the region is not");
+}
+
+static void *resize(struct dsm_heap *heap, void *ptr, size_t size)
+{
+	const char *wrong = NULL;
+	void *now = dsm_heap_resize(heap, ptr, size, &wrong);
+
+	CHECK(!wrong);
+	return now;
+}
+
+/* Objects keep what they had; large ones stay where they are if they can. */
+static void test_resize(void)
+{
+	enum { OBJECTS_RESIZED = 40, STEPS = 6000 };
+	const struct region region = { 128 * MIB, 4096, 2 };
+	struct { uint8_t *ptr; size_t size; } object[OBJECTS_RESIZED] = { { NULL, 0 } };
+	struct dsm_heap_stats stats;
+	uint64_t seed = 88172645463325252;
+	struct dsm_heap heap[2];
+	const char *wrong;
+	void *ptr;
+
+	region_map(&region);
+	region_attach(&region, &heap[0], 0);
+	region_attach(&region, &heap[1], 1);
+	ptr = dsm_heap_alloc(&heap[0], 16, 200000, false);
+	if (!heap[0].checks) {
+		CHECK(resize(&heap[0], ptr, 700000) == ptr);
+		CHECK(resize(&heap[0], ptr, 140000) == ptr);
+		CHECK(dsm_heap_usable(&heap[0], ptr, &wrong) < 200000);
+	}
+	CHECK(!dsm_heap_free(&heap[0], ptr));
+	ptr = dsm_heap_alloc(&heap[0], 16, 10 * MIB, false);
+	if (!heap[0].checks) {
+		CHECK(resize(&heap[0], ptr, 5 * MIB) == ptr);
+		CHECK(resize(&heap[0], ptr, 9 * MIB) == ptr);
+		CHECK(!dsm_heap_resize(&heap[0], ptr, PTRDIFF_MAX, &wrong));
+		CHECK(!dsm_heap_resize(&heap[0], ptr, 200 * MIB, &wrong));
+	}
+	CHECK(!dsm_heap_free(&heap[0], ptr));
+	for (int step = 0; step < STEPS; step++) {
+		unsigned int i = next_random(&seed) % OBJECTS_RESIZED;
+		size_t size = 1 + random_size(&seed, step % 10 ? 300000 : 5000000);
+		struct dsm_heap *by = &heap[next_random(&seed) % 2];
+		size_t same = size < object[i].size ? size : object[i].size;
+
+		ptr = object[i].ptr ? resize(by, object[i].ptr, size) :
+				      dsm_heap_alloc(by, 16, size, false);
+		if (!CHECK(ptr))
+			break;
+		for (size_t at = 0; at < same; at += 1 + at / 8)
+			CHECK(((uint8_t *)ptr)[at] == (uint8_t)(i * 31 + at));
+		for (size_t at = 0; at < size; at++)
+			((uint8_t *)ptr)[at] = i * 31 + at;
+		object[i].ptr = ptr;
+		object[i].size = size;
+	}
+	for (int i = 0; i < OBJECTS_RESIZED; i++)
+		CHECK(!object[i].ptr || !dsm_heap_free(&heap[0], object[i].ptr));
+	settle(heap, 2);
+	for (int i = 0; i < 2; i++) {
+		heap_stats(&heap[i], &stats);
+		CHECK(!stats.live);
+		region_detach(&heap[i]);
+	}
+	result("resize: contents stay, and large objects where they are");
 }
 
 static void test_exhaustion(void)
@@ -441,6 +515,66 @@ static void test_abuse(void)
 	region_detach(&heap[0]);
 	region_detach(&heap[1]);
 	result("abuse: double free, pointers into objects, headers, and nowhere");
+}
+
+/* Ends as abort() does, and says why, which need not be seen. */
+static bool aborts_after_free(struct dsm_heap *heap, bool write)
+{
+	int status, null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	pid_t pid = fork();
+	uint8_t *ptr;
+
+	if (!pid) {
+		dup2(null, STDERR_FILENO);
+		ptr = dsm_heap_alloc(heap, 16, 1000, false);
+		if (dsm_heap_free(heap, ptr))
+			_exit(1);
+		if (write)
+			ptr[500] = 1;
+		/* the same one */
+		_exit(dsm_heap_alloc(heap, 16, 1000, false) != ptr);
+	}
+	close(null);
+	return waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
+	       WTERMSIG(status) == SIGABRT;
+}
+
+static void test_redzones(void)
+{
+	static const size_t sizes[] = { 0, 1, 24, 100, 4000, 100000, 200000, 5 * MIB };
+	const struct region region = { 64 * MIB, 4096, 2 };
+	struct dsm_heap heap[2];
+	const char *wrong;
+	uint8_t *ptr;
+
+	CHECK(!setenv("DSM_HEAP_CHECK", "1", true));
+	region_map(&region);
+	region_attach(&region, &heap[0], 0);
+	CHECK(!unsetenv("DSM_HEAP_CHECK"));
+	/* it is the heap that has them, for every process */
+	region_attach(&region, &heap[1], 1);
+	/* tools would be before us */
+	heap[0].checks &= CHECK_REDZONES;
+	heap[1].checks &= CHECK_REDZONES;
+	for (size_t i = 0; i < 2 * sizeof(sizes) / sizeof(sizes[0]); i++) {
+		size_t size = sizes[i / 2];
+		struct dsm_heap *by = &heap[i % 2];
+
+		ptr = dsm_heap_alloc(&heap[0], 16, size, false);
+		REQUIRE(ptr);
+		CHECK(dsm_heap_usable(by, ptr, &wrong) == size);
+		CHECK(!size || ptr[size - 1] == 0xa5);
+		ptr[size]++;
+		CHECK(dsm_heap_free(by, ptr));
+		ptr[size]--;
+		CHECK(!dsm_heap_free(by, ptr));
+		CHECK(size > 100000 || dsm_heap_free(by, ptr));
+	}
+	CHECK(!aborts_after_free(&heap[0], false));
+	CHECK(aborts_after_free(&heap[0], true));
+	region_detach(&heap[0]);
+	region_detach(&heap[1]);
+	result("redzones: what is written behind an object, or after its end, is found");
 }
 
 /* ---- other nodes' objects --------------------------------------------- */
@@ -769,7 +903,7 @@ static void test_kill(void)
 
 int main(void)
 {
-	printf("TAP version 13\n1..14\n");
+	printf("TAP version 13\n1..16\n");
 	fflush(stdout);
 	test_attach();
 	test_model(4096);
@@ -777,10 +911,15 @@ int main(void)
 	test_model(65536);
 	test_alignment();
 	test_limits();
+	test_resize();
 	test_exhaustion();
 	test_abuse();
+	test_redzones();
 	test_parcels();
 	test_threads();
+	/* tools would think that what another process allocated is free */
+	if (setenv("DSM_HEAP_CHECK", "0", false))
+		return 1;
 	test_nodes(4096);
 	test_nodes(16384);
 	test_nodes(65536);

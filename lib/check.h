@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Checks of what a program does with its objects, for its tests. None of it
+ * is on the way of a heap that is not checked.
+ *
+ * Redzones are the heap's: it is made with them, if DSM_HEAP_CHECK is 1 then,
+ * and all processes keep to it. Behind an object is what must not be changed,
+ * and its size; new objects and freed ones are filled.
+ *
+ * Valgrind and AddressSanitizer are told of objects, in a process that runs
+ * under one of them, unless DSM_HEAP_CHECK is 0.
+ */
+#ifndef _DSM_CHECK_H
+#define _DSM_CHECK_H
+
+#include "layout.h"
+
+struct dsm_place;
+
+enum dsm_checks {
+	CHECK_REDZONES	= 1,
+	CHECK_TOOLS	= 2,
+};
+
+/* Those of a heap in this process. */
+uint32_t dsm_checks(struct dsm_heap *heap);
+
+void *dsm_check_alloc(struct dsm_heap *heap, size_t align, size_t size,
+		      bool zero);
+const char *dsm_check_free(struct dsm_heap *heap, void *ptr);
+size_t dsm_check_usable(const struct dsm_heap *heap, const void *ptr,
+			const struct dsm_place *place);
+
+/* The heap itself uses what is, or was, an object. */
+void dsm_check_take(void *ptr, size_t size);
+
+/* ... and it is as freed objects are. */
+void dsm_check_given_back(const struct dsm_heap *heap, void *ptr, size_t size);
+
+/* There were objects here, and are others from now on. */
+void dsm_check_clear(const struct dsm_heap *heap, void *ptr, size_t size);
+
+#endif /* _DSM_CHECK_H */

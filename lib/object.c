@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Objects: from any address to its object, and from any object to its node.
+ *
+ * Small ones are of the slabs of the calling thread, if it has any; large ones
+ * are runs. What another node allocated is sent there to be freed.
+ */
+#include "object.h"
+
+#include <string.h>
+
+#include "arena.h"
+#include "chunk.h"
+#include "class.h"
+#include "remote.h"
+#include "slab.h"
+#include "thread.h"
+
+/* ---- from an address to its object ------------------------------------ */
+
+static const char *find_large(const struct dsm_heap *heap, uint32_t chunk,
+			      size_t off, struct dsm_place *place)
+{
+	struct chunk_public *public = chunk_public(heap, chunk);
+	size_t start = atomic_load(&public->run_off);
+
+	if (off != start)
+		return "pointer into an object";
+	place->unit = chunk * UNITS;
+	place->size = ((size_t)atomic_load(&public->run_chunks) << CHUNK_SHIFT) - start;
+	return NULL;
+}
+
+static const char *find_in_slab(uint32_t word, size_t off, struct dsm_place *place)
+{
+	off = off % UNIT_SIZE + ((size_t)UNIT_INDEX(word) << UNIT_SHIFT);
+	place->slab = true;
+	place->unit -= UNIT_INDEX(word);
+	place->size = dsm_class_size(UNIT_CLASS(word));
+	place->index = off / place->size;
+	if (off % place->size || place->index >= dsm_class_capacity(UNIT_CLASS(word)))
+		return "pointer into an object";
+	return NULL;
+}
+
+const char *dsm_object_find(const struct dsm_heap *heap, const void *ptr,
+			  struct dsm_place *place)
+{
+	size_t off = (const char *)ptr - heap->base;
+	uint32_t chunk = off >> CHUNK_SHIFT;
+	uint32_t entry, word;
+
+	if (chunk < heap->first || chunk >= heap->chunks)
+		return "pointer into the heap's own memory";
+	entry = atomic_load(chunk_entry(heap, chunk));
+	while (CHUNK_KIND(entry) == CHUNK_RUN_REST && chunk > heap->first)
+		entry = atomic_load(chunk_entry(heap, --chunk));
+	off -= (size_t)chunk << CHUNK_SHIFT;
+	*place = (struct dsm_place){ .owner = CHUNK_OWNER(entry) - 1 };
+	if (CHUNK_KIND(entry) == CHUNK_RUN)
+		return find_large(heap, chunk, off, place);
+	if (CHUNK_KIND(entry) != CHUNK_SLABS || off >= CHUNK_SIZE)
+		return "double free, or never allocated";
+
+	place->unit = chunk * UNITS + (off >> UNIT_SHIFT);
+	word = atomic_load(unit_word(heap, place->unit));
+	switch (UNIT_KIND(word)) {
+	case UNIT_SLAB:
+		return find_in_slab(word, off, place);
+	case UNIT_RUN:
+		place->size = (size_t)UNIT_VALUE(word) << UNIT_SHIFT;
+		return off % UNIT_SIZE ? "pointer into an object" : NULL;
+	case UNIT_RUN_REST:
+		return "pointer into an object";
+	case UNIT_META:
+		return "pointer into the heap's own memory";
+	default:
+		return "double free, or never allocated";
+	}
+}
+
+/* ---- allocating ------------------------------------------------------- */
+
+static void *alloc_locked(struct dsm_heap *heap, unsigned int class,
+			  size_t align, size_t size, bool *fresh)
+{
+	void *ptr;
+
+	if (dsm_arena_lock(heap))
+		return NULL;
+	dsm_remote_drain(heap);
+	ptr = class < CLASSES ? dsm_slab_alloc(heap, class) :
+				dsm_run_alloc(heap, align, size, fresh);
+	dsm_arena_unlock(heap);
+	return ptr;
+}
+
+static void *alloc_once(struct dsm_heap *heap, unsigned int class,
+			size_t align, size_t size, bool *fresh)
+{
+	struct dsm_thread *thread;
+
+	if (class < CLASSES) {
+		thread = dsm_thread_get(heap);
+		if (thread)
+			return dsm_thread_alloc(thread, &thread->bin[class]);
+	}
+	return alloc_locked(heap, class, align, size ? size : 1, fresh);
+}
+
+bool dsm_object_trim(struct dsm_heap *heap)
+{
+	struct dsm_thread *thread = dsm_threads[heap->index];
+
+	if (dsm_arena_lock(heap))
+		return false;
+	dsm_remote_drain(heap);
+	if (thread)
+		dsm_thread_trim(thread);
+	dsm_slabs_sweep(heap);
+	dsm_arena_release(heap, 0);
+	dsm_arena_unlock(heap);
+	return true;
+}
+
+static void *alloc_slow(struct dsm_heap *heap, unsigned int class, size_t align,
+			size_t size, bool *fresh)
+{
+	void *ptr;
+
+	/* more than any region: the sums below must not overflow */
+	if (size > PTRDIFF_MAX)
+		return NULL;
+	ptr = alloc_once(heap, class, align, size, fresh);
+	if (!ptr && dsm_object_trim(heap))
+		ptr = alloc_once(heap, class, align, size, fresh);
+	return ptr;
+}
+
+void *dsm_object_alloc(struct dsm_heap *heap, size_t align, size_t size, bool zero)
+{
+	unsigned int class = dsm_class_of(align, size);
+	bool fresh = false;
+	void *ptr = alloc_slow(heap, class, align, size, &fresh);
+
+	if (ptr && zero && !fresh)
+		memset(ptr, 0, size);
+	return ptr;
+}
+
+/* Objects of slabs have neighbours, and others' are the others' to change. */
+bool dsm_object_resize(struct dsm_heap *heap, void *ptr, size_t size)
+{
+	struct dsm_place place;
+	bool done;
+
+	if (size <= CLASS_SIZE_MAX || size > PTRDIFF_MAX ||
+	    dsm_object_find(heap, ptr, &place) || place.slab || place.owner != heap->node ||
+	    dsm_arena_lock(heap))
+		return false;
+	done = dsm_run_resize(heap, place.unit, size);
+	dsm_arena_unlock(heap);
+	return done;
+}
+
+/* ---- freeing ---------------------------------------------------------- */
+
+static const char *free_here(struct dsm_heap *heap, const struct dsm_place *place,
+			     void *ptr)
+{
+	struct dsm_thread *thread = dsm_threads[heap->index];
+	uint32_t chunk = place->unit / UNITS;
+	const char *wrong;
+	struct slab *slab;
+
+	if (place->slab) {
+		slab = slab_at(heap, chunk, (size_t)(place->unit % UNITS) << UNIT_SHIFT);
+		/* if it were ours and live, dsm_thread_free() had done it */
+		if (thread && READ(slab->owner) == thread->owner)
+			return "double free";
+		return dsm_slab_free_other(slab, place->index / 64, 1ULL << place->index % 64);
+	}
+	if (dsm_arena_lock(heap))
+		return "the heap's lock is broken";
+	wrong = dsm_run_free(heap, chunk, (char *)ptr - chunk_addr(heap, chunk));
+	dsm_arena_unlock(heap);
+	return wrong;
+}
+
+static __thread bool not_at_once;
+
+static void note_not_at_once(void *ptr)
+{
+	(void)ptr;
+	not_at_once = true;
+}
+
+const char *dsm_object_free(struct dsm_heap *heap, void *ptr)
+{
+	struct dsm_thread *thread = dsm_thread_get(heap);
+	struct dsm_place place;
+	const char *wrong;
+
+	if (thread) {
+		not_at_once = false;
+		dsm_thread_free(thread, ptr, note_not_at_once);
+		if (!not_at_once)
+			return NULL;
+	}
+	wrong = dsm_object_find(heap, ptr, &place);
+	if (wrong)
+		return wrong;
+	if (place.owner == heap->node)
+		return free_here(heap, &place, ptr);
+	return dsm_remote_free(heap, thread, &place, ptr);
+}

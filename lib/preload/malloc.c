@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The malloc family out of a heap, for LD_PRELOAD. operator new of libstdc++
+ * calls malloc, so it is part of it.
+ *
+ * To find the heap takes functions that call malloc themselves: what they
+ * ask for meanwhile, comes out of a small arena that is never freed.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../heap.h"
+#include "../remote.h"
+#include "../thread.h"
+#include "preload.h"
+
+#define EXPORT		__attribute__((visibility("default")))
+#define ALIGN_DEFAULT	16
+
+/* ---- before there is a heap ------------------------------------------- */
+
+static char boot[256 << 10] __attribute__((aligned(4096)));
+static _Atomic size_t boot_used;
+
+/* The size is in front of an object, for realloc. */
+static void *boot_alloc(size_t align, size_t size)
+{
+	size_t used = atomic_load(&boot_used);
+	size_t at;
+
+	if (size > sizeof(boot) || align > 4096)
+		return NULL;
+	do {
+		at = (used + sizeof(size_t) + align - 1) & -align;
+		if (at + size > sizeof(boot))
+			return NULL;
+	} while (!atomic_compare_exchange_weak(&boot_used, &used, at + size));
+	memcpy(boot + at - sizeof(size_t), &size, sizeof(size));
+	return boot + at;
+}
+
+static bool boot_has(const void *ptr)
+{
+	return (size_t)((const char *)ptr - boot) < sizeof(boot);
+}
+
+static size_t boot_size(const void *ptr)
+{
+	size_t size;
+
+	memcpy(&size, (const char *)ptr - sizeof(size), sizeof(size));
+	return size;
+}
+
+/* ---- finding it ------------------------------------------------------- */
+
+static pthread_mutex_t find_lock = PTHREAD_MUTEX_INITIALIZER;
+static __thread bool finding __attribute__((tls_model("initial-exec")));
+
+static struct dsm_heap *heap_find(void)
+{
+	static const char message[] = "libdsm-malloc: there is no memory to allocate from\n";
+	struct dsm_heap *found;
+
+	/* as long as there are no variables, nobody knows which one */
+	if (finding || !environ)
+		return NULL;
+	pthread_mutex_lock(&find_lock);
+	found = atomic_load(&dsm_heap_main);
+	if (!found) {
+		finding = true;
+		found = dsm_preload_heap();
+		finding = false;
+		if (found)
+			dsm_thread_set_main(found);
+	}
+	pthread_mutex_unlock(&find_lock);
+	if (!found) {
+		/* going on with memory of another kind would surprise */
+		if (write(STDERR_FILENO, message, sizeof(message) - 1) < 0) {
+			/* then there is nobody to tell */
+		}
+		_exit(127);
+	}
+	return found;
+}
+
+static inline struct dsm_heap *heap_get(void)
+{
+	struct dsm_heap *it = atomic_load_explicit(&dsm_heap_main, memory_order_acquire);
+
+	return __builtin_expect(!!it, 1) ? it : heap_find();
+}
+
+/* ---- the family ------------------------------------------------------- */
+
+static void *fail(int err)
+{
+	errno = err;
+	return NULL;
+}
+
+static __attribute__((noinline)) void *alloc(size_t align, size_t size, bool zero)
+{
+	struct dsm_heap *it = heap_get();
+	void *ptr = it ? dsm_heap_alloc(it, align, size, zero) :
+			 boot_alloc(align, size);
+
+	return ptr ? ptr : fail(ENOMEM);
+}
+
+static size_t usable(const void *ptr)
+{
+	const char *wrong;
+	size_t size;
+
+	if (boot_has(ptr))
+		return boot_size(ptr);
+	size = dsm_heap_usable(heap_get(), ptr, &wrong);
+	if (wrong)
+		dsm_heap_abuse(ptr, wrong);
+	return wrong ? 0 : size;
+}
+
+static __attribute__((noinline)) void *malloc_slow(size_t size)
+{
+	struct dsm_thread *thread = dsm_thread_main;
+	void *ptr = NULL;
+
+	if (size <= CLASS_SIZE_MAX)
+		ptr = dsm_thread_alloc(thread, dsm_thread_bin(thread, size));
+	return ptr ? ptr : alloc(ALIGN_DEFAULT, size, false);
+}
+
+EXPORT void *malloc(size_t size)
+{
+	return dsm_thread_malloc(dsm_thread_main, size, malloc_slow);
+}
+
+static __attribute__((noinline)) void free_slow(void *ptr)
+{
+	const char *wrong;
+	int saved = errno;
+
+	if (!ptr || boot_has(ptr))
+		return;
+	wrong = dsm_heap_free(heap_get(), ptr);
+	if (wrong)
+		dsm_heap_abuse(ptr, wrong);
+	errno = saved;
+}
+
+EXPORT void free(void *ptr)
+{
+	dsm_thread_free(dsm_thread_main, ptr, free_slow);
+}
+
+EXPORT void *calloc(size_t n, size_t size)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(n, size, &bytes))
+		return fail(ENOMEM);
+	return alloc(ALIGN_DEFAULT, bytes, true);
+}
+
+EXPORT void *realloc(void *ptr, size_t size)
+{
+	const char *wrong = NULL;
+	int saved = errno;
+	void *it;
+
+	if (!ptr)
+		return malloc(size);
+	if (!size) {
+		free(ptr);
+		return NULL;
+	}
+	if (boot_has(ptr)) {
+		it = malloc(size);
+		return it ? memcpy(it, ptr, size < boot_size(ptr) ? size : boot_size(ptr)) : NULL;
+	}
+	it = dsm_heap_resize(heap_get(), ptr, size, &wrong);
+	if (wrong)
+		dsm_heap_abuse(ptr, wrong);
+	errno = it ? saved : ENOMEM;
+	return it;
+}
+
+EXPORT void *reallocarray(void *ptr, size_t n, size_t size)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(n, size, &bytes))
+		return fail(ENOMEM);
+	return realloc(ptr, bytes);
+}
+
+EXPORT void *memalign(size_t align, size_t size)
+{
+	if (!align || align & (align - 1))
+		return fail(EINVAL);
+	return alloc(align, size, false);
+}
+
+EXPORT void *aligned_alloc(size_t align, size_t size)
+{
+	return memalign(align, size);
+}
+
+EXPORT int posix_memalign(void **ptr, size_t align, size_t size)
+{
+	int saved = errno;
+	void *it;
+
+	if (!align || align & (align - 1) || align % sizeof(void *))
+		return EINVAL;
+	it = alloc(align, size, false);
+	errno = saved;
+	if (!it)
+		return ENOMEM;
+	*ptr = it;
+	return 0;
+}
+
+EXPORT void *valloc(size_t size)
+{
+	return memalign(sysconf(_SC_PAGESIZE), size);
+}
+
+EXPORT void *pvalloc(size_t size)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+
+	if (size > SIZE_MAX - page)
+		return fail(ENOMEM);
+	return memalign(page, (size + page - 1) & -page);
+}
+
+EXPORT size_t malloc_usable_size(void *ptr)
+{
+	return ptr ? usable(ptr) : 0;
+}
+
+EXPORT int malloc_trim(size_t pad)
+{
+	(void)pad;
+	dsm_heap_trim(heap_get());
+	return 1;
+}

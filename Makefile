@@ -29,6 +29,7 @@ help:
 	@echo 'make mutants           makes mistakes in the protocol, and tells what finds them; KUNIT=1: also KUnit'
 	@echo 'make sim               simulates clusters of up to 4,096 nodes; writes $(O)/sim.json'
 	@echo 'make demo              counts the words of INPUT on NODES virtual machines'
+	@echo 'make bench-heap        compares the heap with other mallocs'
 	@echo 'make install           library, tools and module sources, below DESTDIR and PREFIX'
 	@echo 'make clean             removes what was built'
 	@echo
@@ -83,6 +84,11 @@ $(mdir)/dsm.ko: $(mdir)/module/dsm.ko
 # All that selftests/vm/cluster puts into a virtual machine.
 cluster-parts: $(mdir)/dsm.ko lib tools vm
 
+bench-heap:
+	@selftests/vm/deps libjemalloc2 libmimalloc2.0
+	$(sub) lib bench
+	@O=$(out) selftests/bench/heap-compare
+
 check:
 	@selftests/vm/deps
 	@O=$(out) selftests/check '$(ONLY)'
@@ -126,4 +132,5 @@ install: lib tools
 clean:
 	find $(out) -mindepth 1 -maxdepth 1 ! -name kernels -exec rm -rf {} +
 
-.PHONY: all help modules lib tools selftests vm cluster-parts check kunit explore mutants fuzz sim demo install clean
+.PHONY: all help modules lib tools selftests vm cluster-parts bench-heap check kunit explore mutants fuzz sim \
+	demo install clean

@@ -33,12 +33,16 @@ static const char *find_large(const struct dsm_heap *heap, uint32_t chunk,
 
 static const char *find_in_slab(uint32_t word, size_t off, struct dsm_place *place)
 {
-	off = off % UNIT_SIZE + ((size_t)UNIT_INDEX(word) << UNIT_SHIFT);
+	/* one division, of 32 bits, as it is most of what this costs */
+	uint32_t at = off % UNIT_SIZE + ((size_t)UNIT_INDEX(word) << UNIT_SHIFT);
+	uint32_t size = dsm_class_size(UNIT_CLASS(word));
+
 	place->slab = true;
 	place->unit -= UNIT_INDEX(word);
-	place->size = dsm_class_size(UNIT_CLASS(word));
-	place->index = off / place->size;
-	if (off % place->size || place->index >= dsm_class_capacity(UNIT_CLASS(word)))
+	place->size = size;
+	place->index = at / size;
+	if (place->index * size != at ||
+	    at + size > dsm_class_units(UNIT_CLASS(word)) << UNIT_SHIFT)
 		return "pointer into an object";
 	return NULL;
 }

@@ -130,7 +130,7 @@ install: lib tools
 
 # The kernels are not made here, and stay.
 clean:
-	find $(out) -mindepth 1 -maxdepth 1 ! -name kernels -exec rm -rf {} +
+	find $(out) -mindepth 1 -maxdepth 1 ! -name 'kernels*' -exec rm -rf {} +
 
 .PHONY: all help modules lib tools selftests vm cluster-parts bench-heap check kunit explore mutants fuzz sim \
 	demo install clean

@@ -61,8 +61,9 @@ struct file *dsm_frames_create(const char *name, u64 size)
 
 	snprintf(label, sizeof(label), "dsm:%s", name);
 	file = shmem_file_setup_with_mnt(mount, label, size, VM_NORESERVE);
+	/* shmem says 'no space' of an inode that there is no memory for. */
 	if (IS_ERR(file))
-		return file;
+		return file == ERR_PTR(-ENOSPC) ? ERR_PTR(-ENOMEM) : file;
 	mutex_lock(&lock);
 	if (!shmem_fops) {
 		frames_fops = *file->f_op;

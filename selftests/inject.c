@@ -1,0 +1,852 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory that is not there: allocations in the module's paths are made to fail
+ * (Documentation/fault-injection), and nothing else's. Whoever asked gets an
+ * error, or what he asked for; afterwards all works.
+ *
+ * One after the other: the first allocation of an operation fails, then the
+ * second, and so on, with gaps where there are many, until the operation has
+ * no more (fail-nth). Then any, of any task's, the helpers' and workers' too,
+ * while a load runs.
+ */
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "test.h"
+
+#define DEBUGFS "/sys/kernel/debug/"
+
+/* Of a hundred; each of a helper's costs a connection. */
+#define LOAD_PROBABILITY "2"
+
+enum {
+	PAGE		= 4096,
+	/* More than any operation allocates; and those that have pages of their own. */
+	NTH_MAX		= 400,
+	PAGES_MAX	= 40,
+	LOAD_PAGES	= 24,
+	LOAD_ROUNDS	= 40,
+};
+
+static const char *const attributes[] = { "failslab", "fail_page_alloc" };
+
+/* ---- what fails ---------------------------------------------------------- */
+
+/* Not all have all. */
+static void write_if_there(const char *attribute, const char *file, const char *value)
+{
+	char path[200];
+	FILE *f;
+
+	snprintf(path, sizeof(path), DEBUGFS "%s/%s", attribute, file);
+	f = fopen(path, "r+");
+	if (!f && errno == ENOENT)
+		return;
+	ASSERT_TRUE(f);
+	ASSERT_GT(fputs(value, f), 0);
+	ASSERT_EQ(fclose(f), 0);
+}
+
+static void attribute_set(const char *file, const char *value)
+{
+	for (size_t i = 0; i < sizeof(attributes) / sizeof(*attributes); i++)
+		write_if_there(attributes[i], file, value);
+}
+
+static void range_set(const char *which, unsigned long long start, unsigned long long end)
+{
+	char file[40], value[40];
+
+	snprintf(file, sizeof(file), "%s-start", which);
+	snprintf(value, sizeof(value), "0x%llx", start);
+	attribute_set(file, value);
+	snprintf(file, sizeof(file), "%s-end", which);
+	snprintf(value, sizeof(value), "0x%llx", end);
+	attribute_set(file, value);
+}
+
+/* The addresses of what @symbol names, or of all code of the module dsm. */
+static void find_code(const char *symbol, unsigned long long *start, unsigned long long *end)
+{
+	FILE *f = fopen("/proc/kallsyms", "r");
+	unsigned long long at, next = ~0ULL;
+	char line[400], name[200], module[100], type;
+
+	ASSERT_TRUE(f);
+	*start = ~0ULL;
+	*end = 0;
+	while (fgets(line, sizeof(line), f)) {
+		module[0] = '\0';
+		if (sscanf(line, "%llx %c %199s [%99[^]]]", &at, &type, name, module) < 3)
+			continue;
+		if (type != 't' && type != 'T')
+			continue;
+		if (symbol ? strcmp(name, symbol) : strcmp(module, "dsm"))
+			continue;
+		*start = at < *start ? at : *start;
+		*end = at > *end ? at : *end;
+	}
+	ASSERT_LT(*start, ~0ULL);
+	if (!symbol) {
+		*start &= -PAGE;
+		*end = (*end + PAGE) & -PAGE;
+		fclose(f);
+		return;
+	}
+	/* To the next symbol. */
+	rewind(f);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "%llx", &at) == 1 && at > *start && at < next)
+			next = at;
+	*end = next;
+	fclose(f);
+}
+
+/* Nothing fails yet; but if it does, it is below @symbol, or in the module. */
+static void prepare(const char *symbol)
+{
+	unsigned long long start, end;
+
+	if (access(DEBUGFS "failslab", F_OK))
+		skip("this kernel cannot be made to run out of memory");
+	attribute_set("probability", "0");
+	attribute_set("interval", "1");
+	attribute_set("times", "-1");
+	attribute_set("verbose", "0");
+	attribute_set("task-filter", "N");
+	attribute_set("stacktrace-depth", "32");
+	attribute_set("ignore-gfp-wait", "N");
+	attribute_set("ignore-gfp-highmem", "N");
+	attribute_set("min-order", "0");
+	find_code(symbol, &start, &end);
+	range_set("require", start, end);
+	/* It says so with a stack trace when it fails, which is no complaint. */
+	find_code("__kmem_cache_create_args", &start, &end);
+	range_set("reject", start, end);
+	/* Copies from and to programs are not counted, nowhere. */
+	write_if_there("fail_usercopy", "require-end", "0");
+}
+
+/* The @nth allocation that this task makes there fails. */
+static void fail_nth(unsigned int nth)
+{
+	int fd = open("/proc/self/fail-nth", O_WRONLY | O_CLOEXEC);
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%u", nth);
+
+	ASSERT_OK(fd);
+	ASSERT_EQ(write(fd, text, len), len);
+	close(fd);
+}
+
+static bool has_failed(pid_t pid)
+{
+	char path[64], text[16] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/fail-nth", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_OK(fd);
+	ASSERT_GT(read(fd, text, sizeof(text) - 1), 0);
+	close(fd);
+	return !atoi(text);
+}
+
+/**
+ * struct operation - what is to survive the failure of any of its allocations
+ * @name: what it is
+ * @before: what it needs; nothing fails there
+ * @run: does it, the @i-th time: 0 or an error number
+ * @after: when it is done; nothing fails there
+ * @error: what it may end with
+ * @done: what it ends with when nothing fails
+ * @may_spare: it may get by without an allocation
+ */
+struct operation {
+	const char *name;
+	void (*before)(unsigned int i);
+	int (*run)(unsigned int i);
+	void (*after)(unsigned int i);
+	int error;
+	int done;
+	bool may_spare;
+};
+
+/* An attempt may take seconds: all of the first are made, and some of the many that follow. */
+static unsigned int some_later(unsigned int nth, uint64_t *state)
+{
+	return nth + 1 + random_next(state) % (1 + nth / 6);
+}
+
+static void try_operation(const struct operation *op)
+{
+	unsigned int nth, tries = 0, refused = 0;
+	uint64_t state = seed();
+	bool failed = true;
+
+	for (nth = 1; failed && nth <= NTH_MAX; nth = some_later(nth, &state)) {
+		unsigned int i = tries++;
+		int err;
+
+		if (op->before)
+			op->before(i);
+		fail_nth(nth);
+		err = op->run(i);
+		failed = has_failed(getpid());
+		fail_nth(0);
+		/* That was all: the next attempt is as good as the first. */
+		if (err != op->done && err == op->error && failed) {
+			refused++;
+			err = op->run(i);
+		}
+		if (err != op->done)
+			test_failed(__FILE__, __LINE__, true, "%s, allocation %u: %s", op->name,
+				    nth, strerror(err));
+		if (op->after)
+			op->after(i);
+	}
+	note("%s: %u allocations failed, %u times it was refused", op->name, tries - 1, refused);
+	EXPECT_TRUE(!failed);
+	EXPECT_TRUE(tries > 1 || op->may_spare);
+}
+
+#define TRY(title, ...) try_operation(&(const struct operation){ .name = title, __VA_ARGS__ })
+
+/* ---- one after the other ------------------------------------------------- */
+
+static dsm_region *region;
+static char *base;
+static int handle = -1;
+
+static int open_handle(unsigned int i)
+{
+	(void)i;
+	handle = open("/dev/dsm", O_RDWR | O_CLOEXEC);
+	return handle < 0 ? errno : 0;
+}
+
+static void close_handle(unsigned int i)
+{
+	(void)i;
+	close(handle);
+}
+
+static dsm_region *other;
+
+static const char *other_name(void)
+{
+	static char name[64];
+
+	snprintf(name, sizeof(name), "inject-%d", node());
+	return name;
+}
+
+static int create_region(unsigned int i)
+{
+	(void)i;
+	other = dsm_open(other_name(), O_RDWR | O_CREAT | O_EXCL, PAGE, NULL);
+	return other ? 0 : errno;
+}
+
+static int unlink_region(unsigned int i)
+{
+	(void)i;
+	return dsm_unlink(other_name()) ? errno : 0;
+}
+
+static void make_region(unsigned int i)
+{
+	ASSERT_EQ(create_region(i), 0);
+}
+
+static void close_region(unsigned int i)
+{
+	(void)i;
+	EXPECT_OK(dsm_close(other));
+}
+
+static void remove_region(unsigned int i)
+{
+	EXPECT_EQ(unlink_region(i), 0);
+	close_region(i);
+}
+
+static int open_region(unsigned int i)
+{
+	(void)i;
+	other = dsm_open(region_name(), O_RDWR, 0, NULL);
+	return other ? 0 : errno;
+}
+
+TEST(regions)
+{
+	region = share_region(PAGE, DSM_HOME_DEFAULT, 0);
+	prepare(NULL);
+	together("prepared");
+	TRY("open /dev/dsm", .run = open_handle, .after = close_handle, .error = ENOMEM);
+	TRY("create a region", .run = create_region, .after = remove_region, .error = ENOMEM);
+	TRY("open a region", .run = open_region, .after = close_region, .error = ENOMEM);
+	TRY("unlink a region", .before = make_region, .run = unlink_region,
+	    .after = close_region, .error = ENOMEM);
+	unshare_region(region);
+}
+
+/* The kernel's access: an error instead of a signal. */
+static int zero_fd, pipe_fds[2];
+
+static void open_files(void)
+{
+	zero_fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	ASSERT_OK(zero_fd);
+	ASSERT_OK(pipe(pipe_fds));
+}
+
+static int write_by_kernel(char *at)
+{
+	return read(zero_fd, at, 1) == 1 ? 0 : errno;
+}
+
+static int read_by_kernel(const char *at)
+{
+	if (write(pipe_fds[1], at, 1) != 1)
+		return errno;
+	ASSERT_EQ(read(pipe_fds[0], &(char){ 0 }, 1), 1);
+	return 0;
+}
+
+/* Each operation has pages of its own, and each node, and each attempt. */
+static char *page(int operation, unsigned int i)
+{
+	ASSERT_LT(i, PAGES_MAX);
+	return base + ((operation * nodes() + node()) * PAGES_MAX + i) * PAGE;
+}
+
+static int read_page(unsigned int i)
+{
+	return read_by_kernel(page(0, i));
+}
+
+static int write_page(unsigned int i)
+{
+	return write_by_kernel(page(1, i) + 100);
+}
+
+static int upgrade_page(unsigned int i)
+{
+	return write_by_kernel(page(0, i) + 100);
+}
+
+/* By the program: it never notices. */
+static int touch_page(unsigned int i)
+{
+	_Atomic uint64_t *at = word(page(2, i), 0);
+
+	return atomic_fetch_add(at, 1) == 3 ? 0 : EINVAL;
+}
+
+static int prefetch_page(unsigned int i)
+{
+	return dsm_prefetch(page(3, i), PAGE, PROT_READ | PROT_WRITE) ? errno : 0;
+}
+
+/* The first of a chunk: the region has it by first touch. */
+static int touch_chunk(unsigned int i)
+{
+	ASSERT_LT(i, PAGES_MAX);
+	return write_by_kernel(base + ((size_t)i * nodes() + node()) * DSM_CHUNK_SIZE);
+}
+
+TEST(blocks)
+{
+	enum { OPERATIONS = 4 };
+	size_t pages = (size_t)OPERATIONS * nodes() * PAGES_MAX;
+
+	open_files();
+	region = share_region(pages * PAGE, DSM_HOME_INTERLEAVED, 0);
+	base = dsm_base(region);
+	/* All are the last node's; so node 0 and others fetch, and it gives. */
+	if (node() == nodes() - 1)
+		for (size_t i = 0; i < pages; i++)
+			*word(base + i * PAGE, 0) = 3;
+	prepare(NULL);
+	together("prepared");
+	if (node() != nodes() - 1) {
+		TRY("read a page", .run = read_page, .error = EFAULT);
+		TRY("write a page read before", .run = upgrade_page, .error = EFAULT);
+		TRY("write a page", .run = write_page, .error = EFAULT);
+		TRY("write a page, as a program", .run = touch_page);
+		TRY("prefetch a page", .run = prefetch_page, .error = ENOMEM);
+	}
+	together("tried");
+	for (size_t i = node(); i < pages; i += nodes()) {
+		uint64_t value = *word(base + i * PAGE, 0);
+
+		EXPECT_TRUE(value == 3 || value == 4);
+	}
+	unshare_region(region);
+}
+
+TEST(chunks)
+{
+	open_files();
+	region = share_region((size_t)PAGES_MAX * nodes() * DSM_CHUNK_SIZE, DSM_HOME_FIRST_TOUCH, 0);
+	base = dsm_base(region);
+	prepare(NULL);
+	together("prepared");
+	TRY("touch a chunk", .run = touch_chunk, .error = EFAULT);
+	unshare_region(region);
+}
+
+/* Objects at node 0, and of this node alone. */
+static struct objects {
+	dsm_mutex_t mutex;
+	dsm_cond_t cond;
+	dsm_barrier_t barrier;
+} *objects;
+
+static int lock_mutex(unsigned int i)
+{
+	(void)i;
+	return dsm_mutex_lock(&objects->mutex);
+}
+
+static void take_mutex(unsigned int i)
+{
+	ASSERT_EQ(lock_mutex(i), 0);
+}
+
+static int trylock_mutex(unsigned int i)
+{
+	(void)i;
+	return dsm_mutex_trylock(&objects->mutex);
+}
+
+static void unlock_mutex(unsigned int i)
+{
+	(void)i;
+	EXPECT_EQ(dsm_mutex_unlock(&objects->mutex), 0);
+}
+
+static int give_mutex(unsigned int i)
+{
+	(void)i;
+	return dsm_mutex_unlock(&objects->mutex);
+}
+
+/* The mutex is held afterwards, in any case. */
+static int wait_cond(unsigned int i)
+{
+	(void)i;
+	return dsm_cond_timedwait(&objects->cond, &objects->mutex, &(struct timespec){ 0 });
+}
+
+static int signal_cond(unsigned int i)
+{
+	(void)i;
+	return dsm_cond_signal(&objects->cond);
+}
+
+static int wait_barrier(unsigned int i)
+{
+	int err = dsm_barrier_wait(&objects->barrier);
+
+	(void)i;
+	return err == DSM_BARRIER_SERIAL_THREAD ? 0 : err;
+}
+
+TEST(synchronisation)
+{
+	region = share_region(nodes() * PAGE, DSM_HOME_CREATOR, 0);
+	objects = (struct objects *)((char *)dsm_base(region) + node() * PAGE);
+	ASSERT_EQ(dsm_mutex_init(&objects->mutex, NULL), 0);
+	ASSERT_EQ(dsm_cond_init(&objects->cond), 0);
+	ASSERT_EQ(dsm_barrier_init(&objects->barrier, 1), 0);
+	prepare(NULL);
+	together("prepared");
+	TRY("lock a mutex", .run = lock_mutex, .after = unlock_mutex, .error = ENOMEM);
+	TRY("try to lock a mutex", .run = trylock_mutex, .after = unlock_mutex, .error = ENOMEM);
+	/* Who holds it gets rid of it, whatever happens: never an error. */
+	TRY("unlock a mutex", .before = take_mutex, .run = give_mutex, .may_spare = true);
+	TRY("wait for a condition", .before = take_mutex, .run = wait_cond,
+	    .after = unlock_mutex, .error = ENOMEM, .done = ETIMEDOUT);
+	TRY("signal a condition", .run = signal_cond, .error = ENOMEM);
+	TRY("wait at a barrier", .run = wait_barrier, .error = ENOMEM);
+	unshare_region(region);
+}
+
+/* ---- nodes, helpers, the module ------------------------------------------ */
+
+/* The exit status of a child that does @what. */
+static int in_child(void (*what)(unsigned int nth), unsigned int nth)
+{
+	int status;
+	pid_t pid = fork();
+
+	ASSERT_OK(pid);
+	if (!pid) {
+		what(nth);
+		_exit(EXIT_FAILURE);
+	}
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	ASSERT_TRUE(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* The exit status: 0; 1, refused; 2, nothing has failed; 3, and yet it was refused. */
+static void make_namespace(unsigned int nth)
+{
+	int err;
+
+	fail_nth(nth);
+	err = unshare(CLONE_NEWNET) ? errno : 0;
+	if (!has_failed(getpid()))
+		_exit(err ? 3 : 2);
+	fail_nth(0);
+	EXPECT_TRUE(!err || err == ENOMEM);
+	_exit(err ? 1 : 0);
+}
+
+TEST(namespaces)
+{
+	unsigned int nth = 1, refused = 0;
+	int result = 0;
+
+	prepare(NULL);
+	together("prepared");
+	while (!node() && (result = in_child(make_namespace, nth)) != 2 && nth < NTH_MAX) {
+		ASSERT_LT(result, 2);
+		refused += result;
+		nth++;
+	}
+	if (!node()) {
+		note("make a namespace: %u allocations failed, %u times it was refused", nth - 1,
+		     refused);
+		EXPECT_EQ(result, 2);
+		EXPECT_GT(refused, 0);
+	}
+	together("tried");
+}
+
+/* A helper for a node that nobody else is, in a namespace of its own. */
+static void run_helper(unsigned int nth)
+{
+	int log = open("/run/inject-dsmd.log", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	ASSERT_OK(unshare(CLONE_NEWNET | CLONE_NEWNS));
+	ASSERT_OK(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL));
+	ASSERT_OK(mount("sysfs", "/sys", "sysfs", 0, NULL));
+	ASSERT_EQ(run("ip", "link", "set", "lo", "up", NULL), 0);
+	ASSERT_OK(dup2(log, STDERR_FILENO));
+	fail_nth(nth);
+	execlp("dsmd", "dsmd", "--node", "0", "--listen", "127.0.0.1:7717", "--peer",
+	       "1=127.0.0.2:7717", "--peer", "2=127.0.0.3:7717", NULL);
+	_exit(EXIT_FAILURE);
+}
+
+static bool is_dsmd(pid_t pid)
+{
+	char path[100], name[20] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	f = fopen(path, "r");
+	ASSERT_TRUE(f);
+	ASSERT_TRUE(fgets(name, sizeof(name), f));
+	fclose(f);
+	return !strcmp(name, "dsmd\n");
+}
+
+static bool helper_registered(pid_t pid)
+{
+	char path[100];
+	FILE *f;
+	int is = 0;
+
+	/* Before, it sees this node's files. */
+	if (!is_dsmd(pid))
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/root/sys/class/dsm/node/helper", pid);
+	f = fopen(path, "r");
+	if (f) {
+		if (fscanf(f, "%d", &is) != 1)
+			is = 0;
+		fclose(f);
+	}
+	return is;
+}
+
+/* Whether it got through; @failed: whether anything did fail. */
+static bool start_helper(unsigned int nth, bool *failed)
+{
+	int status = 0;
+	bool up;
+	pid_t pid = fork();
+
+	ASSERT_OK(pid);
+	if (!pid) {
+		run_helper(nth);
+		_exit(EXIT_FAILURE);
+	}
+	ASSERT_TRUE(WAIT_FOR(helper_registered(pid) || task_state(pid) == 'Z', 30));
+	up = task_state(pid) != 'Z';
+	*failed = has_failed(pid);
+	if (up)
+		ASSERT_OK(kill(pid, SIGTERM));
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	/* One that is refused says so, and ends. */
+	EXPECT_TRUE(WIFEXITED(status));
+	EXPECT_EQ(!WEXITSTATUS(status), up);
+	return up;
+}
+
+TEST_SECONDS(registrations, 600)
+{
+	unsigned int nth, tries = 0, refused = 0;
+	uint64_t state = seed();
+	bool failed = true;
+
+	prepare(NULL);
+	together("prepared");
+	/* Namespaces are made one at a time, and go slowly: one node is enough. */
+	for (nth = 1; !node() && nth < NTH_MAX && failed; nth = some_later(nth, &state)) {
+		bool up = start_helper(nth, &failed);
+
+		tries++;
+		refused += !up;
+		EXPECT_TRUE(up || failed);
+	}
+	if (!node()) {
+		note("register a helper: %u allocations failed, %u times it was refused",
+		     tries - 1, refused);
+		EXPECT_TRUE(!failed);
+		EXPECT_GT(refused, 0);
+	}
+	together("tried");
+}
+
+/* ---- any, of any task's -------------------------------------------------- */
+
+/* What a node's workers and their parent share. */
+struct load {
+	_Atomic bool stop;
+	_Atomic uint64_t added;
+	_Atomic uint64_t locked;
+	_Atomic uint64_t refused;
+};
+
+static struct load *load;
+
+/* Word 0 of a page is everybody's, the next ones are a node's own each. */
+static void add(void)
+{
+	uint64_t own[LOAD_PAGES] = { 0 }, state = seed();
+
+	while (!load->stop) {
+		int page = random_next(&state) % LOAD_PAGES;
+		volatile uint64_t *mine = (volatile uint64_t *)word(base + page * PAGE, 1 + node());
+
+		ASSERT_EQ(*mine, own[page]);
+		*mine = ++own[page];
+		atomic_fetch_add(word(base + page * PAGE, 0), 1);
+		load->added++;
+		if (dsm_prefetch(base + random_next(&state) % LOAD_PAGES * PAGE, PAGE, PROT_READ)) {
+			ASSERT_EQ(errno, ENOMEM);
+			load->refused++;
+		}
+	}
+}
+
+static void lock_and_add(void)
+{
+	dsm_mutex_t *mutex = (dsm_mutex_t *)(base + LOAD_PAGES * PAGE);
+	volatile uint64_t *counter = (volatile uint64_t *)word(base + (LOAD_PAGES + 1) * PAGE, 0);
+
+	while (!load->stop) {
+		int err = dsm_mutex_lock(mutex);
+
+		if (err) {
+			ASSERT_EQ(err, ENOMEM);
+			load->refused++;
+			continue;
+		}
+		*counter += 1;
+		load->locked++;
+		ASSERT_EQ(dsm_mutex_unlock(mutex), 0);
+	}
+}
+
+static void make_regions(void)
+{
+	while (!load->stop) {
+		int err = create_region(0);
+
+		if (err) {
+			ASSERT_EQ(err, ENOMEM);
+			load->refused++;
+			continue;
+		}
+		*word(dsm_base(other), 0) = 1;
+		EXPECT_OK(dsm_close(other));
+		while ((err = unlink_region(0))) {
+			ASSERT_EQ(err, ENOMEM);
+			load->refused++;
+		}
+	}
+}
+
+static pid_t start_worker(void (*work)(void))
+{
+	pid_t pid = fork();
+
+	ASSERT_OK(pid);
+	if (!pid) {
+		work();
+		_exit(EXIT_SUCCESS);
+	}
+	return pid;
+}
+
+static void expect_exit(pid_t pid)
+{
+	int status;
+
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	EXPECT_EQ(status, 0);
+}
+
+static uint64_t progress(void)
+{
+	uint64_t added = load->added, locked = load->locked;
+
+	return added < locked ? added : locked;
+}
+
+static bool any_died(const pid_t *workers, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (task_state(workers[i]) == 'Z')
+			return true;
+	return false;
+}
+
+TEST_SECONDS(under_load, 900)
+{
+	long long timeout = node_get("timeout_ms");
+	pid_t workers[3];
+	uint64_t before;
+
+	region = share_region((LOAD_PAGES + 3) * PAGE, DSM_HOME_INTERLEAVED, 0);
+	base = dsm_base(region);
+	if (!node())
+		ASSERT_EQ(dsm_mutex_init((dsm_mutex_t *)(base + LOAD_PAGES * PAGE), NULL), 0);
+	load = mmap(NULL, sizeof(*load), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(load, MAP_FAILED);
+	ASSERT_EQ(node_set("timeout_ms", 1000 * 1000), 0);
+	prepare(NULL);
+	together("prepared");
+	workers[0] = start_worker(add);
+	workers[1] = start_worker(lock_and_add);
+	workers[2] = start_worker(make_regions);
+	attribute_set("probability", LOAD_PROBABILITY);
+	EXPECT_TRUE(WAIT_FOR((progress() > LOAD_ROUNDS && load->refused) ||
+			     any_died(workers, 3), 100));
+	note("%llu additions, %llu locked, %llu times refused", (unsigned long long)load->added,
+	     (unsigned long long)load->locked, (unsigned long long)load->refused);
+	together("under-way");
+	attribute_set("probability", "0");
+	together("enough");
+	/* All goes on. */
+	before = progress();
+	EXPECT_TRUE(WAIT_FOR(progress() > before + 20 || any_died(workers, 3), 60));
+	load->stop = true;
+	for (size_t i = 0; i < sizeof(workers) / sizeof(*workers); i++)
+		expect_exit(workers[i]);
+	note("%llu additions, %llu locked, %llu times refused", (unsigned long long)load->added,
+	     (unsigned long long)load->locked, (unsigned long long)load->refused);
+	atomic_fetch_add(word(base + (LOAD_PAGES + 2) * PAGE, 0), load->added);
+	atomic_fetch_add(word(base + (LOAD_PAGES + 2) * PAGE, 1), load->locked);
+	together("stopped");
+	before = 0;
+	for (int i = 0; i < LOAD_PAGES; i++)
+		before += *word(base + i * PAGE, 0);
+	EXPECT_EQ(before, *word(base + (LOAD_PAGES + 2) * PAGE, 0));
+	EXPECT_EQ(*word(base + (LOAD_PAGES + 1) * PAGE, 0),
+		  *word(base + (LOAD_PAGES + 2) * PAGE, 1));
+	ASSERT_EQ(node_set("timeout_ms", timeout), 0);
+	unshare_region(region);
+}
+
+/* ---- loading ------------------------------------------------------------- */
+
+static char module_path[300];
+
+static void load_module(unsigned int nth)
+{
+	int fd = open(module_path, O_RDONLY | O_CLOEXEC);
+	int err;
+
+	ASSERT_OK(fd);
+	fail_nth(nth);
+	err = syscall(SYS_finit_module, fd, "", 0) ? errno : 0;
+	if (!has_failed(getpid()))
+		_exit(err ? 3 : 2);
+	fail_nth(0);
+	EXPECT_TRUE(!err || err == ENOMEM);
+	_exit(err ? 1 : 0);
+}
+
+static void unload(void)
+{
+	ASSERT_TRUE(WAIT_FOR(!syscall(SYS_delete_module, "dsm", O_NONBLOCK), 20));
+}
+
+/* What a module's initialisation calls, in the task that loads it. */
+TEST_SECONDS(loading, 900)
+{
+	unsigned int nth, tries = 0, refused = 0;
+	uint64_t state = seed();
+	struct utsname name;
+	int result = 0;
+
+	prepare("do_one_initcall");
+	ASSERT_OK(uname(&name));
+	snprintf(module_path, sizeof(module_path), "/lib/modules/%s/extra/dsm.ko", name.release);
+	ASSERT_EQ(run("dsmd-ctl", "kill", NULL), 0);
+	together("killed");
+	/* The nodes may be in one kernel. */
+	if (!node()) {
+		unload();
+		for (nth = 1; nth < NTH_MAX; nth = some_later(nth, &state)) {
+			result = in_child(load_module, nth);
+			if (result == 2)
+				break;
+			ASSERT_LT(result, 2);
+			tries++;
+			refused += result;
+			if (!result)
+				unload();
+		}
+		note("load the module: %u allocations failed, %u times it was refused", tries,
+		     refused);
+		EXPECT_EQ(result, 2);
+		EXPECT_GT(refused, 0);
+	}
+	together("loaded");
+	ASSERT_EQ(run("dsmd-ctl", "start", NULL), 0);
+	together("started");
+	region = share_region(PAGE, DSM_HOME_DEFAULT, 0);
+	atomic_fetch_add(word(dsm_base(region), 0), 1);
+	together("added");
+	EXPECT_EQ(*word(dsm_base(region), 0), nodes());
+	unshare_region(region);
+}

@@ -98,6 +98,7 @@ enum slab_state {
 	SLAB_CURRENT,	/* its thread allocates from it */
 	SLAB_PARTIAL,	/* in its thread's list of those with free objects */
 	SLAB_FULL,	/* in the other one */
+	SLAB_EMPTY,	/* in its thread's list of those, of any size */
 };
 
 /*

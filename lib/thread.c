@@ -21,7 +21,7 @@
 
 enum {
 	LOOKS		= 8,	/* at full slabs */
-	EMPTY_UNITS_MAX	= 8,	/* that a thread keeps */
+	EMPTY_UNITS_MAX	= 16,	/* that a thread keeps */
 	DO_WITHOUT	= 1000,	/* allocations, when there is no slot */
 };
 
@@ -74,6 +74,13 @@ static void list_abandon(struct dsm_heap *heap, struct slab_list *list)
 	*list = (struct slab_list){ NULL, NULL };
 }
 
+/* With the arena's lock. */
+static void empty_release(struct dsm_thread *thread)
+{
+	list_abandon(thread->heap, &thread->empty);
+	thread->empty_units = 0;
+}
+
 static void bin_set(struct dsm_bin *bin, struct slab *slab)
 {
 	bin->slab = slab;
@@ -90,6 +97,7 @@ void dsm_thread_end(struct dsm_heap *heap)
 	dsm_remote_end(thread);
 	if (dsm_arena_lock(heap))
 		return;
+	empty_release(thread);
 	for (struct dsm_bin *bin = thread->bin; bin < thread->bin + CLASSES; bin++) {
 		list_abandon(heap, &bin->partial);
 		list_abandon(heap, &bin->full);
@@ -312,13 +320,19 @@ static bool slab_has_free(struct slab *slab)
 
 static struct slab *bin_find_partial(struct dsm_thread *thread, struct dsm_bin *bin)
 {
+	unsigned int class = bin - thread->bin;
 	struct slab *slab = bin->partial.first;
 
-	if (!slab)
-		return NULL;
-	slab_delist(bin, slab);
-	if (!slab->hot->used)
-		thread->empty_units -= dsm_class_units(slab->class);
+	if (slab) {
+		slab_delist(bin, slab);
+		return slab;
+	}
+	for (slab = thread->empty.last; slab && slab->class != class; slab = slab->prev)
+		;
+	if (slab) {
+		slab_list_remove(&thread->empty, slab);
+		thread->empty_units -= dsm_class_units(class);
+	}
 	return slab;
 }
 
@@ -336,7 +350,21 @@ static struct slab *bin_find_full(struct dsm_bin *bin)
 	return NULL;
 }
 
-/* The arena's. What came home meanwhile may be in a slab of ours. */
+/* Slabs that are allocated from, but nothing is in them at the moment. */
+static void current_release(struct dsm_thread *thread)
+{
+	for (struct dsm_bin *bin = thread->bin; bin < thread->bin + CLASSES; bin++) {
+		if (!bin->slab || bin->hot->used)
+			continue;
+		dsm_slab_abandon(thread->heap, bin->slab);
+		bin_set(bin, NULL);
+	}
+}
+
+/*
+ * The arena's. What came home meanwhile may be in a slab of ours; and what is
+ * empty of ours may be what we get, for objects of this size now.
+ */
 static struct slab *bin_acquire(struct dsm_thread *thread, struct dsm_bin *bin,
 				unsigned int class)
 {
@@ -347,8 +375,11 @@ static struct slab *bin_acquire(struct dsm_thread *thread, struct dsm_bin *bin,
 		return NULL;
 	if (dsm_remote_drain(heap))
 		slab = bin_find_full(bin);
-	if (!slab)
+	if (!slab) {
+		empty_release(thread);
+		current_release(thread);
 		slab = dsm_slab_acquire(heap, class, thread->owner);
+	}
 	dsm_arena_unlock(heap);
 	return slab;
 }
@@ -385,15 +416,16 @@ static void slab_empty(struct dsm_thread *thread, struct dsm_bin *bin,
 {
 	unsigned int n = dsm_class_units(slab->class);
 
-	if (thread->empty_units + n <= EMPTY_UNITS_MAX) {
-		thread->empty_units += n;
-		return;
+	if (thread->empty_units + n > EMPTY_UNITS_MAX) {
+		if (dsm_arena_lock(thread->heap))
+			return;
+		empty_release(thread);
+		dsm_arena_unlock(thread->heap);
 	}
-	if (dsm_arena_lock(thread->heap))
-		return;
 	slab_delist(bin, slab);
-	dsm_slab_abandon(thread->heap, slab);
-	dsm_arena_unlock(thread->heap);
+	slab->state = SLAB_EMPTY;
+	slab_list_append(&thread->empty, slab);
+	thread->empty_units += n;
 }
 
 /* What was full is not, or what was not in use for allocating is empty. */
@@ -434,6 +466,7 @@ void dsm_thread_trim(struct dsm_thread *thread)
 {
 	struct dsm_heap *heap = thread->heap;
 
+	empty_release(thread);
 	for (struct dsm_bin *bin = thread->bin; bin < thread->bin + CLASSES; bin++) {
 		list_trim(heap, bin, bin->partial.first);
 		list_trim(heap, bin, bin->full.first);
@@ -445,5 +478,4 @@ void dsm_thread_trim(struct dsm_thread *thread)
 		dsm_slab_abandon(heap, bin->slab);
 		bin_set(bin, NULL);
 	}
-	thread->empty_units = 0;
 }

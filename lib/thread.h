@@ -36,7 +36,8 @@ struct dsm_thread {
 	size_t		slabs_off;	/* of a chunk's slabs */
 	uint32_t	own_entry;
 	uint16_t	owner;		/* the slot's number + 1 */
-	uint16_t	empty_units;	/* of slabs kept though empty */
+	uint16_t	empty_units;	/* of those in @empty */
+	struct slab_list empty;		/* slabs that are kept for now */
 	struct dsm_heap	*heap;
 	struct dsm_slot	*slot;
 	struct dsm_bin	*direct[DIRECT_SIZE / GRANULE_SIZE + 1];	/* by size */

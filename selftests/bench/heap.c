@@ -183,7 +183,7 @@ static void producer_consumer(void)
 }
 
 /* Of every size a few at a time, freed in order, and in the reverse. */
-enum { SWEEP_BYTES = 4 << 20, SWEEP_OBJECTS = 500, SWEEP_ROUNDS = 200 };
+enum { SWEEP_BYTES = 4 << 20, SWEEP_OBJECTS = 500, SWEEP_ROUNDS = 1000 };
 
 static size_t sweep_min, sweep_max;
 

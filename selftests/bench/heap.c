@@ -197,6 +197,8 @@ static void *sweep_run(void *arg)
 		size_t rounds = SWEEP_ROUNDS * SWEEP_OBJECTS / n;
 
 		/* the pages of what is large are written each time: fewer */
+		if (size > 1024)
+			rounds /= 5;
 		if (size > 32768)
 			rounds /= 64;
 		for (size_t round = 0; round < rounds; round++) {

@@ -53,9 +53,14 @@ static struct dsm_segment *segment_find_locked(const char *addr)
 	return segments[i - 1];
 }
 
-/* What this thread found last, while the table is what it was then. */
+/*
+ * What this thread found last, while the table is what it was then. A segment
+ * that another thread removes is not looked at, unless @addr is in it.
+ */
 static __thread struct {
 	struct dsm_segment *segment;
+	const char	   *base;
+	size_t		   size;
 	unsigned int	   change;
 } found __attribute__((tls_model("initial-exec")));
 
@@ -65,11 +70,13 @@ struct dsm_segment *dsm_segment_find(const void *addr)
 	struct dsm_segment *segment = found.segment;
 
 	if (segment && found.change == change &&
-	    (size_t)((const char *)addr - segment->base) < segment->size)
+	    (size_t)((const char *)addr - found.base) < found.size)
 		return segment;
 	pthread_rwlock_rdlock(&segments_lock);
 	segment = segment_find_locked(addr);
 	found.segment = segment;
+	found.base = segment ? segment->base : NULL;
+	found.size = segment ? segment->size : 0;
 	found.change = atomic_load(&segments_change);
 	pthread_rwlock_unlock(&segments_lock);
 	return segment;

@@ -24,6 +24,7 @@ help:
 	@echo 'make selftests         the test programs'
 	@echo 'make check             runs the tests; ONLY=GLOB: those whose names match'
 	@echo 'make kunit             the tests inside a user mode kernel; COVERAGE=1: what they leave out'
+	@echo 'make check-debug       some of them, and failing allocations, in a kernel that checks what it does'
 	@echo 'make fuzz              looks for inputs that break us; SECONDS=60: for so long, each target'
 	@echo 'make explore           walks through every state of the protocol; DEEP=1: of larger clusters'
 	@echo 'make mutants           makes mistakes in the protocol, and tells what finds them; KUNIT=1: also KUnit'
@@ -97,6 +98,10 @@ kunit:
 	@selftests/vm/deps
 	@O=$(out) selftests/kunit $(if $(COVERAGE),--coverage)
 
+check-debug:
+	@selftests/vm/deps
+	@O=$(out) selftests/check-debug '$(ONLY)'
+
 fuzz:
 	@selftests/vm/deps
 	$(sub) tools/fuzz fuzz
@@ -132,5 +137,5 @@ install: lib tools
 clean:
 	find $(out) -mindepth 1 -maxdepth 1 ! -name 'kernels*' -exec rm -rf {} +
 
-.PHONY: all help modules lib tools selftests vm cluster-parts bench-heap check kunit explore mutants fuzz sim \
+.PHONY: all help modules lib tools selftests vm cluster-parts bench-heap check check-debug kunit explore mutants fuzz sim \
 	demo install clean

@@ -6,8 +6,7 @@
  *
  * One after the other: the first allocation of an operation fails, then the
  * second, and so on, with gaps where there are many, until the operation has
- * no more (fail-nth). Then any, of any task's, the helpers' and workers' too,
- * while a load runs.
+ * no more (fail-nth).
  */
 #include <fcntl.h>
 #include <sched.h>
@@ -16,8 +15,6 @@
 #include <sys/mount.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,16 +23,11 @@
 
 #define DEBUGFS "/sys/kernel/debug/"
 
-/* Of a hundred; each of a helper's costs a connection. */
-#define LOAD_PROBABILITY "2"
-
 enum {
 	PAGE		= 4096,
 	/* More than any operation allocates; and those that have pages of their own. */
 	NTH_MAX		= 400,
 	PAGES_MAX	= 40,
-	LOAD_PAGES	= 24,
-	LOAD_ROUNDS	= 40,
 };
 
 static const char *const attributes[] = { "failslab", "fail_page_alloc" };
@@ -632,221 +624,4 @@ TEST_SECONDS(registrations, 600)
 		EXPECT_GT(refused, 0);
 	}
 	together("tried");
-}
-
-/* ---- any, of any task's -------------------------------------------------- */
-
-/* What a node's workers and their parent share. */
-struct load {
-	_Atomic bool stop;
-	_Atomic uint64_t added;
-	_Atomic uint64_t locked;
-	_Atomic uint64_t refused;
-};
-
-static struct load *load;
-
-/* Word 0 of a page is everybody's, the next ones are a node's own each. */
-static void add(void)
-{
-	uint64_t own[LOAD_PAGES] = { 0 }, state = seed();
-
-	while (!load->stop) {
-		int page = random_next(&state) % LOAD_PAGES;
-		volatile uint64_t *mine = (volatile uint64_t *)word(base + page * PAGE, 1 + node());
-
-		ASSERT_EQ(*mine, own[page]);
-		*mine = ++own[page];
-		atomic_fetch_add(word(base + page * PAGE, 0), 1);
-		load->added++;
-		if (dsm_prefetch(base + random_next(&state) % LOAD_PAGES * PAGE, PAGE, PROT_READ)) {
-			ASSERT_EQ(errno, ENOMEM);
-			load->refused++;
-		}
-	}
-}
-
-static void lock_and_add(void)
-{
-	dsm_mutex_t *mutex = (dsm_mutex_t *)(base + LOAD_PAGES * PAGE);
-	volatile uint64_t *counter = (volatile uint64_t *)word(base + (LOAD_PAGES + 1) * PAGE, 0);
-
-	while (!load->stop) {
-		int err = dsm_mutex_lock(mutex);
-
-		if (err) {
-			ASSERT_EQ(err, ENOMEM);
-			load->refused++;
-			continue;
-		}
-		*counter += 1;
-		load->locked++;
-		ASSERT_EQ(dsm_mutex_unlock(mutex), 0);
-	}
-}
-
-static void make_regions(void)
-{
-	while (!load->stop) {
-		int err = create_region(0);
-
-		if (err) {
-			ASSERT_EQ(err, ENOMEM);
-			load->refused++;
-			continue;
-		}
-		*word(dsm_base(other), 0) = 1;
-		EXPECT_OK(dsm_close(other));
-		while ((err = unlink_region(0))) {
-			ASSERT_EQ(err, ENOMEM);
-			load->refused++;
-		}
-	}
-}
-
-static pid_t start_worker(void (*work)(void))
-{
-	pid_t pid = fork();
-
-	ASSERT_OK(pid);
-	if (!pid) {
-		work();
-		_exit(EXIT_SUCCESS);
-	}
-	return pid;
-}
-
-static void expect_exit(pid_t pid)
-{
-	int status;
-
-	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-	EXPECT_EQ(status, 0);
-}
-
-static uint64_t progress(void)
-{
-	uint64_t added = load->added, locked = load->locked;
-
-	return added < locked ? added : locked;
-}
-
-static bool any_died(const pid_t *workers, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (task_state(workers[i]) == 'Z')
-			return true;
-	return false;
-}
-
-TEST_SECONDS(under_load, 900)
-{
-	long long timeout = node_get("timeout_ms");
-	pid_t workers[3];
-	uint64_t before;
-
-	region = share_region((LOAD_PAGES + 3) * PAGE, DSM_HOME_INTERLEAVED, 0);
-	base = dsm_base(region);
-	if (!node())
-		ASSERT_EQ(dsm_mutex_init((dsm_mutex_t *)(base + LOAD_PAGES * PAGE), NULL), 0);
-	load = mmap(NULL, sizeof(*load), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(load, MAP_FAILED);
-	ASSERT_EQ(node_set("timeout_ms", 1000 * 1000), 0);
-	prepare(NULL);
-	together("prepared");
-	workers[0] = start_worker(add);
-	workers[1] = start_worker(lock_and_add);
-	workers[2] = start_worker(make_regions);
-	attribute_set("probability", LOAD_PROBABILITY);
-	EXPECT_TRUE(WAIT_FOR((progress() > LOAD_ROUNDS && load->refused) ||
-			     any_died(workers, 3), 100));
-	note("%llu additions, %llu locked, %llu times refused", (unsigned long long)load->added,
-	     (unsigned long long)load->locked, (unsigned long long)load->refused);
-	together("under-way");
-	attribute_set("probability", "0");
-	together("enough");
-	/* All goes on. */
-	before = progress();
-	EXPECT_TRUE(WAIT_FOR(progress() > before + 20 || any_died(workers, 3), 60));
-	load->stop = true;
-	for (size_t i = 0; i < sizeof(workers) / sizeof(*workers); i++)
-		expect_exit(workers[i]);
-	note("%llu additions, %llu locked, %llu times refused", (unsigned long long)load->added,
-	     (unsigned long long)load->locked, (unsigned long long)load->refused);
-	atomic_fetch_add(word(base + (LOAD_PAGES + 2) * PAGE, 0), load->added);
-	atomic_fetch_add(word(base + (LOAD_PAGES + 2) * PAGE, 1), load->locked);
-	together("stopped");
-	before = 0;
-	for (int i = 0; i < LOAD_PAGES; i++)
-		before += *word(base + i * PAGE, 0);
-	EXPECT_EQ(before, *word(base + (LOAD_PAGES + 2) * PAGE, 0));
-	EXPECT_EQ(*word(base + (LOAD_PAGES + 1) * PAGE, 0),
-		  *word(base + (LOAD_PAGES + 2) * PAGE, 1));
-	ASSERT_EQ(node_set("timeout_ms", timeout), 0);
-	unshare_region(region);
-}
-
-/* ---- loading ------------------------------------------------------------- */
-
-static char module_path[300];
-
-static void load_module(unsigned int nth)
-{
-	int fd = open(module_path, O_RDONLY | O_CLOEXEC);
-	int err;
-
-	ASSERT_OK(fd);
-	fail_nth(nth);
-	err = syscall(SYS_finit_module, fd, "", 0) ? errno : 0;
-	if (!has_failed(getpid()))
-		_exit(err ? 3 : 2);
-	fail_nth(0);
-	EXPECT_TRUE(!err || err == ENOMEM);
-	_exit(err ? 1 : 0);
-}
-
-static void unload(void)
-{
-	ASSERT_TRUE(WAIT_FOR(!syscall(SYS_delete_module, "dsm", O_NONBLOCK), 20));
-}
-
-/* What a module's initialisation calls, in the task that loads it. */
-TEST_SECONDS(loading, 900)
-{
-	unsigned int nth, tries = 0, refused = 0;
-	uint64_t state = seed();
-	struct utsname name;
-	int result = 0;
-
-	prepare("do_one_initcall");
-	ASSERT_OK(uname(&name));
-	snprintf(module_path, sizeof(module_path), "/lib/modules/%s/extra/dsm.ko", name.release);
-	ASSERT_EQ(run("dsmd-ctl", "kill", NULL), 0);
-	together("killed");
-	/* The nodes may be in one kernel. */
-	if (!node()) {
-		unload();
-		for (nth = 1; nth < NTH_MAX; nth = some_later(nth, &state)) {
-			result = in_child(load_module, nth);
-			if (result == 2)
-				break;
-			ASSERT_LT(result, 2);
-			tries++;
-			refused += result;
-			if (!result)
-				unload();
-		}
-		note("load the module: %u allocations failed, %u times it was refused", tries,
-		     refused);
-		EXPECT_EQ(result, 2);
-		EXPECT_GT(refused, 0);
-	}
-	together("loaded");
-	ASSERT_EQ(run("dsmd-ctl", "start", NULL), 0);
-	together("started");
-	region = share_region(PAGE, DSM_HOME_DEFAULT, 0);
-	atomic_fetch_add(word(dsm_base(region), 0), 1);
-	together("added");
-	EXPECT_EQ(*word(dsm_base(region), 0), nodes());
-	unshare_region(region);
 }

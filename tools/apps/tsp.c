@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+/*
+ * tsp: the shortest tour through cities, by branch and bound.
+ *
+ *	tsp [SIZE]		how many cities, up to 20; on every node at once
+ *
+ * The tours' first cities are a queue that all nodes take from; the shortest
+ * tour so far is a bound that all read, and that is written when it falls. The
+ * mutex is there for both, and what is read without it is at worst too long.
+ */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app.h"
+
+enum { CITIES_MAX = 20 };
+
+struct job {
+	int		n;
+	int		distance[CITIES_MAX][CITIES_MAX];
+	struct {	/* blocks of their own: the cities are only read */
+		dsm_mutex_t	lock;
+		int		next;		/* pair of second and third city */
+	} *queue;
+	_Atomic int	*bound;
+	bool		locked;			/* more than one take part */
+};
+
+/* One node's search. */
+struct search {
+	struct job	*job;
+	int		tour[CITIES_MAX];
+	unsigned int	visited;
+};
+
+static void fill(void *data)
+{
+	struct job *job = data;
+	unsigned long seed = 1;
+	int x[CITIES_MAX], y[CITIES_MAX];
+
+	job->n = app_size;
+	for (int i = 0; i < job->n; i++) {
+		x[i] = app_random(&seed) % 1000;
+		y[i] = app_random(&seed) % 1000;
+		for (int j = 0; j < i; j++)
+			job->distance[i][j] = job->distance[j][i] =
+				abs(x[i] - x[j]) + abs(y[i] - y[j]);
+	}
+	job->queue = dsm_aligned_alloc(4096, 4096);
+	job->bound = dsm_aligned_alloc(4096, 4096);
+	if (!job->queue || !job->bound || dsm_mutex_init(&job->queue->lock, NULL)) {
+		perror("tsp: the queue");
+		exit(1);
+	}
+	job->queue->next = 0;
+	*job->bound = 1 << 30;
+	job->locked = true;
+}
+
+static void *copy(const void *data)
+{
+	struct job *alone = app_alloc(sizeof(*alone));
+
+	memcpy(alone, data, sizeof(*alone));
+	alone->queue = app_alloc(sizeof(*alone->queue));
+	alone->bound = app_alloc(sizeof(*alone->bound));
+	alone->queue->next = 0;
+	*alone->bound = 1 << 30;
+	alone->locked = false;
+	return alone;
+}
+
+static bool same(const void *data, const void *alone)
+{
+	const struct job *a = data, *b = alone;
+
+	return *a->bound == *b->bound;
+}
+
+static void lock(struct job *job)
+{
+	if (job->locked && dsm_mutex_lock(&job->queue->lock))
+		abort();
+}
+
+static void unlock(struct job *job)
+{
+	if (job->locked && dsm_mutex_unlock(&job->queue->lock))
+		abort();
+}
+
+static void found(struct job *job, int length)
+{
+	lock(job);
+	if (length < *job->bound)
+		*job->bound = length;
+	unlock(job);
+}
+
+static void visit(struct search *search, int depth, int length)
+{
+	struct job *job = search->job;
+	int *distance = job->distance[search->tour[depth - 1]];
+
+	if (length >= atomic_load_explicit(job->bound, memory_order_relaxed))
+		return;
+	if (depth == job->n) {
+		found(job, length + distance[0]);
+		return;
+	}
+	for (int city = 1; city < job->n; city++) {
+		if (search->visited >> city & 1)
+			continue;
+		search->visited |= 1U << city;
+		search->tour[depth] = city;
+		visit(search, depth + 1, length + distance[city]);
+		search->visited &= ~(1U << city);
+	}
+}
+
+static int take(struct job *job)
+{
+	int next;
+
+	lock(job);
+	next = job->queue->next++;
+	unlock(job);
+	return next;
+}
+
+static void work(void *data, int part, int parts, void (*meet)(void))
+{
+	struct job *job = data;
+	int others = job->n - 1, pair;
+
+	(void)part, (void)parts, (void)meet;
+	while ((pair = take(job)) < others * others) {
+		struct search search = { .job = job, .visited = 1 };
+		int second = 1 + pair / others, third = 1 + pair % others;
+
+		if (second == third)
+			continue;
+		search.tour[1] = second;
+		search.tour[2] = third;
+		search.visited |= 1U << second | 1U << third;
+		visit(&search, 3, job->distance[0][second] + job->distance[second][third]);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	app_start("tsp", 11, argc, argv);
+	if (app_size < 4 || app_size > CITIES_MAX) {
+		fprintf(stderr, "tsp: SIZE is 4 to %d cities\n", CITIES_MAX);
+		return 2;
+	}
+	return app_run(app_share(sizeof(struct job), fill), work, copy, same);
+}

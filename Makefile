@@ -30,6 +30,7 @@ help:
 	@echo 'make mutants           makes mistakes in the protocol, and tells what finds them; KUNIT=1: also KUnit'
 	@echo 'make sim               simulates clusters of up to 4,096 nodes; writes $(O)/sim.json'
 	@echo 'make demo              counts the words of INPUT on NODES virtual machines'
+	@echo 'make bench             faults, scans and waiting, against what one would use instead; ONLY=ID,ID'
 	@echo 'make bench-heap        compares the heap with other mallocs'
 	@echo 'make install           library, tools and module sources, below DESTDIR and PREFIX'
 	@echo 'make clean             removes what was built'
@@ -85,6 +86,14 @@ $(mdir)/dsm.ko: $(mdir)/module/dsm.ko
 # All that selftests/vm/cluster puts into a virtual machine.
 cluster-parts: $(mdir)/dsm.ko lib tools vm
 
+comma := ,
+
+bench:
+	@selftests/vm/deps gnuplot-nox
+	$(sub) lib
+	$(sub) selftests
+	@O=$(out) selftests/bench/run $(subst $(comma), ,$(ONLY))
+
 bench-heap:
 	@selftests/vm/deps libjemalloc2 libmimalloc2.0
 	$(sub) lib bench
@@ -137,5 +146,5 @@ install: lib tools
 clean:
 	find $(out) -mindepth 1 -maxdepth 1 ! -name 'kernels*' -exec rm -rf {} +
 
-.PHONY: all help modules lib tools selftests vm cluster-parts bench-heap check check-debug kunit explore mutants fuzz sim \
-	demo install clean
+.PHONY: all help modules lib tools selftests vm cluster-parts bench bench-heap check \
+	check-debug kunit explore mutants fuzz sim demo install clean

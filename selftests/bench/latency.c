@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What one fault takes that another node has to answer, against raw TCP. */
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "bench.h"
+
+enum {
+	SAMPLES		= 200,		/* in a round */
+	HANDOVERS	= 400,
+	/* Of the blocks every other is used: two in a row would be prefetched from. */
+	STRIDE		= 2 * BLOCK,
+};
+
+static double tcp_median(struct tcp *tcp, size_t reply)
+{
+	struct samples samples = samples_new(SAMPLES);
+	double median;
+
+	for (int i = 0; i < SAMPLES; i++) {
+		double start = seconds();
+
+		tcp_ask(tcp, 1, reply);
+		samples_add(&samples, seconds() - start);
+	}
+	median = samples_quantile(&samples, 0.5);
+	samples_free(&samples);
+	return median;
+}
+
+static void write_blocks(char *base, uint32_t first, uint32_t n)
+{
+	for (uint32_t i = first; i < first + n; i++)
+		*word(base + (size_t)i * STRIDE, 0) = i + 1;
+}
+
+/* The samples of a round: accesses to @n blocks from @first on, in random order. */
+static struct samples time_blocks(char *base, uint32_t first, uint32_t n, bool write)
+{
+	struct samples samples = samples_new(n);
+	uint32_t *order = calloc(n, sizeof(*order));
+
+	ASSERT_TRUE(order);
+	shuffle(order, n, first + 1);
+	for (uint32_t i = 0; i < n; i++) {
+		char *at = base + (size_t)(first + order[i]) * STRIDE;
+
+		samples_add(&samples, write ? time_write(at) : time_read(at));
+	}
+	free(order);
+	return samples;
+}
+
+static void add_all(struct samples *all, const struct samples *some)
+{
+	for (int i = 0; i < some->n; i++)
+		samples_add(all, some->at[i]);
+}
+
+/*
+ * Reads of blocks that node 1 has written, and node 0 has never had; against
+ * the same bytes by TCP, and against a pager.
+ */
+TEST(read_fault)
+{
+	size_t size = (size_t)ROUNDS * SAMPLES * STRIDE;
+	dsm_region *region = share_region(size, DSM_HOME_FIRST_TOUCH, BLOCK);
+	struct samples all = samples_new(ROUNDS * SAMPLES);
+	struct samples all_of_pager = samples_new(ROUNDS * SAMPLES);
+	char *base = dsm_base(region);
+	struct tcp *tcp = tcp_start();
+	struct pager *pager = NULL;
+
+	if (node() == 1)
+		write_blocks(base, 0, ROUNDS * SAMPLES);
+	together("written");
+	if (!node())
+		pager = pager_start(tcp, 1, size);
+	for (int round = 0; !node() && round < ROUNDS; round++) {
+		struct samples ours = time_blocks(base, round * SAMPLES, SAMPLES, false);
+		double raw = tcp_median(tcp, BLOCK_REPLY);
+		struct samples theirs = time_blocks(pager_memory(pager), round * SAMPLES,
+						    SAMPLES, false);
+		double median = samples_quantile(&ours, 0.5);
+
+		report("read_fault", median, raw);
+		report("read_fault_uffd", median, samples_quantile(&theirs, 0.5));
+		report("read_fault_p99", samples_quantile(&ours, 0.99), median);
+		add_all(&all, &ours);
+		add_all(&all_of_pager, &theirs);
+		samples_free(&ours);
+		samples_free(&theirs);
+	}
+	if (!node()) {
+		samples_report(&all, "read_fault", "dsm");
+		samples_report(&all_of_pager, "read_fault", "userfaultfd");
+		EXPECT_EQ(region_stat("faults_remote_read"), ROUNDS * SAMPLES);
+		pager_stop(pager);
+	}
+	samples_free(&all);
+	samples_free(&all_of_pager);
+	tcp_stop(tcp);
+	unshare_region(region);
+}
+
+/* Writes to blocks that all other nodes have copies of, and node 0 has not. */
+TEST(write_fault_shared)
+{
+	dsm_region *region = share_region((size_t)ROUNDS * SAMPLES * STRIDE,
+					  DSM_HOME_FIRST_TOUCH, BLOCK);
+	char *base = dsm_base(region);
+	struct tcp *tcp;
+
+	if (nodes() < 3)
+		skip("needs 3 nodes");
+	tcp = tcp_start();
+	if (node() == 1)
+		write_blocks(base, 0, ROUNDS * SAMPLES);
+	together("written");
+	for (int i = 0; node() && i < ROUNDS * SAMPLES; i++)
+		ASSERT_EQ(*word(base + (size_t)i * STRIDE, 0), i + 1);
+	together("shared");
+	for (int round = 0; !node() && round < ROUNDS; round++) {
+		struct samples ours = time_blocks(base, round * SAMPLES, SAMPLES, true);
+
+		report("write_fault_shared", samples_quantile(&ours, 0.5),
+		       tcp_median(tcp, REQUEST));
+		samples_free(&ours);
+	}
+	tcp_stop(tcp);
+	unshare_region(region);
+}
+
+/* Writes to blocks that node 0 alone has a copy of, and whose home is node 1. */
+TEST(upgrade)
+{
+	dsm_region *region = share_region((size_t)ROUNDS * SAMPLES * STRIDE,
+					  DSM_HOME_FIRST_TOUCH, BLOCK);
+	char *base = dsm_base(region);
+	struct tcp *tcp = tcp_start();
+
+	/* A chunk's first touch makes its home; the blocks themselves stay untouched. */
+	if (node() == 1)
+		for (size_t at = 0; at < dsm_size(region); at += DSM_CHUNK_SIZE)
+			*word(base + at, 0) = 1;
+	together("homed");
+	for (int round = 0; !node() && round < ROUNDS; round++) {
+		struct samples ours = samples_new(SAMPLES);
+
+		for (int i = 0; i < SAMPLES; i++) {
+			char *at = base + (size_t)(round * SAMPLES + i) * STRIDE + BLOCK;
+
+			(void)*(volatile uint64_t *)at;
+			samples_add(&ours, time_write(at));
+		}
+		report("upgrade", samples_quantile(&ours, 0.5), tcp_median(tcp, REQUEST));
+		samples_free(&ours);
+	}
+	/* A grant that says 'all zero' is one without data, too. */
+	if (!node())
+		EXPECT_GE(region_stat("upgrades") + region_stat("zero_grants"),
+			  2 * ROUNDS * SAMPLES);
+	tcp_stop(tcp);
+	unshare_region(region);
+}
+
+/*
+ * Two nodes take a block from each other. A compare-and-exchange wants to
+ * write even if it fails, so each of them is an access that has to have it.
+ */
+TEST(pingpong)
+{
+	dsm_region *region = share_region(DSM_CHUNK_SIZE, DSM_HOME_FIRST_TOUCH, BLOCK);
+	_Atomic uint64_t *turn = word(dsm_base(region), 0);
+	struct tcp *tcp = tcp_start();
+
+	if (!node())
+		*turn = 0;
+	for (int round = 0; round < ROUNDS; round++) {
+		uint64_t first = (uint64_t)round * HANDOVERS;
+		double start;
+
+		round_together("ready", round);
+		start = seconds();
+		for (uint64_t mine = first + node(); node() < 2 && mine < first + HANDOVERS; mine += 2) {
+			uint64_t expected = mine;
+
+			while (!atomic_compare_exchange_strong(turn, &expected, mine + 1))
+				expected = mine;
+		}
+		if (!node())
+			report("pingpong", (seconds() - start) / HANDOVERS,
+			       tcp_median(tcp, BLOCK_REPLY));
+	}
+	tcp_stop(tcp);
+	unshare_region(region);
+}
+

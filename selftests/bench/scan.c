@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A cold scan of another node's memory, against a stream of the same bytes. */
+#include "bench.h"
+
+enum { SCAN_MIB = 64, SCAN_ROUNDS = 5 };
+
+#define SCAN	((size_t)SCAN_MIB << 20)
+
+static double stream(struct tcp *tcp)
+{
+	double start = seconds();
+
+	tcp_ask(tcp, 1, SCAN);
+	return SCAN / (seconds() - start);
+}
+
+static double scan(char *base, bool write)
+{
+	double start = seconds();
+
+	for (size_t at = 0; at < SCAN; at += sizeof(uint64_t)) {
+		if (write)
+			*(volatile uint64_t *)(base + at) = at;
+		else
+			ASSERT_EQ(*(volatile uint64_t *)(base + at), at + 1);
+	}
+	return SCAN / (seconds() - start);
+}
+
+static void scan_rounds(const char *id, bool write)
+{
+	dsm_region *region = share_region(SCAN, DSM_HOME_FIRST_TOUCH, BLOCK);
+	char *base = dsm_base(region);
+	struct tcp *tcp = tcp_start();
+
+	for (int round = 0; round < SCAN_ROUNDS; round++) {
+		if (node() == 1)
+			for (size_t at = 0; at < SCAN; at += sizeof(uint64_t))
+				*(volatile uint64_t *)(base + at) = at + 1;
+		round_together("written", round);
+		if (!node()) {
+			double ours = scan(base, write);
+
+			report(id, ours, stream(tcp));
+		}
+		round_together("scanned", round);
+	}
+	tcp_stop(tcp);
+	unshare_region(region);
+}
+
+TEST_SECONDS(seq_read, 900) { scan_rounds("seq_read", false); }
+TEST_SECONDS(seq_write, 900) { scan_rounds("seq_write", true); }

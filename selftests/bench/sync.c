@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What it takes to wait for each other, against a TCP request and its answer. */
+#include <stdlib.h>
+
+#include "bench.h"
+
+enum { TURNS = 300 };
+
+static double round_trip(struct tcp *tcp)
+{
+	double start = seconds();
+
+	for (int i = 0; i < TURNS; i++)
+		tcp_ask(tcp, 1, REQUEST);
+	return (seconds() - start) / TURNS;
+}
+
+/*
+ * Two nodes want a mutex all the time: whoever lets go of it gives it to the
+ * other, who is waiting.
+ */
+TEST(lock_handover)
+{
+	dsm_region *region = share_region(DSM_CHUNK_SIZE, DSM_HOME_FIRST_TOUCH, BLOCK);
+	dsm_mutex_t *mutex = dsm_base(region);
+	struct tcp *tcp = tcp_start();
+
+	if (!node())
+		ASSERT_EQ(dsm_mutex_init(mutex, NULL), 0);
+	for (int round = 0; round < ROUNDS; round++) {
+		double start;
+
+		round_together("ready", round);
+		start = seconds();
+		for (int i = 0; node() < 2 && i < TURNS; i++) {
+			ASSERT_EQ(dsm_mutex_lock(mutex), 0);
+			ASSERT_EQ(dsm_mutex_unlock(mutex), 0);
+		}
+		if (!node())
+			report("lock_handover", (seconds() - start) / (2 * TURNS),
+			       round_trip(tcp));
+	}
+	tcp_stop(tcp);
+	unshare_region(region);
+}
+
+TEST(barrier)
+{
+	dsm_region *region = share_region(DSM_CHUNK_SIZE, DSM_HOME_FIRST_TOUCH, BLOCK);
+	dsm_barrier_t *barrier = dsm_base(region);
+	struct tcp *tcp = tcp_start();
+	char id[32];
+
+	snprintf(id, sizeof(id), "barrier_%d", nodes());
+	if (!node())
+		ASSERT_EQ(dsm_barrier_init(barrier, nodes()), 0);
+	for (int round = 0; round < ROUNDS; round++) {
+		double start;
+
+		round_together("ready", round);
+		start = seconds();
+		for (int i = 0; i < TURNS; i++)
+			ASSERT_LE(dsm_barrier_wait(barrier), 0);
+		if (!node())
+			report(id, (seconds() - start) / TURNS, round_trip(tcp));
+	}
+	tcp_stop(tcp);
+	unshare_region(region);
+}

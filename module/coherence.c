@@ -22,8 +22,8 @@
  *  - A grant that a thread asked for is held until it was used, or for a
  *    while at most (the caller's clock): Fleisch and Popek, Mirage, 1989.
  *  - PUT_S and PUT_M only ask the home to take the block; it does so by an
- *    INV or a request of its own, if need be after one that is under way. The copy at the home is never evicted: it
- *    may be the last.
+ *    INV or a request of its own, if need be after one that is under way. The
+ *    copy at the home is never evicted: it may be the last.
  *
  *	requester          home            owner           sharers
  *	   |---- GET_M ----->|                |                |

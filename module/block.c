@@ -651,7 +651,8 @@ bool dsm_block_use(struct dsm_block *block, bool write, bool last)
 
 	spin_lock(&block->lock);
 	ret = usable(line, write);
-	if (ret && last && line->held) {
+	/* Who asked for writing and reads first, will write: that ends the hold. */
+	if (ret && last && line->held && (write || line->state != DSM_LINE_M)) {
 		settled_at = ktime_add_us(ktime_get(), SETTLE_US);
 		if (ktime_before(settled_at, block->hold_until)) {
 			block->hold_until = settled_at;
@@ -831,6 +832,25 @@ int dsm_block_acquire(struct dsm_region *region, u64 index, bool write, bool aga
 	if (err == -ETIMEDOUT)
 		dsm_stat(region, DSM_STAT_timeouts, 1);
 	return err;
+}
+
+/* Is a thread about to write what can be read? */
+bool dsm_block_upgrading(struct dsm_block *block)
+{
+	bool ret;
+
+	spin_lock(&block->lock);
+	ret = block->line.state == DSM_LINE_SM && block->line.demand;
+	spin_unlock(&block->lock);
+	return ret;
+}
+
+/* Wait until it can, or cannot without another request; for timeout_ms at most. */
+void dsm_block_wait_upgrade(struct dsm_region *region, struct dsm_block *block)
+{
+	unsigned long timeout = msecs_to_jiffies(READ_ONCE(region->node->timeout_ms));
+
+	dsm_wait_killable(dsm_waitqueue(block), settled(block, true), jiffies + timeout);
 }
 
 /* The block, or NULL if this node has never had to do with it. */

@@ -56,6 +56,8 @@ int dsm_block_ask(struct dsm_region *region, u64 index, bool write);
 int dsm_block_acquire(struct dsm_region *region, u64 index, bool write, bool again);
 int dsm_block_prefetch(struct dsm_region *region, u64 first, u64 last, bool write);
 bool dsm_block_use(struct dsm_block *block, bool write, bool last);
+bool dsm_block_upgrading(struct dsm_block *block);
+void dsm_block_wait_upgrade(struct dsm_region *region, struct dsm_block *block);
 struct dsm_block *dsm_block_find(struct dsm_region *region, u64 index);
 
 int dsm_block_expect_all(struct dsm_region *region);

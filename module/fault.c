@@ -53,6 +53,21 @@ static vm_fault_t error_of(int err)
 	return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
 }
 
+/* With the fault's lock goes the VMA, and what it holds. */
+static void lock_drop(struct vm_fault *vmf, struct dsm_region *region)
+{
+	dsm_region_get_user(region);
+	__module_get(THIS_MODULE);
+	release_fault_lock(vmf);
+}
+
+static vm_fault_t lock_dropped(struct dsm_region *region)
+{
+	dsm_region_put_user(region);
+	module_put(THIS_MODULE);
+	return VM_FAULT_RETRY | VM_FAULT_MAJOR;
+}
+
 /*
  * Get the block. Returns 0 if it was got with the lock the fault came with
  * still held; VM_FAULT_RETRY if that lock was dropped, whatever the outcome:
@@ -66,21 +81,36 @@ static vm_fault_t acquire(struct vm_fault *vmf, struct dsm_region *region, u64 b
 	if (fault_flag_allow_retry_first(flags)) {
 		if (flags & FAULT_FLAG_RETRY_NOWAIT)
 			return VM_FAULT_RETRY;
-		/* With the lock goes the VMA, and what it holds. */
-		dsm_region_get_user(region);
-		__module_get(THIS_MODULE);
-		release_fault_lock(vmf);
+		lock_drop(vmf, region);
 		dsm_block_acquire(region, block, write, false);
-		dsm_region_put_user(region);
-		module_put(THIS_MODULE);
-		return VM_FAULT_RETRY | VM_FAULT_MAJOR;
+		return lock_dropped(region);
 	}
 	err = dsm_block_acquire(region, block, write, flags & FAULT_FLAG_TRIED);
 	return err ? error_of(err) : 0;
 }
 
+/*
+ * A store that page_mkwrite() has sent back is made again, and some read first:
+ * an atomic operation made of a load and a store, for one. They would go round
+ * until the write access is here, so they wait for it; others, for whom this
+ * page was taken from the page tables as well, wait with them.
+ */
+static bool wait_upgrade(struct vm_fault *vmf, struct dsm_region *region, u64 index)
+{
+	struct dsm_block *block = dsm_block_find(region, index);
+
+	if (!fault_flag_allow_retry_first(vmf->flags) || vmf->flags & FAULT_FLAG_RETRY_NOWAIT ||
+	    !block || !dsm_block_upgrading(block))
+		return false;
+	lock_drop(vmf, region);
+	dsm_block_wait_upgrade(region, block);
+	return true;
+}
+
 static vm_fault_t fault(struct vm_fault *vmf, struct dsm_region *region, u64 index, bool write)
 {
+	if (!write && wait_upgrade(vmf, region, index))
+		return lock_dropped(region);
 	for (;;) {
 		struct dsm_block *block = dsm_block_find(region, index);
 		vm_fault_t ret;

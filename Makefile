@@ -72,10 +72,12 @@ selftests: lib tools vm
 	$(sub) tools test
 	$(sub) selftests
 
-# What runs inside the virtual machines beside the above.
-vm: $(out)/vm/stream
+# What the virtual machines need beside the above.
+vm: $(out)/vm/stream $(out)/vm/tsc-khz
 
 $(out)/vm/stream: selftests/vm/guest/stream.c
+$(out)/vm/tsc-khz: selftests/vm/tsc-khz.c
+$(out)/vm/stream $(out)/vm/tsc-khz:
 	@mkdir -p $(@D)
 	$(CC) -O2 -Wall -Wextra $(if $(WERROR),-Werror) -D_GNU_SOURCE -static -o $@ $<
 

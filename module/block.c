@@ -22,6 +22,7 @@
 #include "block.h"
 #include "compat.h"
 #include "directory.h"
+#include "discard.h"
 #include "frames.h"
 #include "msg.h"
 #include "netlink.h"
@@ -163,8 +164,7 @@ void dsm_batch_end(struct dsm_batch *batch, struct dsm_region *region)
 
 /* What is left to do when the block's lock has been dropped. */
 struct after {
-	bool revoke;
-	bool clean;
+	u8 revoke;	/* DSM_ACT_REVOKE, _CLEAN or _DROP, or 0 */
 	bool hold_over;
 	bool pull;
 };
@@ -234,6 +234,12 @@ static bool hold(struct dsm_region *region, u64 index, struct dsm_block *block,
 	return true;
 }
 
+/* What the home tells the sharers of. */
+static bool tells_sharers(u8 type)
+{
+	return type == DSM_GET_M || type == DSM_DISCARD;
+}
+
 /* Returns a deferred message to be taken next, before the lock is dropped. */
 static struct dsm_msg *perform(struct dsm_region *region, u64 index, struct dsm_block *block,
 			       const struct dsm_coh *coh, const struct dsm_event *ev,
@@ -253,12 +259,16 @@ static struct dsm_msg *perform(struct dsm_region *region, u64 index, struct dsm_
 			send_sharers(region, index, block, act, batch);
 			break;
 		case DSM_ACT_REVOKE:
-			after->revoke = true;
+			after->revoke = act->type;
 			dsm_stat(region, DSM_STAT_invalidations, 1);
 			break;
+		case DSM_ACT_DROP:
+			after->revoke = act->type;
+			if (ev->type != DSM_EV_FREE)
+				dsm_stat(region, DSM_STAT_invalidations, 1);
+			break;
 		case DSM_ACT_CLEAN:
-			after->revoke = true;
-			after->clean = true;
+			after->revoke = act->type;
 			dsm_stat(region, DSM_STAT_downgrades, 1);
 			break;
 		case DSM_ACT_HOLD:
@@ -274,7 +284,7 @@ static struct dsm_msg *perform(struct dsm_region *region, u64 index, struct dsm_
 			msg = batch_take(batch);
 			msg->coh = ev->msg;
 			list_add_tail(&msg->list, &block->waiting);
-			block->writes_waiting += msg->coh.type == DSM_GET_M;
+			block->writes_waiting += tells_sharers(msg->coh.type);
 			break;
 		case DSM_ACT_NEXT:
 			next = list_first_entry_or_null(&block->waiting, struct dsm_msg, list);
@@ -305,13 +315,13 @@ static bool may_hold(const struct dsm_event *ev)
 	if (ev->type == DSM_EV_MSG)
 		return ev->msg.type == DSM_FWD_GET_S || ev->msg.type == DSM_FWD_GET_M ||
 		       ev->msg.type == DSM_INV;
-	return ev->type == DSM_EV_HOLD_OVER;
+	return ev->type == DSM_EV_HOLD_OVER || ev->type == DSM_EV_FREE;
 }
 
 static bool is_request(u8 type)
 {
 	return type == DSM_GET_S || type == DSM_GET_M || type == DSM_PUT_S ||
-	       type == DSM_PUT_M;
+	       type == DSM_PUT_M || type == DSM_DISCARD;
 }
 
 /* A correct node has one request of a kind for a block at a time. */
@@ -342,7 +352,7 @@ static struct needs needs_of(const struct dsm_coh *coh, const struct dsm_block *
 	if (!dir || ev->type != DSM_EV_MSG)
 		return needs;
 	if (dir->busy ? block->writes_waiting && (type == DSM_DONE || type == DSM_INV_ACK) :
-			type == DSM_GET_M)
+			tells_sharers(type))
 		needs.messages = dsm_coh_sends_max(coh) + 2;
 	needs.sharers = dir->busy == DSM_GET_S && type == DSM_DONE &&
 			dsm_sharers_missing(block);
@@ -364,7 +374,7 @@ static int step(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
 		.line = &block->line,
 	};
 	struct dsm_msg *next;
-	bool deferred = false;
+	bool deferred = false, lost = false;
 	struct needs needs;
 	u64 *unused = NULL;
 	u8 line, dir;
@@ -406,33 +416,70 @@ static int step(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
 			break;
 		deferred = true;
 		list_del(&next->list);
-		block->writes_waiting -= next->coh.type == DSM_GET_M;
+		block->writes_waiting -= tells_sharers(next->coh.type);
 		ev = (struct dsm_event){ .type = DSM_EV_MSG, .msg = next->coh };
 		batch_give(batch, next);
 	}
 	if (block->line.state != line) {
 		trace_dsm_line_state(region->id, index, line, block->line.state);
-		if (dsm_line_outstanding(&block->line))
+		if (dsm_line_outstanding(&block->line) || block->line.state == DSM_LINE_I)
 			block->asked = jiffies;
+		lost = block->line.state == DSM_LINE_I && line != DSM_LINE_II_R;
 	}
 	if (block->dir.state != dir)
 		trace_dsm_dir_state(region->id, index, dir, block->dir.state, block->dir.owner);
-	if (block->dir.state == DSM_DIR_M && !dsm_sharers_missing(block))
+	/* Nobody shares it: written, or discarded just now. */
+	if ((block->dir.state == DSM_DIR_M ||
+	     (block->dir.state == DSM_DIR_ZERO && dir != DSM_DIR_ZERO)) &&
+	    !dsm_sharers_missing(block))
 		unused = dsm_sharers_replace(block, NULL);
 	spin_unlock(&block->lock);
 	kfree(unused);
+	if (lost)
+		dsm_discard_later(region, chunk, index);
+	return err;
+}
+
+/* Take access from the frames, and free them if they are of no use. */
+static int revoke(struct dsm_region *region, u64 index, u8 how)
+{
+	int err = dsm_frames_revoke(region, index, how == DSM_ACT_CLEAN);
+
+	if (!err && how == DSM_ACT_DROP && dsm_frames_free(region, index))
+		dsm_stat(region, DSM_STAT_frames_freed, 1);
 	return err;
 }
 
 /* The page is under DMA: try again until it is not. */
-static void revoke_later(struct dsm_region *region, u64 index, bool clean,
-			 struct dsm_hold *hold)
+static void revoke_later(struct dsm_region *region, u64 index, u8 how, struct dsm_hold *hold)
 {
 	hold->region = region;
 	hold->index = index;
 	hold->event = DSM_EV_REVOKED;
-	hold->clean = clean;
+	hold->how = how;
 	hrtimer_start(&hold->timer, ns_to_ktime(PINNED_RETRY_US * NSEC_PER_USEC), HRTIMER_MODE_REL);
+}
+
+/*
+ * Is the block to read as zeroes, where something is left of a copy that this
+ * node once had? Whoever else gets here with the same grant tells a lie, and
+ * nothing is in the frames that anybody could read.
+ */
+static bool grants_zeroes(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
+			  const struct dsm_event *ev)
+{
+	struct dsm_block *block = dsm_chunk_block(region, chunk, index);
+	struct dsm_line *line = &block->line;
+	bool ret;
+
+	if (ev->type != DSM_EV_MSG || ev->msg.type != DSM_GRANT ||
+	    !(ev->msg.flags & DSM_WIRE_ZERO) || !dsm_frames_present(region, index))
+		return false;
+	spin_lock(&block->lock);
+	ret = (line->state == DSM_LINE_IS || line->state == DSM_LINE_IM) && !line->have &&
+	      line->req == ev->msg.req && ev->msg.from == dsm_chunk_home(chunk);
+	spin_unlock(&block->lock);
+	return ret;
 }
 
 /**
@@ -452,6 +499,8 @@ int dsm_block_event(struct dsm_region *region, struct dsm_chunk *chunk, u64 inde
 {
 	struct dsm_event next = *ev;
 
+	if (grants_zeroes(region, chunk, index, ev))
+		dsm_frames_free(region, index);
 	for (;;) {
 		struct after after = {};
 		int err = step(region, chunk, index, &next, batch, gfp, &after);
@@ -461,10 +510,10 @@ int dsm_block_event(struct dsm_region *region, struct dsm_chunk *chunk, u64 inde
 		/* What follows cannot be taken back, so it cannot fail. */
 		gfp |= __GFP_NOFAIL;
 		if (after.revoke) {
-			if (dsm_frames_revoke(region, index, after.clean)) {
+			if (revoke(region, index, after.revoke)) {
 				dsm_stat(region, DSM_STAT_pinned, 1);
 				dsm_region_get(region);
-				revoke_later(region, index, after.clean, batch->hold);
+				revoke_later(region, index, after.revoke, batch->hold);
 				batch->hold = NULL;
 				return 0;
 			}
@@ -502,8 +551,8 @@ static void hold_work(struct work_struct *work)
 	/* Nobody waits for the answer, and a page may be pinned for ever. */
 	if (READ_ONCE(region->dead))
 		goto put;
-	if (hold->event == DSM_EV_REVOKED && dsm_frames_revoke(region, index, hold->clean)) {
-		revoke_later(region, index, hold->clean, hold);
+	if (hold->event == DSM_EV_REVOKED && revoke(region, index, hold->how)) {
+		revoke_later(region, index, hold->how, hold);
 		return;
 	}
 	/* Nobody restarts the timer when the block does not point here. */

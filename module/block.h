@@ -15,7 +15,7 @@ struct dsm_region;
  * @region: reference held
  * @index: the block
  * @event: what to feed it when it can: HOLD_OVER, or REVOKED after another try
- * @clean: REVOKED: which way to revoke
+ * @how: REVOKED: DSM_ACT_REVOKE, _CLEAN or _DROP
  * @timer: until then
  * @work: then
  */
@@ -23,7 +23,7 @@ struct dsm_hold {
 	struct dsm_region *region;
 	u64 index;
 	u8 event;
-	bool clean;
+	u8 how;
 	struct hrtimer timer;
 	struct work_struct work;
 };

@@ -21,6 +21,10 @@
  *    REVOKED, the answer.
  *  - A grant that a thread asked for is held until it was used, or for a
  *    while at most (the caller's clock): Fleisch and Popek, Mirage, 1989.
+ *  - DISCARD makes a block what it was before anybody wrote it. It is the home
+ *    that takes it from all who have it, by INVs that say ZERO, whose INV_ACKs it
+ *    gets itself; then it answers DISCARDED. No bytes move, and the copy of the
+ *    node that asks is one like the others'.
  *  - PUT_S and PUT_M only ask the home to take the block; it does so by an
  *    INV or a request of its own, if need be after one that is under way. The
  *    copy at the home is never evicted: it may be the last.
@@ -46,9 +50,11 @@ enum line_input {
 	IN_READ,
 	IN_WRITE,
 	IN_EVICT,
+	IN_FREE,
 	IN_FWD_GET_S,
 	IN_FWD_GET_M,
 	IN_INV,
+	IN_DROP,	/* INV that says ZERO */
 	IN_DATA,
 	IN_GRANT,
 	IN_INV_ACK,
@@ -65,6 +71,7 @@ enum line_op {
 	OP_GET_M_LATER,	/* ... when this request is done, if the home is to take the block */
 	OP_PUT_S,
 	OP_PUT_M,
+	OP_FREE,	/* free the frames */
 	OP_SUPPLY,	/* send the bytes, keep them */
 	OP_CLEAN,	/* take write access away, then answer */
 	OP_REVOKE,	/* take all access away, then answer */
@@ -72,12 +79,13 @@ enum line_op {
 	OP_GRANT,	/* the grant has come */
 	OP_COUNT,	/* a sharer has dropped its copy */
 	OP_ANSWER,	/* access is gone: answer who asked */
+	OP_FREED,	/* the frames are: nobody asked */
 	OP_RELEASE,	/* the hold is over: go on with what it kept waiting */
 };
 
 struct line_row {
 	u8 op;
-	u8 next;	/* used by GET_*, CLEAN, REVOKE, ANSWER */
+	u8 next;	/* used by GET_*, FREE, CLEAN, REVOKE, ANSWER */
 };
 
 #define ROW(op, next)	{ OP_##op, DSM_LINE_##next }
@@ -88,6 +96,7 @@ static const struct line_row line_table[DSM_LINE_STATES][LINE_INPUTS] = {
 		[IN_WRITE]	= ROW(GET_M, IM),
 		[IN_EVICT]	= ROW(OK, I),
 		[IN_HOLD_OVER]	= ROW(OK, I),
+		[IN_FREE]	= ROW(FREE, II_R),
 	},
 	[DSM_LINE_S] = {
 		[IN_READ]	= ROW(OK, S),
@@ -97,6 +106,7 @@ static const struct line_row line_table[DSM_LINE_STATES][LINE_INPUTS] = {
 		[IN_FWD_GET_M]	= ROW(REVOKE, SI_R),
 		[IN_INV]	= ROW(REVOKE, SI_R),
 		[IN_HOLD_OVER]	= ROW(RELEASE, S),
+		[IN_DROP]	= ROW(REVOKE, SI_R),
 	},
 	[DSM_LINE_M] = {
 		[IN_READ]	= ROW(OK, M),
@@ -105,6 +115,7 @@ static const struct line_row line_table[DSM_LINE_STATES][LINE_INPUTS] = {
 		[IN_FWD_GET_S]	= ROW(CLEAN, MS_R),
 		[IN_FWD_GET_M]	= ROW(REVOKE, MI_R),
 		[IN_HOLD_OVER]	= ROW(RELEASE, M),
+		[IN_DROP]	= ROW(REVOKE, MI_R),
 	},
 	[DSM_LINE_IS] = {
 		[IN_READ]	= ROW(OK, IS),
@@ -134,6 +145,7 @@ static const struct line_row line_table[DSM_LINE_STATES][LINE_INPUTS] = {
 		[IN_GRANT]	= ROW(GRANT, M),
 		[IN_INV_ACK]	= ROW(COUNT, M),
 		[IN_HOLD_OVER]	= ROW(RELEASE, SM),
+		[IN_DROP]	= ROW(REVOKE, SMI_R),
 	},
 	[DSM_LINE_MS_R] = {
 		[IN_READ]	= ROW(OK, MS_R),
@@ -163,6 +175,13 @@ static const struct line_row line_table[DSM_LINE_STATES][LINE_INPUTS] = {
 		/* Our own request still waits at the home. */
 		[IN_REVOKED]	= ROW(ANSWER, IM),
 		[IN_HOLD_OVER]	= ROW(OK, SMI_R),
+	},
+	[DSM_LINE_II_R] = {
+		[IN_READ]	= ROW(OK, II_R),
+		[IN_WRITE]	= ROW(GET_M_LATER, II_R),
+		[IN_EVICT]	= ROW(OK, II_R),
+		[IN_REVOKED]	= ROW(FREED, I),
+		[IN_HOLD_OVER]	= ROW(OK, II_R),
 	},
 };
 
@@ -204,6 +223,33 @@ static void line_put(struct dsm_coh *coh, const struct dsm_event *ev, u8 type)
 		return;
 	coh->line->put = true;
 	send(coh, (struct dsm_coh_msg){ .type = type, .to = coh->home, .req = ev->req });
+}
+
+/*
+ * Ask the home to discard the block, once at a time: who finds that it has been
+ * asked already waits for the answer and asks again, since the home may have
+ * served that request before this one's thread wrote what is to go.
+ */
+static enum dsm_coh_result line_discard(struct dsm_coh *coh, const struct dsm_event *ev)
+{
+	struct dsm_line *line = coh->line;
+
+	if (line->discards)
+		return DSM_COH_OK;
+	line->discards = true;
+	send(coh, (struct dsm_coh_msg){ .type = DSM_DISCARD, .to = coh->home, .req = ev->req });
+	return DSM_COH_OK;
+}
+
+static enum dsm_coh_result line_discarded(struct dsm_coh *coh)
+{
+	struct dsm_line *line = coh->line;
+
+	if (!line->discards)
+		return DSM_COH_BAD;
+	line->discards = false;
+	act(coh, DSM_ACT_WAKE);
+	return DSM_COH_OK;
 }
 
 /* Everything asked for has come: DONE, and the copy is this node's to use. */
@@ -307,19 +353,22 @@ static enum dsm_coh_result line_revoke(struct dsm_coh *coh, const struct dsm_coh
 		return DSM_COH_OK;
 	}
 	line->state = row->next;
-	act(coh, row->op == OP_CLEAN ? DSM_ACT_CLEAN : DSM_ACT_REVOKE);
+	if (row->op == OP_CLEAN)
+		act(coh, DSM_ACT_CLEAN);
+	else
+		act(coh, fwd->flags & DSM_WIRE_ZERO ? DSM_ACT_DROP : DSM_ACT_REVOKE);
 	return DSM_COH_OK;
 }
 
-static enum line_input line_input_of(u8 type)
+static enum line_input line_input_of(const struct dsm_coh_msg *msg)
 {
-	switch (type) {
+	switch (msg->type) {
 	case DSM_FWD_GET_S:
 		return IN_FWD_GET_S;
 	case DSM_FWD_GET_M:
 		return IN_FWD_GET_M;
 	case DSM_INV:
-		return IN_INV;
+		return msg->flags & DSM_WIRE_ZERO ? IN_DROP : IN_INV;
 	case DSM_DATA:
 		return IN_DATA;
 	case DSM_GRANT:
@@ -341,7 +390,7 @@ static enum dsm_coh_result line_release(struct dsm_coh *coh)
 	if (!fwd.type)
 		return DSM_COH_OK;
 	line->fwd.type = 0;
-	row = &line_table[line->state][line_input_of(fwd.type)];
+	row = &line_table[line->state][line_input_of(&fwd)];
 	if (row->op != OP_CLEAN && row->op != OP_REVOKE)
 		return DSM_COH_BAD;
 	return line_revoke(coh, &fwd, row);
@@ -374,6 +423,10 @@ static enum dsm_coh_result line_input(struct dsm_coh *coh, enum line_input in,
 	case OP_PUT_M:
 		line_put(coh, ev, row->op == OP_PUT_S ? DSM_PUT_S : DSM_PUT_M);
 		return DSM_COH_OK;
+	case OP_FREE:
+		line->state = row->next;
+		act(coh, DSM_ACT_DROP);
+		return DSM_COH_OK;
 	case OP_SUPPLY:
 		line_answer(coh, &ev->msg);
 		return DSM_COH_OK;
@@ -393,6 +446,13 @@ static enum dsm_coh_result line_input(struct dsm_coh *coh, enum line_input in,
 		line->state = row->next;
 		line_answer(coh, &fwd);
 		act(coh, DSM_ACT_WAKE);
+		return DSM_COH_OK;
+	case OP_FREED:
+		line->state = row->next;
+		act(coh, DSM_ACT_WAKE);
+		if (line->put)
+			act(coh, DSM_ACT_PULL);
+		line->put = false;
 		return DSM_COH_OK;
 	case OP_RELEASE:
 		return line_release(coh);
@@ -552,6 +612,43 @@ static void dir_put(struct dsm_coh *coh, const struct dsm_coh_msg *msg)
 		.node = coh->self, .req = msg->req });
 }
 
+/* Nobody has the block: it is as if it had never been written. */
+static void dir_discarded(struct dsm_coh *coh)
+{
+	struct dsm_dir *dir = coh->dir;
+
+	dir->state = DSM_DIR_ZERO;
+	dir->owner = 0;
+	dir->busy = 0;
+	send(coh, (struct dsm_coh_msg){ .type = DSM_DISCARDED, .to = dir->requester,
+		.req = dir->req });
+	act(coh, DSM_ACT_NEXT);
+}
+
+/* Take it from all who have it; the answers come here. */
+static void dir_discard(struct dsm_coh *coh)
+{
+	struct dsm_dir *dir = coh->dir;
+	struct dsm_coh_msg inv = { .type = DSM_INV, .flags = DSM_WIRE_ZERO, .from = coh->self,
+		.node = coh->self, .req = dir->req };
+
+	if (dir->state == DSM_DIR_M) {
+		inv.to = dir->owner;
+		send(coh, inv);
+		return;
+	}
+	if (!sharers_count(coh)) {
+		dir_discarded(coh);
+		return;
+	}
+	if (dsm_sharers_has(dir->sharers, coh->self)) {
+		inv.to = coh->self;
+		send(coh, inv);
+	}
+	*act(coh, DSM_ACT_SEND_SHARERS) = (struct dsm_action){ .type = DSM_ACT_SEND_SHARERS,
+		.skip = coh->self, .msg = inv };
+}
+
 static enum dsm_coh_result dir_request(struct dsm_coh *coh, const struct dsm_coh_msg *msg)
 {
 	struct dsm_dir *dir = coh->dir;
@@ -568,15 +665,17 @@ static enum dsm_coh_result dir_request(struct dsm_coh *coh, const struct dsm_coh
 			act(coh, DSM_ACT_NEXT);
 		return DSM_COH_OK;
 	}
-	if (!dir_get_valid(coh, msg))
+	if (msg->type != DSM_DISCARD && !dir_get_valid(coh, msg))
 		return DSM_COH_BAD;
 	dir->busy = msg->type;
 	dir->requester = msg->from;
 	dir->req = msg->req;
 	if (msg->type == DSM_GET_S)
 		dir_get_s(coh);
-	else
+	else if (msg->type == DSM_GET_M)
 		dir_get_m(coh);
+	else
+		dir_discard(coh);
 	return DSM_COH_OK;
 }
 
@@ -625,6 +724,27 @@ static enum dsm_coh_result dir_put_done(struct dsm_coh *coh, const struct dsm_co
 	return DSM_COH_OK;
 }
 
+/* One of those that had what is being discarded has dropped it. */
+static enum dsm_coh_result dir_dropped(struct dsm_coh *coh, const struct dsm_coh_msg *msg)
+{
+	struct dsm_dir *dir = coh->dir;
+
+	if (msg->req != dir->req)
+		return DSM_COH_BAD;
+	if (dir->state == DSM_DIR_M) {
+		if (msg->from != dir->owner)
+			return DSM_COH_BAD;
+	} else {
+		if (!dsm_sharers_has(dir->sharers, msg->from))
+			return DSM_COH_BAD;
+		sharers_del(coh, msg->from);
+		if (sharers_count(coh))
+			return DSM_COH_OK;
+	}
+	dir_discarded(coh);
+	return DSM_COH_OK;
+}
+
 /* ------------------------------------------------------------------------
  * Both
  */
@@ -641,6 +761,7 @@ static enum dsm_coh_result message(struct dsm_coh *coh, const struct dsm_event *
 	case DSM_GET_M:
 	case DSM_PUT_S:
 	case DSM_PUT_M:
+	case DSM_DISCARD:
 		return coh->dir ? dir_request(coh, msg) : DSM_COH_BAD;
 	case DSM_DONE:
 		return coh->dir ? dir_done(coh, msg) : DSM_COH_BAD;
@@ -653,11 +774,15 @@ static enum dsm_coh_result message(struct dsm_coh *coh, const struct dsm_event *
 	case DSM_INV_ACK:
 		if (coh->dir && coh->dir->busy == DSM_PUT_S)
 			return dir_put_done(coh, msg);
+		if (coh->dir && coh->dir->busy == DSM_DISCARD)
+			return dir_dropped(coh, msg);
 		break;
+	case DSM_DISCARDED:
+		return msg->from == coh->home ? line_discarded(coh) : DSM_COH_BAD;
 	}
-	if (line_input_of(msg->type) == LINE_INPUTS)
+	if (line_input_of(msg) == LINE_INPUTS)
 		return DSM_COH_BAD;
-	return line_input(coh, line_input_of(msg->type), ev);
+	return line_input(coh, line_input_of(msg), ev);
 }
 
 /**
@@ -681,6 +806,11 @@ enum dsm_coh_result dsm_coh_event(struct dsm_coh *coh, const struct dsm_event *e
 		return line_input(coh, ev->type == DSM_EV_READ ? IN_READ : IN_WRITE, ev);
 	case DSM_EV_EVICT:
 		return line_input(coh, IN_EVICT, ev);
+	case DSM_EV_FREE:
+		/* What is in use, or about to be, is not free. */
+		return coh->line->state == DSM_LINE_I ? line_input(coh, IN_FREE, ev) : DSM_COH_OK;
+	case DSM_EV_DISCARD:
+		return line_discard(coh, ev);
 	case DSM_EV_MSG:
 		return message(coh, ev);
 	case DSM_EV_REVOKED:

@@ -9,6 +9,10 @@
  * events of a block, carries out the actions in order, and delivers messages
  * between any two nodes in the order they were sent. A message to the node
  * itself is an event like any other.
+ *
+ * What a line in IS or IM has in its frames is of no use, and a GRANT that says
+ * ZERO does not change that: the caller sees to it that they are empty before
+ * the event.
  */
 #ifndef _DSM_COHERENCE_H
 #define _DSM_COHERENCE_H
@@ -38,6 +42,7 @@ enum dsm_line_state {
 	DSM_LINE_MI_R,	/* all access is being revoked, from M */
 	DSM_LINE_SI_R,	/* ... from S */
 	DSM_LINE_SMI_R,	/* ... from SM */
+	DSM_LINE_II_R,	/* nothing; what is left in its frames is being freed */
 	DSM_LINE_STATES
 };
 
@@ -60,10 +65,12 @@ struct dsm_coh_msg {
  * @demand: a thread asked for the grant under way: hold it when it comes
  * @have: IM, SM: the bytes, and @acks_due, are here; INV_ACKs may not be
  * @put: the home has been asked to take this copy, and is not asked again; at
- *	the home: IS: the others' copies are to be taken, when this one is here
+ *	the home: IS, II_R: the others' copies are to be taken, when this one is
+ *	here, or its frames are free
  * @acks: INV_ACKs received
  * @acks_due: INV_ACKs to wait for, valid with @have
  * @req: the number of the request under way
+ * @discards: the home has been asked to discard the block, and has not answered
  * @fwd: the request of the home that is waiting for the hold or for the
  *	frames to be revoked; type 0 if none
  */
@@ -73,6 +80,7 @@ struct dsm_line {
 	bool demand;
 	bool have;
 	bool put;
+	bool discards;
 	u16 acks;
 	u16 acks_due;
 	u32 req;
@@ -81,7 +89,7 @@ struct dsm_line {
 
 /* Who has a block, as its home knows it. */
 enum dsm_dir_state {
-	DSM_DIR_ZERO,	/* nobody ever wrote it; sharers have zeroes */
+	DSM_DIR_ZERO,	/* nobody wrote it since it was discarded, or ever; sharers have zeroes */
 	DSM_DIR_S,	/* sharers have it; owner is one of them, the supplier */
 	DSM_DIR_M,	/* owner has it, nobody else */
 	DSM_DIR_STATES
@@ -109,6 +117,8 @@ enum dsm_event_type {
 	DSM_EV_READ,		/* a thread wants to read */
 	DSM_EV_WRITE,		/* a thread wants to write */
 	DSM_EV_EVICT,		/* this node would rather not have it */
+	DSM_EV_FREE,		/* what is left of a copy that was taken is of no use */
+	DSM_EV_DISCARD,		/* a thread wants it to be zeroes, and nobody's */
 	DSM_EV_MSG,		/* a message has come */
 	DSM_EV_REVOKED,		/* the frames have been revoked, as asked */
 	DSM_EV_HOLD_OVER,	/* the hold asked for is over */
@@ -118,7 +128,7 @@ enum dsm_event_type {
  * struct dsm_event - something that happened
  * @type: enum dsm_event_type
  * @prefetch: READ, WRITE: no thread waits for it
- * @req: READ, WRITE: a number no request of this node under way has
+ * @req: READ, WRITE, EVICT, DISCARD: a number no request of this node under way has
  * @msg: MSG: the message
  */
 struct dsm_event {
@@ -133,6 +143,7 @@ enum dsm_action_type {
 	DSM_ACT_SEND_SHARERS,	/* send @msg to each sharer but @msg.node and @skip */
 	DSM_ACT_REVOKE,		/* take access from all frames, then REVOKED */
 	DSM_ACT_CLEAN,		/* take write access from all frames, then REVOKED */
+	DSM_ACT_DROP,		/* take access from all frames and free them, then REVOKED */
 	DSM_ACT_HOLD,		/* then HOLD_OVER, hold_us after the grant at most */
 	DSM_ACT_WAKE,		/* the line is in a stable state: look again */
 	DSM_ACT_DEFER,		/* keep this message, in order, until NEXT */

@@ -15,6 +15,7 @@
 #include "block.h"
 #include "compat.h"
 #include "device.h"
+#include "discard.h"
 #include "fault.h"
 #include "node.h"
 #include "region.h"
@@ -207,6 +208,18 @@ static long ioctl_prefetch(struct handle *h, union arg *arg)
 				  (end - 1) >> region->block_shift, write);
 }
 
+static long ioctl_discard(struct handle *h, union arg *arg)
+{
+	struct dsm_region *region = bound(h);
+	struct dsm_range_arg *range = &arg->range;
+
+	if (!region || h->window || range->reserved || range->flags & ~DSM_DISCARD_F_ALL)
+		return -EINVAL;
+	if (h->rdonly)
+		return -EACCES;
+	return dsm_discard(region, range->offset, range->length);
+}
+
 static long ioctl_sync(struct handle *h, union arg *arg)
 {
 	struct dsm_region *region = bound(h);
@@ -261,6 +274,7 @@ static const struct {
 	{ DSM_IOC_PREFETCH,	ioctl_prefetch },
 	{ DSM_IOC_SYNC,		ioctl_sync },
 	{ DSM_IOC_WINDOW,	ioctl_window },
+	{ DSM_IOC_DISCARD,	ioctl_discard },
 };
 
 static long device_ioctl(struct file *file, unsigned int cmd, unsigned long user)

@@ -247,6 +247,121 @@ int dsm_chunk_wait_home(struct dsm_region *region, struct dsm_chunk *chunk, u64 
 				 dsm_chunk_home(chunk) != DSM_NO_HOME, deadline);
 }
 
+/* Who can say whether anybody has had to do with a chunk. */
+static u16 witness(const struct dsm_region *region, u64 number)
+{
+	u16 home = home_by_policy(region, number);
+
+	return home == DSM_NO_HOME ? dsm_chunk_steward(region, number) : home;
+}
+
+/* Then, what it says: the home, or DSM_WIRE_NOBODY. */
+static u16 testify(struct dsm_region *region, u64 number)
+{
+	struct dsm_chunk *chunk = dsm_chunk_find(region, number);
+
+	if (!chunk)
+		return DSM_WIRE_NOBODY;
+	if (region->home != DSM_HOME_FIRST_TOUCH)
+		return dsm_chunk_home(chunk);
+	return READ_ONCE(chunk->claim);
+}
+
+/**
+ * dsm_chunk_ask() - a chunk that somebody has had to do with
+ * @region: the region, whose discard_lock is held
+ * @number: the chunk's number
+ * @deadline: jiffies
+ *
+ * Return: the chunk, with its home known; NULL if nobody has ever touched it, in
+ * which case nothing has been made of it here either; ERR_PTR: -EINTR, killed;
+ * -ETIMEDOUT; -ENOMEM.
+ */
+struct dsm_chunk *dsm_chunk_ask(struct dsm_region *region, u64 number, unsigned long deadline)
+{
+	struct dsm_chunk *chunk = dsm_chunk_find(region, number);
+	u16 from = witness(region, number);
+	struct dsm_node *node = region->node;
+	struct dsm_msg *msg;
+	u16 home;
+	int err;
+
+	lockdep_assert_held(&region->discard_lock);
+
+	if (chunk && dsm_chunk_home(chunk) != DSM_NO_HOME)
+		return chunk;
+	if (from == node->id) {
+		home = testify(region, number);
+	} else {
+		msg = dsm_msg_alloc(GFP_KERNEL);
+		if (!msg)
+			return ERR_PTR(-ENOMEM);
+		msg->coh.type = DSM_CLAIM;
+		msg->coh.flags = DSM_WIRE_ASK;
+		msg->coh.req = dsm_node_next_req(node) ?: dsm_node_next_req(node);
+		msg->region = region->id;
+		msg->block = number;
+		region->asked = from;
+		/* Pairs with receive_answer(). */
+		smp_store_release(&region->asking, msg->coh.req);
+		dsm_node_post(node, from, msg);
+		err = dsm_wait_killable(dsm_waitqueue(region),
+					!smp_load_acquire(&region->asking), deadline);
+		if (err) {
+			WRITE_ONCE(region->asking, 0);
+			return ERR_PTR(err);
+		}
+		home = region->answer;
+	}
+	if (home == DSM_WIRE_NOBODY)
+		return NULL;
+	chunk = dsm_chunk_get(region, number, GFP_KERNEL);
+	if (!chunk)
+		return ERR_PTR(-ENOMEM);
+	/* If we had become the home, HOME would have come before the answer. */
+	spin_lock(&chunk->lock);
+	if (chunk->home == DSM_NO_HOME)
+		WRITE_ONCE(chunk->home, home);
+	spin_unlock(&chunk->lock);
+	wake_up_all(dsm_waitqueue(chunk));
+	return chunk;
+}
+
+/* An answer that nobody waits for any more is of no use. */
+static int receive_answer(struct dsm_region *region, const struct dsm_msg *msg)
+{
+	u32 asking = smp_load_acquire(&region->asking);
+
+	if (!asking || asking != msg->coh.req)
+		return 0;
+	if (msg->coh.from != region->asked ||
+	    (msg->coh.node != DSM_WIRE_NOBODY && msg->coh.node >= region->node->nodes))
+		return -EPROTO;
+	region->answer = msg->coh.node;
+	smp_store_release(&region->asking, 0);
+	wake_up_all(dsm_waitqueue(region));
+	return 0;
+}
+
+static int receive_question(struct dsm_region *region, const struct dsm_msg *msg)
+{
+	struct dsm_msg *reply;
+
+	if (witness(region, msg->block) != region->node->id)
+		return -EPROTO;
+	reply = dsm_msg_alloc(GFP_KERNEL);
+	if (!reply)
+		return -ENOMEM;
+	reply->coh.type = DSM_HOME;
+	reply->coh.flags = DSM_WIRE_ASK;
+	reply->coh.node = testify(region, msg->block);
+	reply->coh.req = msg->coh.req;
+	reply->region = region->id;
+	reply->block = msg->block;
+	dsm_node_post(region->node, msg->coh.from, reply);
+	return 0;
+}
+
 static int receive_claim(struct dsm_region *region, struct dsm_chunk *chunk, struct dsm_msg *msg)
 {
 	struct dsm_node *node = region->node;
@@ -280,6 +395,9 @@ int dsm_chunk_receive(struct dsm_region *region, struct dsm_msg *msg)
 
 	if (msg->block >= DIV_ROUND_UP_ULL(region->size, DSM_CHUNK_SIZE))
 		return -EPROTO;
+	if (msg->coh.flags & DSM_WIRE_ASK)
+		return msg->coh.type == DSM_CLAIM ? receive_question(region, msg) :
+						    receive_answer(region, msg);
 	chunk = dsm_chunk_get(region, msg->block, GFP_KERNEL);
 	if (!chunk)
 		return -ENOMEM;

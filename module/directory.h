@@ -13,6 +13,9 @@ struct dsm_region;
 
 #define DSM_NO_HOME	U16_MAX
 
+/* In a region's chunks: those that may have frames of copies that were taken. */
+#define DSM_CHUNK_STALE	XA_MARK_0
+
 /**
  * struct dsm_block - what this node knows of a block
  *
@@ -27,7 +30,7 @@ struct dsm_region;
  * @waiting: messages the home has deferred, in order
  * @hold: the revocation that waits for @hold_until, or for a page's pins
  * @hold_until: when a fresh grant may be taken away
- * @asked: jiffies when the request under way was made
+ * @asked: jiffies when the request under way was made; I: when the copy was lost
  */
 struct dsm_block {
 	spinlock_t lock;
@@ -48,6 +51,7 @@ struct dsm_block {
  *	Once known it does not change.
  * @claim: at the chunk's steward: who has claimed it, or DSM_NO_HOME
  * @claiming: we have asked the steward
+ * @stale: it is marked DSM_CHUNK_STALE
  * @early: messages from nodes that know sooner than we that we are the home
  * @blocks: dsm_chunk_blocks() of them
  */
@@ -56,6 +60,7 @@ struct dsm_chunk {
 	u16 home;
 	u16 claim;
 	bool claiming;
+	bool stale;
 	struct list_head early;
 	struct dsm_block blocks[];
 };
@@ -74,6 +79,7 @@ u16 dsm_chunk_steward(const struct dsm_region *region, u64 number);
 int dsm_chunk_claim(struct dsm_region *region, struct dsm_chunk *chunk, u64 number);
 int dsm_chunk_wait_home(struct dsm_region *region, struct dsm_chunk *chunk, u64 number,
 			unsigned long deadline);
+struct dsm_chunk *dsm_chunk_ask(struct dsm_region *region, u64 number, unsigned long deadline);
 int dsm_chunk_receive(struct dsm_region *region, struct dsm_msg *msg);
 int dsm_chunk_defer_early(struct dsm_chunk *chunk, const struct dsm_msg *msg);
 

@@ -12,22 +12,28 @@
  */
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/falloc.h>		/* needs fs.h's types */
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
 #include <linux/rmap.h>
 #include <linux/shmem_fs.h>
 #include <linux/slab.h>
 #include "compat.h"
+#include "discard.h"
 #include "frames.h"
 #include "region.h"
 
 /*
- * shmem's file operations, and a copy of them that has no fallocate: holes may
- * not be punched behind the protocol's back (MADV_REMOVE).
+ * shmem's file operations, and a copy of them whose fallocate punches holes on
+ * all nodes (MADV_REMOVE), and not behind the protocol's back.
  */
 static const struct file_operations *shmem_fops;
 static struct file_operations frames_fops;
+
+/* Protects private_data of the files, which leads to the region while it lives. */
+static DEFINE_SPINLOCK(owner_lock);
 
 /*
  * The files are on a tmpfs of our own. The kernel's own one may be told to use
@@ -53,14 +59,38 @@ void dsm_frames_exit(void)
 	kern_unmount(mount);
 }
 
-struct file *dsm_frames_create(const char *name, u64 size)
+static long frames_fallocate(struct file *file, int mode, loff_t offset, loff_t length)
+{
+	struct dsm_region *region;
+	long err;
+
+	if (mode != (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE))
+		return -EOPNOTSUPP;
+	/* The mapping this comes from may go meanwhile, and the region with it. */
+	if (!try_module_get(THIS_MODULE))
+		return -EOPNOTSUPP;
+	spin_lock(&owner_lock);
+	region = file->private_data;
+	if (region && !refcount_inc_not_zero(&region->ref))
+		region = NULL;
+	spin_unlock(&owner_lock);
+	err = -EOPNOTSUPP;
+	if (region) {
+		err = dsm_discard(region, offset, length);
+		dsm_region_put(region);
+	}
+	module_put(THIS_MODULE);
+	return err;
+}
+
+struct file *dsm_frames_create(struct dsm_region *region)
 {
 	static DEFINE_MUTEX(lock);
 	char label[DSM_NAME_MAX + 4];
 	struct file *file;
 
-	snprintf(label, sizeof(label), "dsm:%s", name);
-	file = shmem_file_setup_with_mnt(mount, label, size, VM_NORESERVE);
+	snprintf(label, sizeof(label), "dsm:%s", region->name);
+	file = shmem_file_setup_with_mnt(mount, label, region->size, VM_NORESERVE);
 	/* shmem says 'no space' of an inode that there is no memory for. */
 	if (IS_ERR(file))
 		return file == ERR_PTR(-ENOSPC) ? ERR_PTR(-ENOMEM) : file;
@@ -68,10 +98,11 @@ struct file *dsm_frames_create(const char *name, u64 size)
 	if (!shmem_fops) {
 		frames_fops = *file->f_op;
 		frames_fops.owner = NULL;
-		frames_fops.fallocate = NULL;
+		frames_fops.fallocate = frames_fallocate;
 		shmem_fops = file->f_op;
 	}
 	mutex_unlock(&lock);
+	file->private_data = region;
 	file->f_op = &frames_fops;
 	return file;
 }
@@ -82,6 +113,9 @@ struct file *dsm_frames_create(const char *name, u64 size)
  */
 void dsm_frames_destroy(struct file *file)
 {
+	spin_lock(&owner_lock);
+	file->private_data = NULL;
+	spin_unlock(&owner_lock);
 	WRITE_ONCE(file->f_op, shmem_fops);
 	fput(file);
 }
@@ -106,6 +140,47 @@ static int revoke_page(struct address_space *mapping, pgoff_t index, bool clean)
 	folio_unlock(folio);
 	folio_put(folio);
 	return err;
+}
+
+/* Is there anything of the block, in memory or swapped out? */
+static bool present(struct address_space *mapping, pgoff_t first, pgoff_t last)
+{
+	unsigned long index = first;
+
+	return xa_find(&mapping->i_pages, &index, last, XA_PRESENT);
+}
+
+/**
+ * dsm_frames_free() - give a block's frames back to the kernel
+ * @region: the region
+ * @index: the block; its state gives no access, and it has been revoked
+ *
+ * What is mapped again reads as zeroes. Sleeps. Return: whether there were any.
+ */
+bool dsm_frames_free(struct dsm_region *region, u64 index)
+{
+	struct inode *inode = file_inode(region->frames);
+	loff_t start = index << region->block_shift;
+	loff_t end = start + dsm_region_block_size(region) - 1;
+
+	if (!present(inode->i_mapping, start >> PAGE_SHIFT, end >> PAGE_SHIFT))
+		return false;
+	shmem_truncate_range(inode, start, end);
+	return true;
+}
+
+/* Has the block frames that could be freed? */
+bool dsm_frames_present(struct dsm_region *region, u64 index)
+{
+	unsigned int shift = region->block_shift - PAGE_SHIFT;
+
+	return present(region->frames->f_mapping, index << shift, ((index + 1) << shift) - 1);
+}
+
+/* The memory that this node's copies take, in bytes. */
+u64 dsm_frames_bytes(const struct dsm_region *region)
+{
+	return (u64)READ_ONCE(region->frames->f_mapping->nrpages) << PAGE_SHIFT;
 }
 
 /**

@@ -7,9 +7,12 @@
 struct dsm_region;
 struct file;
 
-struct file *dsm_frames_create(const char *name, u64 size);
+struct file *dsm_frames_create(struct dsm_region *region);
 void dsm_frames_destroy(struct file *file);
 int dsm_frames_revoke(struct dsm_region *region, u64 index, bool clean);
+bool dsm_frames_free(struct dsm_region *region, u64 index);
+bool dsm_frames_present(struct dsm_region *region, u64 index);
+u64 dsm_frames_bytes(const struct dsm_region *region);
 
 int dsm_frames_init(void);
 void dsm_frames_exit(void);

@@ -12,6 +12,7 @@
 #include <linux/slab.h>
 #include <linux/uidgid.h>
 #include "directory.h"
+#include "discard.h"
 #include "frames.h"
 #include "msg.h"
 #include "netlink.h"
@@ -88,12 +89,14 @@ struct dsm_region *dsm_region_create(struct dsm_node *node, u32 id,
 	refcount_set(&region->ref, 1);
 	region->seq_next = U64_MAX;	/* the first miss continues nothing */
 	xa_init(&region->chunks);
+	mutex_init(&region->discard_lock);
+	dsm_discard_init(region);
 
 	err = -ENOMEM;
 	region->idle_msg = dsm_msg_alloc(GFP_KERNEL);
 	if (!region->idle_msg)
 		goto free;
-	region->frames = dsm_frames_create(region->name, region->size);
+	region->frames = dsm_frames_create(region);
 	if (IS_ERR(region->frames)) {
 		err = PTR_ERR(region->frames);
 		goto free_msg;
@@ -194,6 +197,7 @@ void dsm_region_remove(struct dsm_region *region)
 	}
 	xa_erase(&node->regions, region->id);
 	WRITE_ONCE(region->dead, true);
+	dsm_discard_stop(region);
 	dsm_sync_region_gone(region);
 	dsm_peers_forget(node, region->id);
 	dsm_netlink_forget(node, region->id);

@@ -4,8 +4,10 @@
 
 #include <linux/fs.h>
 #include <linux/kobject.h>
+#include <linux/mutex.h>
 #include <linux/refcount.h>
 #include <linux/uidgid.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <linux/dsm.h>
 #include "node.h"
@@ -41,6 +43,13 @@ struct dsm_wire_region;
  * @idle_msg: REGION_IDLE, allocated beforehand because it has to be sent
  *	(protected by node->regions_lock)
  * @seq_next: the block whose miss would be the next of a sequence
+ * @discard_lock: one discards at a time
+ * @asking: the number of the question whose chunk it is (protected by
+ *	@discard_lock; reset by the answer), or 0
+ * @asked: who was asked
+ * @answer: then, who said what: a node id, or DSM_WIRE_NOBODY
+ * @stale: frees what is left of copies that were taken; holds a reference
+ *	while it is queued
  * @stats: counters
  * @kobj: in sysfs, or NULL
  */
@@ -67,6 +76,11 @@ struct dsm_region {
 	struct dsm_msg *idle_msg;
 
 	u64 seq_next;
+	struct mutex discard_lock;
+	u32 asking;
+	u16 asked;
+	u16 answer;
+	struct delayed_work stale;
 	atomic64_t stats[DSM_STATS];
 	struct kobject *kobj;
 	struct rcu_head rcu;

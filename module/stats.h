@@ -16,6 +16,8 @@
 	X(upgrades)		/* granted without data */		\
 	X(zero_grants)		/* granted as zeroes */			\
 	X(prefetches)		/* fetches nobody waited for */		\
+	X(discards)		/* blocks discarded for this node */	\
+	X(frames_freed)		/* blocks whose frames were freed */	\
 	X(held)			/* revocations that waited for hold_us */ \
 	X(pinned)		/* ... for a page under DMA */		\
 	X(retries)		/* lost again before it could be used */ \

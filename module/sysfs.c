@@ -22,6 +22,7 @@
 #include <linux/sysfs.h>
 #include <net/net_namespace.h>
 #include "compat.h"
+#include "frames.h"
 #include "msg.h"
 #include "node.h"
 #include "peer.h"
@@ -331,6 +332,7 @@ SHOW(region, mode, "%04o", region->mode);
 SHOW(region, uid, "%u", from_kuid_munged(current_user_ns(), region->uid));
 SHOW(region, gid, "%u", from_kgid_munged(current_user_ns(), region->gid));
 SHOW(region, users, "%d", atomic_read(&region->users));
+SHOW(region, frames, "%llu", dsm_frames_bytes(region));
 
 static struct attribute *region_attrs[] = {
 	&region_id.attr,
@@ -343,6 +345,7 @@ static struct attribute *region_attrs[] = {
 	&region_uid.attr,
 	&region_gid.attr,
 	&region_users.attr,
+	&region_frames.attr,
 	NULL
 };
 

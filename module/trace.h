@@ -28,6 +28,8 @@
 	EM(DSM_DATA,		"DATA")		\
 	EM(DSM_GRANT,		"GRANT")	\
 	EM(DSM_DONE,		"DONE")		\
+	EM(DSM_DISCARD,		"DISCARD")	\
+	EM(DSM_DISCARDED,	"DISCARDED")	\
 	EM(DSM_CLAIM,		"CLAIM")	\
 	EM(DSM_HOME,		"HOME")		\
 	EM(DSM_REGION_CREATE,	"REGION_CREATE") \
@@ -53,7 +55,8 @@
 	EM(DSM_LINE_MS_R,	"MS_R")		\
 	EM(DSM_LINE_MI_R,	"MI_R")		\
 	EM(DSM_LINE_SI_R,	"SI_R")		\
-	EMe(DSM_LINE_SMI_R,	"SMI_R")
+	EM(DSM_LINE_SMI_R,	"SMI_R")	\
+	EMe(DSM_LINE_II_R,	"II_R")
 
 #define DSM_TRACE_DIR_STATES			\
 	EM(DSM_DIR_ZERO,	"ZERO")		\
@@ -80,7 +83,8 @@ DSM_TRACE_DIR_STATES
 #define dsm_show_dir_state(state)	__print_symbolic(state, DSM_TRACE_DIR_STATES)
 #define dsm_show_wire_flags(flags)	__print_flags(flags, "|",	\
 	{ DSM_WIRE_ZERO,	"ZERO" },				\
-	{ DSM_WIRE_MODIFIED,	"MODIFIED" })
+	{ DSM_WIRE_MODIFIED,	"MODIFIED" },				\
+	{ DSM_WIRE_ASK,		"ASK" })
 
 TRACE_EVENT(dsm_fault_start,
 	TP_PROTO(u32 region, u64 block, bool write),

@@ -10,6 +10,7 @@
 #include <linux/wait.h>
 #include "testnode.h"
 #include "../block.h"
+#include "../frames.h"
 #include "../region.h"
 #include "../wait.h"
 
@@ -128,6 +129,16 @@ static void expect_region_freed(struct kunit *test, struct dsm_node *node)
 						 !atomic_read(&node->n_regions), LONG * HZ), 0);
 }
 
+/* It has a frame. */
+static void touch(struct kunit *test, struct fixture *fix, pgoff_t index)
+{
+	struct folio *folio = shmem_read_folio(fix->region->frames->f_mapping, index);
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+	folio_put(folio);
+	KUNIT_ASSERT_TRUE(test, dsm_frames_present(fix->region, index));
+}
+
 /* As a driver does that is about to use it for DMA. */
 static struct folio *pin(struct kunit *test, struct fixture *fix, pgoff_t index)
 {
@@ -167,17 +178,53 @@ static void revoke_test(struct kunit *test)
 static void downgrade_test(struct kunit *test)
 {
 	struct fixture *fix = fixture_create(test);
-	struct folio *folio = shmem_read_folio(fix->region->frames->f_mapping, 1);
 
-	KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
-	folio_put(folio);
 	fix->tn->node->hold_us = 0;
 	write_granted(test, fix, 1);
+	touch(test, fix, 1);
 	KUNIT_EXPECT_EQ(test, forward(fix, 1, DSM_FWD_GET_S), 0);
 	KUNIT_EXPECT_EQ(test, fix->tn->sent[0].hdr.flags, 0);
 	expect_sent(test, fix, OTHER, DSM_DATA);
 	KUNIT_EXPECT_EQ(test, dsm_block_find(fix->region, 1)->line.state, DSM_LINE_S);
 	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_downgrades), 1);
+}
+
+/* Nothing is left of what is discarded. */
+static void discarded_test(struct kunit *test)
+{
+	struct fixture *fix = fixture_create(test);
+	struct dsm_coh_msg inv = { .type = DSM_INV, .flags = DSM_WIRE_ZERO, .node = HOME,
+				   .req = OTHER_REQ };
+
+	fix->tn->node->hold_us = 0;
+	write_granted(test, fix, 1);
+	touch(test, fix, 1);
+	touch(test, fix, 2);
+	KUNIT_EXPECT_EQ(test, hear(fix, 1, inv), 0);
+	KUNIT_EXPECT_EQ(test, le32_to_cpu(fix->tn->sent[0].hdr.req), OTHER_REQ);
+	expect_sent(test, fix, HOME, DSM_INV_ACK);
+	KUNIT_EXPECT_EQ(test, dsm_block_find(fix->region, 1)->line.state, DSM_LINE_I);
+	KUNIT_EXPECT_FALSE(test, dsm_frames_present(fix->region, 1));
+	KUNIT_EXPECT_TRUE(test, dsm_frames_present(fix->region, 2));
+	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_frames_freed), 1);
+	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_invalidations), 1);
+}
+
+/* What is left of a copy of long ago is not what is read when zeroes are granted. */
+static void zeroes_over_stale_test(struct kunit *test)
+{
+	struct fixture *fix = fixture_create(test);
+	struct dsm_coh_msg grant = {
+		.type = DSM_GRANT, .flags = DSM_WIRE_MODIFIED | DSM_WIRE_ZERO, .req = 0x4711,
+	};
+
+	touch(test, fix, 1);
+	/* A grant that nobody asked for frees nothing. */
+	KUNIT_ASSERT_NOT_NULL(test, dsm_chunk_get(fix->region, 0, GFP_KERNEL));
+	KUNIT_EXPECT_EQ(test, hear(fix, 1, grant), -EPROTO);
+	KUNIT_EXPECT_TRUE(test, dsm_frames_present(fix->region, 1));
+	write_granted(test, fix, 1);
+	KUNIT_EXPECT_FALSE(test, dsm_frames_present(fix->region, 1));
 }
 
 /* What was just granted is not given away before the thread that asked has used it. */
@@ -233,10 +280,11 @@ static void hold_of_dead_region_test(struct kunit *test)
 static void pinned_test(struct kunit *test)
 {
 	struct fixture *fix = fixture_create(test);
-	struct folio *folio = pin(test, fix, 3);
+	struct folio *folio;
 
 	fix->tn->node->hold_us = 0;
 	write_granted(test, fix, 3);
+	folio = pin(test, fix, 3);
 	KUNIT_EXPECT_EQ(test, forward(fix, 3, DSM_FWD_GET_M), 0);
 	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_pinned), 1);
 	KUNIT_EXPECT_EQ(test, fix->tn->n_sent, 0);
@@ -252,10 +300,11 @@ static void pinned_test(struct kunit *test)
 static void pinned_in_dead_region_test(struct kunit *test)
 {
 	struct fixture *fix = fixture_create(test);
-	struct folio *folio = pin(test, fix, 3);
+	struct folio *folio;
 
 	fix->tn->node->hold_us = 0;
 	write_granted(test, fix, 3);
+	folio = pin(test, fix, 3);
 	KUNIT_EXPECT_EQ(test, forward(fix, 3, DSM_FWD_GET_M), 0);
 	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_pinned), 1);
 	region_end(fix);
@@ -384,6 +433,8 @@ static void sequence_test(struct kunit *test)
 static struct kunit_case block_cases[] = {
 	KUNIT_CASE(revoke_test),
 	KUNIT_CASE(downgrade_test),
+	KUNIT_CASE(discarded_test),
+	KUNIT_CASE(zeroes_over_stale_test),
 	KUNIT_CASE(hold_test),
 	KUNIT_CASE(hold_over_test),
 	KUNIT_CASE(hold_of_dead_region_test),

@@ -25,26 +25,30 @@ enum input {
 	IN_READ,
 	IN_WRITE,
 	IN_EVICT,
+	IN_FREE,
+	IN_DISCARD,
 	IN_FWD_GET_S,
 	IN_FWD_GET_M,
 	IN_INV,
+	IN_DROP,
 	IN_DATA,
 	IN_DATA_M,
 	IN_GRANT_ZERO,
 	IN_GRANT_M,
 	IN_INV_ACK,
+	IN_DISCARDED,
 	IN_REVOKED,
 	IN_HOLD_OVER,
 	INPUTS
 };
 
 static const char * const input_names[INPUTS] = {
-	"READ", "WRITE", "EVICT", "FWD_GET_S", "FWD_GET_M", "INV", "DATA", "DATA_M",
-	"GRANT_ZERO", "GRANT_M", "INV_ACK", "REVOKED", "HOLD_OVER",
+	"READ", "WRITE", "EVICT", "FREE", "DISCARD", "FWD_GET_S", "FWD_GET_M", "INV", "DROP",
+	"DATA", "DATA_M", "GRANT_ZERO", "GRANT_M", "INV_ACK", "DISCARDED", "REVOKED", "HOLD_OVER",
 };
 
 static const char * const state_names[DSM_LINE_STATES] = {
-	"I", "S", "M", "IS", "IM", "SM", "MS_R", "MI_R", "SI_R", "SMI_R",
+	"I", "S", "M", "IS", "IM", "SM", "MS_R", "MI_R", "SI_R", "SMI_R", "II_R",
 };
 
 #define MSG(_type, _flags, _from, _node, _acks, _req)				\
@@ -55,14 +59,18 @@ static const struct dsm_event inputs[INPUTS] = {
 	[IN_READ]	= { DSM_EV_READ, .req = REQ },
 	[IN_WRITE]	= { DSM_EV_WRITE, .req = REQ },
 	[IN_EVICT]	= { DSM_EV_EVICT, .req = REQ },
+	[IN_FREE]	= { DSM_EV_FREE },
+	[IN_DISCARD]	= { DSM_EV_DISCARD, .req = REQ },
 	[IN_FWD_GET_S]	= MSG(DSM_FWD_GET_S, 0, HOME, OTHER, 0, OTHER_REQ),
 	[IN_FWD_GET_M]	= MSG(DSM_FWD_GET_M, 0, HOME, OTHER, 1, OTHER_REQ),
 	[IN_INV]	= MSG(DSM_INV, 0, HOME, OTHER, 0, OTHER_REQ),
+	[IN_DROP]	= MSG(DSM_INV, DSM_WIRE_ZERO, HOME, HOME, 0, OTHER_REQ),
 	[IN_DATA]	= MSG(DSM_DATA, 0, OTHER, 0, 0, REQ),
 	[IN_DATA_M]	= MSG(DSM_DATA, DSM_WIRE_MODIFIED, OTHER, 0, 0, REQ),
 	[IN_GRANT_ZERO]	= MSG(DSM_GRANT, DSM_WIRE_ZERO, HOME, 0, 0, REQ),
 	[IN_GRANT_M]	= MSG(DSM_GRANT, DSM_WIRE_MODIFIED, HOME, 0, 0, REQ),
 	[IN_INV_ACK]	= MSG(DSM_INV_ACK, 0, OTHER, 0, 0, REQ),
+	[IN_DISCARDED]	= MSG(DSM_DISCARDED, 0, HOME, 0, 0, REQ),
 	[IN_REVOKED]	= { DSM_EV_REVOKED },
 	[IN_HOLD_OVER]	= { DSM_EV_HOLD_OVER },
 };
@@ -83,16 +91,19 @@ static const struct table_case {
 } table_cases[] = {
 	{ DSM_LINE_I, IN_READ, DSM_LINE_IS, DSM_GET_S, HOME },
 	{ DSM_LINE_I, IN_WRITE, DSM_LINE_IM, DSM_GET_M, HOME },
+	{ DSM_LINE_I, IN_FREE, DSM_LINE_II_R, .action = DSM_ACT_DROP },
 
 	{ DSM_LINE_S, IN_WRITE, DSM_LINE_SM, DSM_GET_M, HOME },
 	{ DSM_LINE_S, IN_EVICT, DSM_LINE_S, DSM_PUT_S, HOME },
 	{ DSM_LINE_S, IN_FWD_GET_S, DSM_LINE_S, DSM_DATA, OTHER },
 	{ DSM_LINE_S, IN_FWD_GET_M, DSM_LINE_SI_R, .action = DSM_ACT_REVOKE },
 	{ DSM_LINE_S, IN_INV, DSM_LINE_SI_R, .action = DSM_ACT_REVOKE },
+	{ DSM_LINE_S, IN_DROP, DSM_LINE_SI_R, .action = DSM_ACT_DROP },
 
 	{ DSM_LINE_M, IN_EVICT, DSM_LINE_M, DSM_PUT_M, HOME },
 	{ DSM_LINE_M, IN_FWD_GET_S, DSM_LINE_MS_R, .action = DSM_ACT_CLEAN },
 	{ DSM_LINE_M, IN_FWD_GET_M, DSM_LINE_MI_R, .action = DSM_ACT_REVOKE },
+	{ DSM_LINE_M, IN_DROP, DSM_LINE_MI_R, .action = DSM_ACT_DROP },
 
 	{ DSM_LINE_IS, IN_DATA, DSM_LINE_S, DSM_DONE, HOME, .action = DSM_ACT_WAKE },
 	{ DSM_LINE_IS, IN_GRANT_ZERO, DSM_LINE_S, DSM_DONE, HOME, .action = DSM_ACT_WAKE },
@@ -103,6 +114,7 @@ static const struct table_case {
 	{ DSM_LINE_SM, IN_FWD_GET_S, DSM_LINE_SM, DSM_DATA, OTHER },
 	{ DSM_LINE_SM, IN_FWD_GET_M, DSM_LINE_SMI_R, .action = DSM_ACT_REVOKE },
 	{ DSM_LINE_SM, IN_INV, DSM_LINE_SMI_R, .action = DSM_ACT_REVOKE },
+	{ DSM_LINE_SM, IN_DROP, DSM_LINE_SMI_R, .action = DSM_ACT_DROP },
 	{ DSM_LINE_SM, IN_GRANT_M, DSM_LINE_M, DSM_DONE, HOME, .action = DSM_ACT_WAKE },
 	{ DSM_LINE_SM, IN_INV_ACK, DSM_LINE_SM },
 
@@ -111,6 +123,7 @@ static const struct table_case {
 	  DSM_ACT_WAKE },
 	{ DSM_LINE_SI_R, IN_REVOKED, DSM_LINE_I, DSM_INV_ACK, OTHER, .action = DSM_ACT_WAKE },
 	{ DSM_LINE_SMI_R, IN_REVOKED, DSM_LINE_IM, DSM_INV_ACK, OTHER, .action = DSM_ACT_WAKE },
+	{ DSM_LINE_II_R, IN_REVOKED, DSM_LINE_I, .action = DSM_ACT_WAKE },
 };
 
 static const struct table_case *table_find(u8 state, u8 input)
@@ -152,7 +165,8 @@ static struct dsm_coh coh_of(struct dsm_line *line)
 
 static void check_case(struct kunit *test, u8 state, u8 input)
 {
-	const struct table_case *want = table_find(state, input);
+	static const struct table_case discard = { .send = DSM_DISCARD, .to = HOME };
+	const struct table_case *want = input == IN_DISCARD ? &discard : table_find(state, input);
 	struct dsm_line line = line_in(state), before = line;
 	struct dsm_coh coh = coh_of(&line);
 	u8 n = 0, result = DSM_COH_OK;
@@ -171,7 +185,9 @@ static void check_case(struct kunit *test, u8 state, u8 input)
 		KUNIT_EXPECT_EQ(test, coh.n_actions, 0);
 		return;
 	}
-	KUNIT_EXPECT_EQ_MSG(test, line.state, want->next, "%s in %s: the next state",
+	/* A discard is asked for in any state, and changes none. */
+	KUNIT_EXPECT_EQ_MSG(test, line.state, input == IN_DISCARD ? state : want->next,
+			    "%s in %s: the next state",
 			    input_names[input], state_names[state]);
 	if (want->send) {
 		const struct dsm_coh_msg *msg = &coh.actions[n].msg;
@@ -221,6 +237,64 @@ static struct dsm_event with_acks(u8 input, u16 acks)
 
 	ev.msg.acks = acks;
 	return ev;
+}
+
+static void line_discards_once_at_a_time_test(struct kunit *test)
+{
+	struct dsm_line line = line_in(DSM_LINE_S);
+	struct dsm_coh coh = coh_of(&line);
+
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_DISCARD]), DSM_COH_OK);
+	KUNIT_EXPECT_TRUE(test, line.discards);
+	KUNIT_EXPECT_EQ(test, coh.n_actions, 1);
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_DISCARD]), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, coh.n_actions, 0);
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_DISCARDED]), DSM_COH_OK);
+	KUNIT_EXPECT_FALSE(test, line.discards);
+	KUNIT_EXPECT_EQ(test, coh.actions[0].type, DSM_ACT_WAKE);
+	/* Nobody waits for it any more. */
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_DISCARDED]), DSM_COH_BAD);
+	/* Only the home can say so. */
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_DISCARD]), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, (struct dsm_event)
+		MSG(DSM_DISCARDED, 0, OTHER, 0, 0, REQ)), DSM_COH_BAD);
+	KUNIT_EXPECT_TRUE(test, line.discards);
+}
+
+static void line_held_is_not_dropped_test(struct kunit *test)
+{
+	struct dsm_line line = { .state = DSM_LINE_M, .held = true };
+	struct dsm_coh coh = coh_of(&line);
+
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_DROP]), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_M);
+	KUNIT_EXPECT_EQ(test, coh.actions[0].type, DSM_ACT_HOLD);
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_HOLD_OVER]), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_MI_R);
+	KUNIT_EXPECT_EQ(test, coh.actions[0].type, DSM_ACT_DROP);
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_REVOKED]), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_I);
+	KUNIT_EXPECT_EQ(test, coh.actions[0].msg.type, DSM_INV_ACK);
+	KUNIT_EXPECT_EQ(test, coh.actions[0].msg.to, HOME);
+}
+
+/* The home is to take the others' copies, and its own frames are being freed. */
+static void home_frees_then_pulls_test(struct kunit *test)
+{
+	struct dsm_line line = { .state = DSM_LINE_I };
+	struct dsm_dir dir = { .state = DSM_DIR_M, .owner = OTHER, .sharers = (u64[]){ 0 } };
+	struct dsm_coh coh = { .self = HOME, .home = HOME, .nodes = NODES, .line = &line,
+			       .dir = &dir };
+
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_FREE]), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, (struct dsm_event){ .type = DSM_EV_WRITE,
+				.prefetch = true, .req = REQ }), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, coh.n_actions, 0);
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_REVOKED]), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_I);
+	KUNIT_EXPECT_FALSE(test, line.put);
+	KUNIT_ASSERT_EQ(test, coh.n_actions, 2);
+	KUNIT_EXPECT_EQ(test, coh.actions[1].type, DSM_ACT_PULL);
 }
 
 static void line_counts_acks_after_data_test(struct kunit *test)
@@ -687,6 +761,9 @@ static void net_random_test(struct kunit *test)
 
 static struct kunit_case coherence_cases[] = {
 	KUNIT_CASE(line_table_test),
+	KUNIT_CASE(line_discards_once_at_a_time_test),
+	KUNIT_CASE(line_held_is_not_dropped_test),
+	KUNIT_CASE(home_frees_then_pulls_test),
 	KUNIT_CASE(line_counts_acks_after_data_test),
 	KUNIT_CASE(line_counts_acks_before_data_test),
 	KUNIT_CASE(line_refuses_second_grant_test),

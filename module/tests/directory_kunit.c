@@ -152,6 +152,80 @@ static void become_sharer(struct kunit *test, u16 node)
 
 /* ------------------------------------------------------------------------ */
 
+/* What nobody has is zeroes already. */
+static void discard_of_zeroes_test(struct kunit *test)
+{
+	struct home *home = test->priv;
+
+	take_ok(test, DSM_DISCARD, 5, 11);
+	KUNIT_EXPECT_EQ(test, home->sent.type, DSM_DISCARDED);
+	KUNIT_EXPECT_EQ(test, home->sent.to, 5);
+	KUNIT_EXPECT_EQ(test, home->sent.req, 11);
+	KUNIT_EXPECT_TRUE(test, home->next);
+	KUNIT_EXPECT_EQ(test, home->dir.busy, 0);
+	KUNIT_EXPECT_EQ(test, home->dir.state, DSM_DIR_ZERO);
+}
+
+static void discard_takes_from_owner_test(struct kunit *test)
+{
+	struct home *home = test->priv;
+
+	become_writer(test, 7);
+	take_ok(test, DSM_DISCARD, 5, 11);
+	KUNIT_EXPECT_EQ(test, home->sent.type, DSM_INV);
+	KUNIT_EXPECT_EQ(test, home->sent.flags, DSM_WIRE_ZERO);
+	KUNIT_EXPECT_EQ(test, home->sent.to, 7);
+	KUNIT_EXPECT_EQ(test, home->sent.node, HOME);
+	KUNIT_EXPECT_EQ(test, home->n_inv, 0);
+	/* Not before the owner has dropped it, and has said so to this request. */
+	take_bad(test, DSM_INV_ACK, 6, 11);
+	take_bad(test, DSM_INV_ACK, 7, 12);
+	take_bad(test, DSM_DONE, 5, 11);
+	take_ok(test, DSM_GET_S, 6, 13);
+	KUNIT_EXPECT_TRUE(test, home->deferred);
+	take_ok(test, DSM_INV_ACK, 7, 11);
+	KUNIT_EXPECT_EQ(test, home->sent.type, DSM_DISCARDED);
+	KUNIT_EXPECT_EQ(test, home->sent.to, 5);
+	KUNIT_EXPECT_TRUE(test, home->next);
+	KUNIT_EXPECT_EQ(test, home->dir.state, DSM_DIR_ZERO);
+	take_ok(test, DSM_GET_M, 7, 14);
+	KUNIT_EXPECT_EQ(test, home->sent.type, DSM_GRANT);
+	KUNIT_EXPECT_EQ(test, home->sent.flags, DSM_WIRE_MODIFIED | DSM_WIRE_ZERO);
+}
+
+/* Also from the home, and from who asks. */
+static void discard_takes_from_sharers_test(struct kunit *test)
+{
+	struct home *home = test->priv;
+
+	become_writer(test, 7);
+	become_sharer(test, HOME);
+	become_sharer(test, 5);
+	become_sharer(test, 66);
+	take_ok(test, DSM_DISCARD, 5, 11);
+	KUNIT_EXPECT_EQ(test, home->sent.type, DSM_INV);
+	KUNIT_EXPECT_EQ(test, home->sent.flags, DSM_WIRE_ZERO);
+	KUNIT_EXPECT_EQ(test, home->sent.to, HOME);
+	KUNIT_EXPECT_EQ(test, home->n_inv, 3);
+	KUNIT_EXPECT_TRUE(test, test_bit(5, home->inv) && test_bit(7, home->inv) &&
+			  test_bit(66, home->inv));
+	KUNIT_EXPECT_EQ(test, home->inv_msg.flags, DSM_WIRE_ZERO);
+	KUNIT_EXPECT_EQ(test, home->inv_msg.node, HOME);
+	take_ok(test, DSM_INV_ACK, 66, 11);
+	take_bad(test, DSM_INV_ACK, 66, 11);
+	take_ok(test, DSM_INV_ACK, HOME, 11);
+	take_ok(test, DSM_INV_ACK, 5, 11);
+	KUNIT_EXPECT_EQ(test, home->sent.type, 0);
+	KUNIT_EXPECT_EQ(test, home->dir.busy, DSM_DISCARD);
+	take_ok(test, DSM_INV_ACK, 7, 11);
+	KUNIT_EXPECT_EQ(test, home->sent.type, DSM_DISCARDED);
+	KUNIT_EXPECT_EQ(test, home->dir.state, DSM_DIR_ZERO);
+	/* Who asked to be rid of it before is so by now. */
+	take_ok(test, DSM_PUT_S, 66, 12);
+	KUNIT_EXPECT_EQ(test, home->sent.type, 0);
+	KUNIT_EXPECT_TRUE(test, home->next);
+}
+
 static void zero_block_granted_without_data_test(struct kunit *test)
 {
 	struct home *home = test->priv;
@@ -480,6 +554,9 @@ static void sharers_random_test(struct kunit *test)
 }
 
 static struct kunit_case directory_cases[] = {
+	KUNIT_CASE(discard_of_zeroes_test),
+	KUNIT_CASE(discard_takes_from_owner_test),
+	KUNIT_CASE(discard_takes_from_sharers_test),
 	KUNIT_CASE(zero_block_granted_without_data_test),
 	KUNIT_CASE(zero_block_write_invalidates_readers_test),
 	KUNIT_CASE(read_of_modified_block_forwarded_test),

@@ -155,6 +155,7 @@ static void perform(struct testnet *net, u16 id, const struct dsm_action *act,
 		break;
 	case DSM_ACT_REVOKE:
 	case DSM_ACT_CLEAN:
+	case DSM_ACT_DROP:
 		KUNIT_ASSERT_EQ(net->test, node->revoke, 0);
 		node->revoke = act->type;
 		break;

@@ -30,13 +30,15 @@ static const struct type_param {
 	{ DSM_PUT_M, "PUT_M" },
 	{ DSM_FWD_GET_S, "FWD_GET_S" },
 	{ DSM_FWD_GET_M, "FWD_GET_M" },
-	{ DSM_INV, "INV" },
+	{ DSM_INV, "INV", 0, DSM_WIRE_ZERO },
 	{ DSM_INV_ACK, "INV_ACK" },
 	{ DSM_DATA, "DATA", 0, DSM_WIRE_MODIFIED, true },
 	{ DSM_GRANT, "GRANT", 0, DSM_WIRE_MODIFIED | DSM_WIRE_ZERO },
 	{ DSM_DONE, "DONE" },
-	{ DSM_CLAIM, "CLAIM" },
-	{ DSM_HOME, "HOME" },
+	{ DSM_DISCARD, "DISCARD" },
+	{ DSM_DISCARDED, "DISCARDED" },
+	{ DSM_CLAIM, "CLAIM", 0, DSM_WIRE_ASK },
+	{ DSM_HOME, "HOME", 0, DSM_WIRE_ASK },
 	{ DSM_REGION_CREATE, "REGION_CREATE", sizeof(struct dsm_wire_region) },
 	{ DSM_REGION_UNLINK, "REGION_UNLINK", sizeof(struct dsm_wire_region) },
 	{ DSM_REGION_NEW, "REGION_NEW", sizeof(struct dsm_wire_region) },
@@ -285,7 +287,7 @@ static struct dsm_msg plain(const struct type_param *param)
 
 static bool of_block(u8 type)
 {
-	return type >= DSM_GET_S && type <= DSM_DONE;
+	return type >= DSM_GET_S && type <= DSM_DISCARDED;
 }
 
 static bool of_chunk(u8 type)

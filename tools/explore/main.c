@@ -48,8 +48,11 @@ enum {
 	ACCESS	= HAPPENS | BIT(READ) | BIT(WRITE),
 	PREFETCH = BIT(PREFETCH_READ) | BIT(PREFETCH_WRITE),
 	EVICT	= BIT(EVICT),
+	DISCARD	= BIT(DISCARD),
+	FREE	= BIT(FREE),
 	USED	= BIT(USED),
-	ALL	= ACCESS | PREFETCH | EVICT | USED,
+	MOST	= ACCESS | PREFETCH | EVICT | USED,
+	ALL	= MOST | DISCARD | FREE,
 };
 
 enum explore_option {
@@ -83,21 +86,26 @@ static const struct {
 	unsigned int sets;
 	struct walk_config config;
 } clusters[] = {
-	{ QUICK | CHECK, { .name = "2_nodes_exact", .nodes = 2, .blocks = 1, .steps = ALL,
+	{ QUICK | CHECK, { .name = "2_nodes_exact", .nodes = 2, .blocks = 1, .steps = MOST,
 			   .exact = true } },
 	{ QUICK, { .name = "3_nodes_access", .nodes = 3, .blocks = 1, .steps = ACCESS } },
 	{ QUICK, { .name = "3_nodes_evict", .nodes = 3, .blocks = 1, .steps = ACCESS | EVICT } },
 	{ CHECK, { .name = "4_nodes_access", .nodes = 4, .blocks = 1, .steps = ACCESS } },
 	{ CHECK, { .name = "2_nodes_2_blocks", .nodes = 2, .blocks = 2, .steps = ACCESS } },
-	{ CHECK, { .name = "3_nodes", .nodes = 3, .blocks = 1, .steps = ALL } },
+	{ CHECK, { .name = "3_nodes", .nodes = 3, .blocks = 1, .steps = MOST } },
+	{ QUICK | CHECK, { .name = "2_nodes_discard", .nodes = 2, .blocks = 1, .steps = ALL } },
+	{ QUICK, { .name = "3_nodes_discard", .nodes = 3, .blocks = 1, .steps = ACCESS | DISCARD } },
+	{ CHECK, { .name = "3_nodes_free", .nodes = 3, .blocks = 1,
+		   .steps = ACCESS | DISCARD | FREE } },
 	{ DEEP, { .name = "2_nodes_2_blocks_evict", .nodes = 2, .blocks = 2,
 		  .steps = ACCESS | EVICT } },
 	{ DEEP, { .name = "2_nodes_2_blocks_prefetch", .nodes = 2, .blocks = 2,
 		  .steps = ACCESS | PREFETCH } },
-	{ DEEP, { .name = "3_nodes_exact", .nodes = 3, .blocks = 1, .steps = ALL, .exact = true } },
+	{ DEEP, { .name = "3_nodes_exact", .nodes = 3, .blocks = 1, .steps = MOST, .exact = true } },
 	{ DEEP, { .name = "4_nodes_prefetch", .nodes = 4, .blocks = 1,
 		  .steps = ACCESS | PREFETCH } },
 	{ DEEP, { .name = "4_nodes_evict", .nodes = 4, .blocks = 1, .steps = ACCESS | EVICT } },
+	{ DEEP, { .name = "3_nodes_all", .nodes = 3, .blocks = 1, .steps = ALL } },
 	{ DEEP, { .name = "2_nodes_2_blocks_all", .nodes = 2, .blocks = 2, .steps = ALL } },
 };
 

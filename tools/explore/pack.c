@@ -127,6 +127,15 @@ static enum owed owed_of(const struct model_copy *copy)
 	return memcmp(&copy->owed, &copy->line.fwd, sizeof(copy->owed)) ? OWED_OTHER : OWED_FWD;
 }
 
+/* How access is being taken, in two bits. */
+enum {
+	CLEAN	= 1,
+	REVOKE	= 2,
+	DROP	= 3,
+};
+
+static const u8 revokes[] = { 0, DSM_ACT_CLEAN, DSM_ACT_REVOKE, DSM_ACT_DROP };
+
 static bool any_fwd(const struct dsm_coh_msg *fwd)
 {
 	return fwd->type || fwd->node || fwd->acks || fwd->req;
@@ -135,9 +144,10 @@ static bool any_fwd(const struct dsm_coh_msg *fwd)
 static void put_copy(struct packer *p, const struct model_copy *copy)
 {
 	const struct dsm_line *line = &copy->line;
-	u8 revoke = copy->revoke == DSM_ACT_REVOKE ? 2 : copy->revoke ? 1 : 0;
+	u8 revoke = copy->revoke == DSM_ACT_REVOKE ? REVOKE : copy->revoke == DSM_ACT_DROP ? DROP :
+		    copy->revoke ? CLEAN : 0;
 	enum owed owed = owed_of(copy);
-	bool fwd = any_fwd(&line->fwd), more = fwd || owed;
+	bool fwd = any_fwd(&line->fwd), more = fwd || owed || line->discards;
 
 	put(p, line->state | line->held << 4 | line->demand << 5 | line->have << 6 | more << 7);
 	put(p, line->acks | line->acks_due << 3 | copy->wanted << 6 | copy->hold << 7);
@@ -145,7 +155,7 @@ static void put_copy(struct packer *p, const struct model_copy *copy)
 	put(p, req_of(p, line->req) | copy->leaving << 7);
 	if (!more)
 		return;
-	put(p, fwd | owed << 1);
+	put(p, fwd | owed << 1 | line->discards << 3);
 	if (fwd)
 		put_msg(p, &line->fwd, 0);
 	if (owed == OWED_OTHER)
@@ -279,7 +289,7 @@ static void get_copy(struct unpacker *u, struct model_copy *copy, u16 home, u16 
 	copy->wanted = b >> 6 & 1;
 	copy->hold = b >> 7;
 	copy->pte = c & 3;
-	copy->revoke = (c >> 2 & 3) == 2 ? DSM_ACT_REVOKE : c >> 2 & 3 ? DSM_ACT_CLEAN : 0;
+	copy->revoke = revokes[c >> 2 & 3];
 	copy->promised = c >> 4 & 3;
 	copy->fresh = c >> 6 & 1;
 	line->put = c >> 7;
@@ -288,11 +298,12 @@ static void get_copy(struct unpacker *u, struct model_copy *copy, u16 home, u16 
 	if (!(a >> 7))
 		return;
 	more = get(u);
+	line->discards = copy->discards = more >> 3 & 1;
 	if (more & 1)
 		get_msg(u, &line->fwd, home, self);
-	if (more >> 1 == OWED_FWD)
+	if ((more >> 1 & 3) == OWED_FWD)
 		copy->owed = line->fwd;
-	else if (more >> 1 == OWED_OTHER)
+	else if ((more >> 1 & 3) == OWED_OTHER)
 		get_msg(u, &copy->owed, home, self);
 }
 

@@ -245,7 +245,7 @@ static size_t view_of(const struct model *m, unsigned int b, unsigned int n, u8 
 		line->req == block->dir.req, home ? block->dir.state : 0,
 		home ? block->dir.busy : 0, home ? block->dir.owner : 0,
 		home ? block->dir.requester : 0, home ? block->sharers : 0,
-		line->req != 0, block->dir.req != 0,
+		line->req != 0, block->dir.req != 0, line->discards, line->fwd.flags,
 	};
 
 	memcpy(out, view, sizeof(view));

@@ -127,7 +127,7 @@ static size_t frame_make(const struct lies *l, struct fuzz_input *in, unsigned i
 
 static bool is_block_type(u8 type)
 {
-	return type >= DSM_GET_S && type <= DSM_DONE;
+	return type >= DSM_GET_S && type <= DSM_DISCARDED;
 }
 
 /* The liar speaks, and receive_block() and dsm_block_receive() do what they do. */
@@ -197,7 +197,7 @@ static void goes_on(struct lies *l, struct fuzz_input *in)
 		ev.type = DSM_EV_WRITE;
 		break;
 	case 2:
-		ev.type = DSM_EV_EVICT;
+		ev.type = what & 16 ? DSM_EV_DISCARD : what & 8 ? DSM_EV_FREE : DSM_EV_EVICT;
 		break;
 	case 3:
 		if (!copy->revoke)

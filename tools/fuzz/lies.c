@@ -87,6 +87,7 @@ static bool perform(struct lies *l, unsigned int b, const struct dsm_coh *coh,
 			break;
 		case DSM_ACT_REVOKE:
 		case DSM_ACT_CLEAN:
+		case DSM_ACT_DROP:
 			FUZZ_CHECK(!copy->revoke, "revoked while it is being revoked");
 			copy->revoke = act->type;
 			break;
@@ -153,7 +154,7 @@ enum dsm_coh_result lies_feed(struct lies *l, unsigned int b, u16 node, const st
 	}
 	FUZZ_CHECK(coh.n_actions <= DSM_ACTIONS_MAX, "%u actions", coh.n_actions);
 	if (lie && (ev->msg.type == DSM_DATA ||
-		    (ev->msg.type == DSM_INV_ACK && busy != DSM_PUT_S)))
+		    (ev->msg.type == DSM_INV_ACK && busy != DSM_PUT_S && busy != DSM_DISCARD)))
 		l->broken |= 1U << b;
 	if (perform(l, b, &coh, ev, &sends))
 		feed_waiting(l, b, node, &sends);

@@ -22,6 +22,8 @@
  *    they were given.
  *  - What an event sends, with those that it lets in, is not more than block.c
  *    sets aside, and sharers are added where it sees to it that there is a set.
+ *  - When the home says that a block is discarded, nobody can read it, no bytes
+ *    are under way, and frames are freed only where there is nothing in them.
  *  - When nothing is left to happen, all requests have been served, what was
  *    evicted is gone, and the directory knows who has what.
  */
@@ -134,6 +136,8 @@ static bool check_quiet(const struct model *m, unsigned int b, struct model_repo
 				     n, model_line_name(line->state), model_line_name(should));
 		if (block->copy[n].leaving)
 			return wrong(report, "node %u's eviction has been forgotten", n);
+		if (block->copy[n].discards || line->discards)
+			return wrong(report, "a dead end: node %u discards for ever", n);
 	}
 	if (dir->state == DSM_DIR_S && !dsm_sharers_has(&block->sharers, dir->owner))
 		return wrong(report, "node %u is to supply bytes it does not have", dir->owner);
@@ -215,6 +219,24 @@ static bool check_answer(struct happening *h, const struct dsm_coh_msg *msg)
 	return true;
 }
 
+/* From here on the block is zeroes. */
+static bool check_discarded(struct happening *h)
+{
+	struct model_block *block = h->block;
+	unsigned int n;
+
+	for (n = 0; n < h->m->nodes; n++) {
+		if (block->copy[n].pte != ACCESS_NONE)
+			return wrong(h->report, "node %u has access to what is discarded", n);
+		block->copy[n].fresh = false;
+	}
+	for (n = 0; n < h->m->n_flight; n++)
+		if (h->m->flight[n].block == h->b && h->m->flight[n].coh.type == DSM_DATA)
+			return wrong(h->report, "bytes of what is discarded are under way");
+	block->written = false;
+	return true;
+}
+
 static bool check_request(struct happening *h, const struct dsm_coh_msg *msg)
 {
 	if (h->ev.type == DSM_EV_MSG || msg->req != h->ev.req)
@@ -233,7 +255,9 @@ static bool send(struct happening *h, const struct dsm_coh_msg *msg)
 	if ((msg->type == DSM_DATA || msg->type == DSM_INV_ACK) && !check_answer(h, msg))
 		return false;
 	if ((msg->type == DSM_GET_S || msg->type == DSM_GET_M || msg->type == DSM_PUT_S ||
-	     msg->type == DSM_PUT_M) && !check_request(h, msg))
+	     msg->type == DSM_PUT_M || msg->type == DSM_DISCARD) && !check_request(h, msg))
+		return false;
+	if (msg->type == DSM_DISCARDED && !check_discarded(h))
 		return false;
 	if (m->n_flight == MODEL_FLIGHT)
 		return wrong(h->report, "more than %u messages under way", MODEL_FLIGHT);
@@ -281,6 +305,11 @@ static bool perform(struct happening *h, const struct dsm_action *act)
 		return send(h, &act->msg);
 	case DSM_ACT_SEND_SHARERS:
 		return send_sharers(h, act);
+	case DSM_ACT_DROP:
+		if (copy->line.fwd.type && !(copy->owed.flags & DSM_WIRE_ZERO))
+			return wrong(h->report, "node %u frees frames whose bytes it is to send",
+				     h->node);
+		/* fallthrough */
 	case DSM_ACT_REVOKE:
 	case DSM_ACT_CLEAN:
 		if (copy->revoke)
@@ -330,7 +359,14 @@ static struct dsm_coh coh_of(struct model *m, unsigned int b, u16 node)
 
 static bool is_request(u8 type)
 {
-	return type == DSM_GET_S || type == DSM_GET_M || type == DSM_PUT_S || type == DSM_PUT_M;
+	return type == DSM_GET_S || type == DSM_GET_M || type == DSM_PUT_S || type == DSM_PUT_M ||
+	       type == DSM_DISCARD;
+}
+
+/* What the home tells the sharers of. */
+static bool tells_sharers(u8 type)
+{
+	return type == DSM_GET_M || type == DSM_DISCARD;
 }
 
 static bool takes_access(u8 type)
@@ -365,6 +401,8 @@ static bool before(struct happening *h, bool fresh)
 	}
 	if (msg->type == DSM_GRANT && msg->flags & DSM_WIRE_ZERO)
 		copy->fresh = !h->block->written;
+	if (msg->type == DSM_DISCARDED)
+		copy->discards = false;
 	return true;
 }
 
@@ -374,6 +412,10 @@ static bool promise(struct happening *h, const struct dsm_line *was)
 	struct model_copy *copy = h->copy;
 	const struct dsm_line *line = &copy->line;
 
+	if (copy->discards != line->discards)
+		return wrong(h->report, "node %u %s", h->node, line->discards ?
+			     "waits for a discard that is over" :
+			     "does not wait for its discard");
 	if (h->ev.type == DSM_EV_READ || h->ev.type == DSM_EV_WRITE) {
 		if (line->state == DSM_LINE_I ||
 		    (line->state == DSM_LINE_S && h->ev.type == DSM_EV_WRITE))
@@ -514,7 +556,7 @@ static bool writes_wait(const struct model_block *block)
 	unsigned int i;
 
 	for (i = 0; i < block->n_waiting; i++)
-		if (block->waiting[i].type == DSM_GET_M)
+		if (tells_sharers(block->waiting[i].type))
 			return true;
 	return false;
 }
@@ -531,7 +573,7 @@ static void set_aside(struct happening *h)
 	if (!dir || h->ev.type != DSM_EV_MSG)
 		return;
 	if (dir->busy ? writes_wait(h->block) && (type == DSM_DONE || type == DSM_INV_ACK) :
-			type == DSM_GET_M)
+			tells_sharers(type))
 		h->messages = dsm_coh_sends_max(&coh) + 2;
 	h->sharers = dir->busy == DSM_GET_S && type == DSM_DONE;
 }
@@ -640,7 +682,7 @@ unsigned int model_steps(const struct model *m, unsigned int types, struct model
 				add(steps, &n, types, (struct model_step){ STEP_HOLD_OVER, b, node, 0 });
 			else if (copy->promised)
 				add(steps, &n, types, (struct model_step){ STEP_USED, b, node, 0 });
-			for (type = STEP_READ; type <= STEP_EVICT; type++)
+			for (type = STEP_READ; type <= STEP_DISCARD; type++)
 				add(steps, &n, types, (struct model_step){ type, b, node, 0 });
 		}
 	}
@@ -687,6 +729,14 @@ bool model_take(struct model *m, const struct model_step *step, struct model_rep
 		ev.type = DSM_EV_EVICT;
 		ev.req = m->next_req++;
 		break;
+	case STEP_FREE:
+		ev.type = DSM_EV_FREE;
+		break;
+	case STEP_DISCARD:
+		copy->discards = true;
+		ev.type = DSM_EV_DISCARD;
+		ev.req = m->next_req++;
+		break;
 	case STEP_USED:
 	case STEP_HOLD_OVER:
 		copy->hold = false;
@@ -694,7 +744,9 @@ bool model_take(struct model *m, const struct model_step *step, struct model_rep
 		ev.type = DSM_EV_HOLD_OVER;
 		break;
 	case STEP_REVOKED:
-		if (copy->revoke == DSM_ACT_REVOKE) {
+		if (copy->revoke == DSM_ACT_DROP)
+			copy->fresh = false;
+		if (copy->revoke != DSM_ACT_CLEAN) {
 			copy->pte = ACCESS_NONE;
 			copy->leaving = false;
 		} else if (copy->pte == ACCESS_WRITE) {

@@ -27,7 +27,7 @@ enum model_limits {
 	MODEL_BLOCKS	= 2,
 	MODEL_FLIGHT	= 32,	/* messages under way */
 	MODEL_WAITING	= 16,	/* deferred, a block */
-	MODEL_STEPS	= MODEL_NODES * MODEL_BLOCKS * 8 + MODEL_FLIGHT + MODEL_BLOCKS,
+	MODEL_STEPS	= MODEL_NODES * MODEL_BLOCKS * 9 + MODEL_FLIGHT + MODEL_BLOCKS,
 	MODEL_WHY	= 160,
 };
 
@@ -53,12 +53,13 @@ struct model_msg {
  * struct model_copy - a node's copy of a block, and its caller
  * @line: the protocol's state
  * @pte: enum model_access: what threads can do without a fault
- * @revoke: DSM_ACT_REVOKE or _CLEAN is being carried out; or 0
+ * @revoke: DSM_ACT_REVOKE, _CLEAN or _DROP is being carried out; or 0
  * @hold: HOLD_OVER has been asked for
  * @fresh: the bytes are the last written
  * @wanted: a thread waits for the request under way
  * @promised: enum model_access: granted to a thread that may not have used it
  * @leaving: it has asked to be rid of the copy, and still has it
+ * @discards: a thread waits for the block to be discarded
  * @owed: the home's request that has not been answered; type 0 if none
  */
 struct model_copy {
@@ -70,6 +71,7 @@ struct model_copy {
 	bool wanted;
 	u8 promised;
 	bool leaving;
+	bool discards;
 	struct dsm_coh_msg owed;
 };
 
@@ -77,7 +79,8 @@ struct model_copy {
  * struct model_block - a block
  * @home: its home
  * @pull: the home has to take it: DSM_ACT_PULL
- * @written: somebody could write it, so it is not zeroes any more
+ * @written: somebody could write it since it was discarded, or ever: it is not
+ *	zeroes
  * @dir: the home's entry; its sharers are in @sharers
  * @waiting: deferred messages, the oldest first
  */
@@ -120,6 +123,8 @@ enum model_step_type {
 	STEP_PREFETCH_READ,	/* no thread does, yet */
 	STEP_PREFETCH_WRITE,
 	STEP_EVICT,
+	STEP_FREE,		/* frames without a copy are freed */
+	STEP_DISCARD,
 	STEP_USED,		/* HOLD_OVER before it was asked for */
 	STEP_DELIVER,		/* a message comes */
 	STEP_REVOKED,		/* access has been taken away */

@@ -11,7 +11,7 @@ enum {
 };
 
 static const char *const line_names[DSM_LINE_STATES] = {
-	"I", "S", "M", "IS", "IM", "SM", "MS_R", "MI_R", "SI_R", "SMI_R",
+	"I", "S", "M", "IS", "IM", "SM", "MS_R", "MI_R", "SI_R", "SMI_R", "II_R",
 };
 
 static const char *const dir_names[DSM_DIR_STATES] = { "ZERO", "S", "M" };
@@ -20,12 +20,13 @@ static const char *const msg_names[] = {
 	[DSM_GET_S] = "GET_S", [DSM_GET_M] = "GET_M", [DSM_PUT_S] = "PUT_S",
 	[DSM_PUT_M] = "PUT_M", [DSM_FWD_GET_S] = "FWD_GET_S", [DSM_FWD_GET_M] = "FWD_GET_M",
 	[DSM_INV] = "INV", [DSM_INV_ACK] = "INV_ACK", [DSM_DATA] = "DATA",
-	[DSM_GRANT] = "GRANT", [DSM_DONE] = "DONE",
+	[DSM_GRANT] = "GRANT", [DSM_DONE] = "DONE", [DSM_DISCARD] = "DISCARD",
+	[DSM_DISCARDED] = "DISCARDED",
 };
 
 static const char *const step_names[STEP_TYPES] = {
-	"read", "write", "prefetch, read", "prefetch, write", "evict", "used", "deliver",
-	"REVOKED", "HOLD_OVER", "pull",
+	"read", "write", "prefetch, read", "prefetch, write", "evict", "free",
+	"discard", "used", "deliver", "REVOKED", "HOLD_OVER", "pull",
 };
 
 static const char *name(const char *const *names, unsigned int n, unsigned int i)
@@ -63,7 +64,7 @@ static void print_copy(const struct model_copy *copy, unsigned int n, FILE *out)
 	if (copy->owed.type)
 		fprintf(out, "; owes node %u an answer to %s #%u", copy->owed.node,
 			model_msg_name(copy->owed.type), copy->owed.req);
-	fprintf(out, "%s%s\n", copy->hold ? "; holds" : "", copy->revoke ? "; revokes" : "");
+	fprintf(out, "%s%s%s\n", line->discards ? "; discards" : "", copy->hold ? "; holds" : "", copy->revoke ? "; revokes" : "");
 }
 
 void model_print(const struct model *m, FILE *out)

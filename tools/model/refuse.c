@@ -23,7 +23,7 @@ struct view {
 static bool of_home(u8 type)
 {
 	return type == DSM_FWD_GET_S || type == DSM_FWD_GET_M || type == DSM_INV ||
-	       type == DSM_GRANT;
+	       type == DSM_GRANT || type == DSM_DISCARDED;
 }
 
 static bool get_is_wrong(const struct view *v, const struct dsm_coh_msg *msg)
@@ -33,6 +33,8 @@ static bool get_is_wrong(const struct view *v, const struct dsm_coh_msg *msg)
 		return false;
 	if (msg->type == DSM_PUT_S || msg->type == DSM_PUT_M)
 		return msg->from == v->node;
+	if (msg->type == DSM_DISCARD)
+		return false;
 	if (v->dir->state == DSM_DIR_M)
 		return msg->from == v->dir->owner;
 	return msg->type == DSM_GET_S && dsm_sharers_has(&v->block->sharers, msg->from);
@@ -57,7 +59,8 @@ static bool forward_is_wrong(const struct view *v, const struct dsm_coh_msg *msg
 	case DSM_LINE_SM:
 		return v->line->fwd.type && msg->type != DSM_FWD_GET_S;
 	case DSM_LINE_M:
-		return v->line->fwd.type || msg->type == DSM_INV;
+		return v->line->fwd.type ||
+		       (msg->type == DSM_INV && !(msg->flags & DSM_WIRE_ZERO));
 	}
 	return true;
 }
@@ -84,6 +87,10 @@ static bool ack_is_wrong(const struct view *v, const struct dsm_coh_msg *msg)
 
 	if (v->dir && v->dir->busy == DSM_PUT_S)
 		return msg->from != v->dir->requester || msg->req != v->dir->req;
+	if (v->dir && v->dir->busy == DSM_DISCARD)
+		return msg->req != v->dir->req || (v->dir->state == DSM_DIR_M ?
+			msg->from != v->dir->owner :
+			!dsm_sharers_has(&v->block->sharers, msg->from));
 	if (line->state != DSM_LINE_IM && line->state != DSM_LINE_SM)
 		return true;
 	return msg->req != line->req || line->acks + 1 >= v->m->nodes ||
@@ -101,6 +108,7 @@ static bool is_wrong(const struct view *v, const struct dsm_coh_msg *msg)
 	case DSM_GET_M:
 	case DSM_PUT_S:
 	case DSM_PUT_M:
+	case DSM_DISCARD:
 		return !v->dir || get_is_wrong(v, msg);
 	case DSM_DONE:
 		return !v->dir || done_is_wrong(v, msg);
@@ -113,6 +121,8 @@ static bool is_wrong(const struct view *v, const struct dsm_coh_msg *msg)
 		return grant_is_wrong(v, msg);
 	case DSM_INV_ACK:
 		return ack_is_wrong(v, msg);
+	case DSM_DISCARDED:
+		return !v->line->discards;
 	}
 	return true;
 }
@@ -144,7 +154,8 @@ static bool tell_variants(const struct view *v, struct dsm_coh_msg msg,
 			  struct model_report *report)
 {
 	bool grants = msg.type == DSM_DATA || msg.type == DSM_GRANT;
-	unsigned int flags = grants ? DSM_WIRE_ZERO | DSM_WIRE_MODIFIED : 0;
+	unsigned int flags = grants ? DSM_WIRE_ZERO | DSM_WIRE_MODIFIED :
+			     msg.type == DSM_INV ? DSM_WIRE_ZERO : 0;
 	unsigned int acks_max = grants ? v->m->nodes + 1 : 0;
 
 	for (msg.acks = 0; msg.acks <= acks_max; msg.acks++)
@@ -160,8 +171,8 @@ bool model_refuses(const struct model *m, unsigned int b, unsigned int node,
 {
 	static const u8 types[] = {
 		0, DSM_GET_S, DSM_GET_M, DSM_PUT_S, DSM_PUT_M, DSM_FWD_GET_S, DSM_FWD_GET_M,
-		DSM_INV, DSM_INV_ACK, DSM_DATA, DSM_GRANT, DSM_DONE, DSM_DONE + 1, DSM_CLAIM,
-		DSM_NOP, 255,
+		DSM_INV, DSM_INV_ACK, DSM_DATA, DSM_GRANT, DSM_DONE, DSM_DISCARD,
+		DSM_DISCARDED, DSM_DISCARDED + 1, DSM_CLAIM, DSM_NOP, 255,
 	};
 	const struct model_block *block = &m->block[b];
 	struct view v = {

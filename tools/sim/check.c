@@ -49,6 +49,7 @@ static const char *message_name(u8 type)
 		[DSM_PUT_M] = "PUT_M", [DSM_FWD_GET_S] = "FWD_GET_S",
 		[DSM_FWD_GET_M] = "FWD_GET_M", [DSM_INV] = "INV", [DSM_INV_ACK] = "INV_ACK",
 		[DSM_DATA] = "DATA", [DSM_GRANT] = "GRANT", [DSM_DONE] = "DONE",
+		[DSM_DISCARD] = "DISCARD", [DSM_DISCARDED] = "DISCARDED",
 	};
 
 	return type < sizeof(names) / sizeof(names[0]) && names[type] ? names[type] : "?";
@@ -59,7 +60,8 @@ static const char *event_name(u8 type)
 	static const char *const names[] = {
 		[DSM_EV_READ] = "READ", [DSM_EV_WRITE] = "WRITE", [DSM_EV_EVICT] = "EVICT",
 		[DSM_EV_MSG] = "gets", [DSM_EV_REVOKED] = "REVOKED",
-		[DSM_EV_HOLD_OVER] = "HOLD_OVER",
+		[DSM_EV_HOLD_OVER] = "HOLD_OVER", [DSM_EV_FREE] = "FREE",
+		[DSM_EV_DISCARD] = "DISCARD",
 	};
 
 	return type < sizeof(names) / sizeof(names[0]) ? names[type] : "?";

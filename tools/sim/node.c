@@ -314,6 +314,7 @@ static void perform(struct sim *sim, struct copy *copy, const struct dsm_coh *co
 			break;
 		case DSM_ACT_REVOKE:
 		case DSM_ACT_CLEAN:
+		case DSM_ACT_DROP:
 			revoke(sim, copy, act->type);
 			break;
 		case DSM_ACT_HOLD:

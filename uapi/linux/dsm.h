@@ -135,12 +135,22 @@ struct dsm_name_arg {
 };
 
 /**
- * struct dsm_range_arg - DSM_IOC_PREFETCH
- * @offset: in the bound region, bytes
- * @length: bytes; the range must lie inside the region
- * @flags: DSM_PREFETCH_WRITE to fetch for writing
+ * struct dsm_range_arg - DSM_IOC_PREFETCH, DSM_IOC_DISCARD
+ * @offset: in the bound region, bytes; DISCARD: a multiple of the block size
+ * @length: bytes; the range must lie inside the region; DISCARD: a multiple of
+ *	the block size
+ * @flags: PREFETCH: DSM_PREFETCH_WRITE to fetch for writing; DISCARD: 0
  *
- * Starts fetching and returns at once.
+ * PREFETCH starts fetching and returns at once.
+ *
+ * DISCARD makes the range read as zeroes on every node, and every node gives the
+ * memory it has for it back to its kernel; the range can be used as before. What
+ * other threads write to it meanwhile may or may not be lost, block by block;
+ * what they write after the call has returned is not. It costs nothing where
+ * nobody has ever written. EACCES (a descriptor bound for reading); ENOMEM;
+ * EINTR (killed), ETIMEDOUT (a node has not answered within timeout_ms): a part
+ * has been discarded, and another part may be later. madvise(2) with MADV_REMOVE
+ * does the same to a mapping, and so does fallocate(2) that punches a hole.
  */
 struct dsm_range_arg {
 	__u64 offset;
@@ -151,6 +161,7 @@ struct dsm_range_arg {
 
 #define DSM_PREFETCH_WRITE	(1U << 0)
 #define DSM_PREFETCH_F_ALL	(DSM_PREFETCH_WRITE)
+#define DSM_DISCARD_F_ALL	0U
 
 /*
  * Synchronisation objects live at an offset of the bound region; their queue
@@ -225,5 +236,6 @@ struct dsm_window_arg {
 #define DSM_IOC_PREFETCH	_IOW(DSM_IOC_TYPE, 0x16, struct dsm_range_arg)
 #define DSM_IOC_SYNC		_IOWR(DSM_IOC_TYPE, 0x17, struct dsm_sync_arg)
 #define DSM_IOC_WINDOW		_IOWR(DSM_IOC_TYPE, 0x18, struct dsm_window_arg)
+#define DSM_IOC_DISCARD		_IOW(DSM_IOC_TYPE, 0x19, struct dsm_range_arg)
 
 #endif /* _UAPI_LINUX_DSM_H */

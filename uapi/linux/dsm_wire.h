@@ -42,10 +42,12 @@ enum dsm_wire_type {
 	DSM_DATA,		/* owner to requester: the bytes; body: one block */
 	DSM_GRANT,		/* home to requester: yours, no bytes needed */
 	DSM_DONE,		/* requester to home: transaction over */
+	DSM_DISCARD,		/* to home: the block is to be zeroes, and nobody's */
+	DSM_DISCARDED,		/* home's answer: it is */
 
 	/* homes of chunks */
 	DSM_CLAIM = 32,		/* to the chunk's steward: whose is it? mine, if nobody's */
-	DSM_HOME,		/* steward's answer: @node */
+	DSM_HOME,		/* the answer: @node */
 
 	/* regions; body: struct dsm_wire_region unless said */
 	DSM_REGION_CREATE = 48,	/* to the registry */
@@ -71,8 +73,11 @@ enum dsm_wire_type {
 };
 
 /* enum dsm_wire_type's @flags */
-#define DSM_WIRE_ZERO		(1U << 0)	/* GRANT: the block is all zeroes */
+#define DSM_WIRE_ZERO		(1U << 0)	/* GRANT: the block is all zeroes; INV: it is to be */
 #define DSM_WIRE_MODIFIED	(1U << 1)	/* GRANT, DATA: for writing */
+#define DSM_WIRE_ASK		(1U << 2)	/* CLAIM: not mine, tell me; HOME: what was asked */
+
+#define DSM_WIRE_NOBODY		0xffffU		/* HOME, ASK: nobody has had to do with it */
 
 /**
  * struct dsm_wire_hdr - the header of every frame

@@ -13,9 +13,15 @@
  *    ours while the table says so;
  *  - the rest is written before the first, and the first is unmade first, so
  *    a rest without a first belongs to nobody.
- * Lists, masks and hints are made again from these by arena_rebuild(), by
+ * Lists, masks and hints are made again from these by dsm_arena_rebuild(), by
  * the next process that gets the lock. What the dead one was about to
  * return is leaked: one object.
+ *
+ * Frames of what is empty go back to the kernel, on all nodes, with the lock
+ * held: they are those of chunks that nobody else can claim meanwhile. So that a
+ * loop of malloc and free does not have them made anew each time, some are kept:
+ * @keep empty chunks in the arena, and of large objects' about as many in the
+ * region. When there are more, half of the former go, and all of the latter.
  */
 #include "arena.h"
 
@@ -27,6 +33,8 @@
 #include "class.h"
 #include "remote.h"
 #include "slab.h"
+
+enum { PURGE_CHUNKS = 64 };	/* at a time */
 
 /* ---- chunks that have a free unit ------------------------------------- */
 
@@ -99,10 +107,16 @@ static void chunk_make(struct dsm_heap *heap, uint32_t chunk, bool fresh)
 	private->fresh_units = fresh ? units_all(heap) : 0;
 }
 
-static void purge(struct dsm_heap *heap, void *addr, size_t len)
+/* Whether it is zero now. A node that cannot be reached may be so later. */
+static bool purge(struct dsm_heap *heap, void *addr, size_t len)
 {
-	if (heap->purge && heap->purge(addr, len))
+	int saved = errno;
+	bool done = heap->purge && !heap->purge(addr, len);
+
+	if (!done && (errno == EOPNOTSUPP || errno == EINVAL || errno == EACCES))
 		heap->purge = NULL;
+	errno = saved;
+	return done;
 }
 
 static void chunk_unmake(struct dsm_heap *heap, struct chunk_private *chunk)
@@ -112,8 +126,7 @@ static void chunk_unmake(struct dsm_heap *heap, struct chunk_private *chunk)
 	open_remove(heap->arena, chunk);
 	heap->arena->spares--;
 	dsm_chunk_publish(heap, number, CHUNK_CLAIMED);
-	purge(heap, chunk_addr(heap, number), CHUNK_SIZE);
-	dsm_chunk_release(heap, number);
+	dsm_chunk_release(heap, number, purge(heap, chunk_addr(heap, number), CHUNK_SIZE));
 }
 
 void dsm_arena_release(struct dsm_heap *heap, uint32_t keep)
@@ -190,8 +203,8 @@ void dsm_units_free(struct dsm_heap *heap, uint32_t unit, unsigned int n)
 				      memory_order_release);
 	units_give(heap, chunk_private(heap, unit / UNITS),
 		   units_mask(unit % UNITS, n));
-	if (heap->arena->spares > SPARE_CHUNKS)
-		dsm_arena_release(heap, SPARE_CHUNKS / 2);
+	if (heap->arena->spares > heap->keep)
+		dsm_arena_release(heap, heap->keep / 2);
 }
 
 /* ---- runs ------------------------------------------------------------- */
@@ -245,14 +258,44 @@ void *dsm_run_alloc(struct dsm_heap *heap, size_t align, size_t size,
 	return alloc_chunks(heap, align, size, fresh);
 }
 
+static void chunks_purge(struct dsm_heap *heap)
+{
+	uint32_t n;
+
+	for (uint32_t chunk = heap->first; heap->purge && chunk < heap->chunks; chunk += n + 1) {
+		bool zero;
+
+		n = dsm_chunk_claim_dirty(heap, chunk, PURGE_CHUNKS);
+		zero = n && purge(heap, chunk_addr(heap, chunk), (size_t)n << CHUNK_SHIFT);
+		for (uint32_t i = n; i; i--)
+			dsm_chunk_release(heap, chunk + i - 1, zero);
+		if (n == PURGE_CHUNKS)
+			n--;
+	}
+	heap->arena->dirty = 0;
+}
+
+/* Chunks that were one object's; whoever dies here leaves their kind as it was. */
+static void chunks_release(struct dsm_heap *heap, uint32_t chunk, uint32_t n)
+{
+	struct dsm_arena *arena = heap->arena;
+	bool zero = n > heap->keep &&
+		    purge(heap, chunk_addr(heap, chunk), (size_t)n << CHUNK_SHIFT);
+
+	for (uint32_t i = n; i; i--)
+		dsm_chunk_release(heap, chunk + i - 1, zero);
+	if (!zero)
+		arena->dirty += n;
+	if (arena->dirty > heap->keep)
+		chunks_purge(heap);
+}
+
 static void chunks_free(struct dsm_heap *heap, uint32_t chunk)
 {
 	uint32_t n = atomic_load(&chunk_public(heap, chunk)->run_chunks);
 
 	dsm_chunk_publish(heap, chunk, CHUNK_CLAIMED);
-	purge(heap, chunk_addr(heap, chunk), (size_t)n << CHUNK_SHIFT);
-	for (uint32_t i = n; i; i--)
-		dsm_chunk_release(heap, chunk + i - 1);
+	chunks_release(heap, chunk, n);
 }
 
 const char *dsm_run_free(struct dsm_heap *heap, uint32_t chunk, size_t off)
@@ -315,9 +358,7 @@ static bool chunks_resize(struct dsm_heap *heap, uint32_t chunk, size_t size)
 	}
 	atomic_store(&public->run_chunks, n);
 	if (n < has)
-		purge(heap, chunk_addr(heap, chunk + n), (size_t)(has - n) << CHUNK_SHIFT);
-	while (has > n)
-		dsm_chunk_release(heap, chunk + --has);
+		chunks_release(heap, chunk + n, has - n);
 	return true;
 }
 
@@ -332,6 +373,31 @@ bool dsm_run_resize(struct dsm_heap *heap, uint32_t unit, size_t size)
 	if (n < UNITS || size > (size_t)(heap->chunks - chunk) << CHUNK_SHIFT)
 		return false;
 	return chunks_resize(heap, chunk, size);
+}
+
+/* Free units that have been used, of chunks that have others as well. */
+static void units_purge(struct dsm_heap *heap, struct chunk_private *chunk)
+{
+	char *base = chunk_addr(heap, chunk_of(heap, chunk));
+	uint32_t dirty = chunk->free_units & ~chunk->fresh_units;
+
+	while (dirty) {
+		unsigned int first = __builtin_ctz(dirty);
+		unsigned int n = __builtin_ctzll(~((uint64_t)dirty >> first));
+		uint32_t mask = units_mask(first, n);
+
+		if (purge(heap, base + ((size_t)first << UNIT_SHIFT), (size_t)n << UNIT_SHIFT))
+			chunk->fresh_units |= mask;
+		dirty &= ~mask;
+	}
+}
+
+void dsm_arena_purge(struct dsm_heap *heap)
+{
+	dsm_arena_release(heap, 0);
+	for (struct chunk_private *chunk = heap->arena->open; chunk; chunk = chunk->next)
+		units_purge(heap, chunk);
+	chunks_purge(heap);
 }
 
 /* ---- after a death ---------------------------------------------------- */
@@ -360,7 +426,7 @@ static void units_rebuild(struct dsm_heap *heap, uint32_t chunk)
 	}
 }
 
-static void arena_rebuild(struct dsm_heap *heap)
+void dsm_arena_rebuild(struct dsm_heap *heap)
 {
 	struct dsm_arena *arena = heap->arena;
 	uint32_t chunk = heap->first;
@@ -368,6 +434,7 @@ static void arena_rebuild(struct dsm_heap *heap)
 
 	arena->open = NULL;
 	arena->spares = 0;
+	arena->dirty = 0;
 	arena->claim_hint = heap->first;
 	heap->counters->rebuilt++;
 	while (chunk < heap->chunks) {
@@ -384,7 +451,7 @@ static void arena_rebuild(struct dsm_heap *heap)
 			chunk += atomic_load(&chunk_public(heap, chunk)->run_chunks);
 			break;
 		default:
-			dsm_chunk_release(heap, chunk++);
+			dsm_chunk_release(heap, chunk++, false);
 		}
 	}
 	dsm_slabs_rebuild(heap);
@@ -427,7 +494,7 @@ int dsm_arena_lock(struct dsm_heap *heap)
 
 	if (err != EOWNERDEAD)
 		return err;
-	arena_rebuild(heap);
+	dsm_arena_rebuild(heap);
 	return pthread_mutex_consistent(&heap->arena->lock);
 }
 

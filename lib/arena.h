@@ -50,4 +50,10 @@ bool dsm_run_resize(struct dsm_heap *heap, uint32_t unit, size_t size);
 /* Release chunks that are empty, all but @keep. */
 void dsm_arena_release(struct dsm_heap *heap, uint32_t keep);
 
+/* With the arena's lock: all that can be made again is. */
+void dsm_arena_rebuild(struct dsm_heap *heap);
+
+/* With the arena's lock: the frames of all that is free. */
+void dsm_arena_purge(struct dsm_heap *heap);
+
 #endif /* _DSM_ARENA_H */

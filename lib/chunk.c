@@ -22,8 +22,24 @@ static bool claim(struct dsm_heap *heap, uint32_t chunk, uint32_t *was)
 	*was = atomic_load_explicit(entry, memory_order_relaxed);
 	if (CHUNK_KIND(*was) != CHUNK_FREE)
 		return false;
-	return atomic_compare_exchange_strong(entry, was,
-			(*was & CHUNK_USED) | CHUNK_CLAIMED | (heap->node + 1));
+	if (!atomic_compare_exchange_strong(entry, was,
+			(*was & CHUNK_USED) | CHUNK_CLAIMED | (heap->node + 1)))
+		return false;
+	/* it may have been another node's */
+	if (*was & CHUNK_USED && heap->arena->dirty)
+		heap->arena->dirty--;
+	return true;
+}
+
+uint32_t dsm_chunk_claim_dirty(struct dsm_heap *heap, uint32_t chunk, uint32_t max)
+{
+	uint32_t n, was;
+
+	for (n = 0; n < max && chunk + n < heap->chunks; n++)
+		if (READ(*chunk_entry(heap, chunk + n)) != CHUNK_USED ||
+		    !claim(heap, chunk + n, &was))
+			break;
+	return n;
 }
 
 uint32_t dsm_chunk_claim(struct dsm_heap *heap, bool *fresh)
@@ -101,9 +117,9 @@ void dsm_chunk_publish(struct dsm_heap *heap, uint32_t chunk,
 		     CHUNK_USED | kind | (heap->node + 1));
 }
 
-void dsm_chunk_release(struct dsm_heap *heap, uint32_t chunk)
+void dsm_chunk_release(struct dsm_heap *heap, uint32_t chunk, bool zero)
 {
-	atomic_store(chunk_entry(heap, chunk), CHUNK_USED);
+	atomic_store(chunk_entry(heap, chunk), zero ? 0 : CHUNK_USED);
 	if (chunk < heap->arena->claim_hint)
 		heap->arena->claim_hint = chunk;
 }

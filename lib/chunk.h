@@ -17,10 +17,13 @@ uint32_t dsm_chunk_claim_run(struct dsm_heap *heap, uint32_t n, bool *fresh);
 bool dsm_chunk_claim_at(struct dsm_heap *heap, uint32_t chunk, uint32_t n);
 
 /* Make a chunk what it is to be, or is no more. */
+/* How many chunks from @chunk on are claimed that are free, but have frames. */
+uint32_t dsm_chunk_claim_dirty(struct dsm_heap *heap, uint32_t chunk, uint32_t max);
+
 void dsm_chunk_publish(struct dsm_heap *heap, uint32_t chunk,
 		       enum chunk_kind kind);
 
-void dsm_chunk_release(struct dsm_heap *heap, uint32_t chunk);
+void dsm_chunk_release(struct dsm_heap *heap, uint32_t chunk, bool zero);
 
 /* Whether the chunk is this node's. */
 bool dsm_chunk_is_own(const struct dsm_heap *heap, uint32_t entry);

@@ -80,6 +80,21 @@ static int super_check(const struct dsm_super *super, size_t size,
 	return 0;
 }
 
+/* $DSM_HEAP_KEEP is in MiB. */
+static uint32_t keep_chunks(void)
+{
+	const char *text = secure_getenv("DSM_HEAP_KEEP");
+	unsigned long mib;
+	char *end;
+
+	if (!text)
+		return KEEP_CHUNKS;
+	mib = strtoul(text, &end, 10);
+	if (!*text || *end || mib > UINT32_MAX)
+		return KEEP_CHUNKS;
+	return mib >> (CHUNK_SHIFT - 20);
+}
+
 int dsm_heap_attach(struct dsm_heap *heap, void *base, size_t size,
 		    size_t block_size, unsigned int node, unsigned int nodes,
 		    bool writable)
@@ -129,6 +144,7 @@ int dsm_heap_attach(struct dsm_heap *heap, void *base, size_t size,
 		dsm_lock_init(&heap->arena->lock);
 	}
 	heap->checks = dsm_checks(heap);
+	heap->keep = keep_chunks();
 	heap->index = writable ? dsm_threads_attach(heap) : HEAPS_MAX;
 	return 0;
 }
@@ -242,5 +258,8 @@ void dsm_heap_trim(struct dsm_heap *heap)
 
 	if (thread)
 		dsm_remote_flush(thread);
-	dsm_object_trim(heap);
+	if (!dsm_object_trim(heap) || dsm_arena_lock(heap))
+		return;
+	dsm_arena_purge(heap);
+	dsm_arena_unlock(heap);
 }

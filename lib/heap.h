@@ -30,6 +30,7 @@ struct dsm_heap {
 	uint32_t	nodes;		/* as the superblock has it */
 	uint32_t	chunks;
 	uint32_t	checks;		/* see check.h */
+	uint32_t	keep;		/* empty chunks, with their frames */
 	uint32_t	first;		/* of them, the first that is given out */
 	uint32_t	meta_units;	/* at the start of a chunk */
 	size_t		block_size;
@@ -39,7 +40,11 @@ struct dsm_heap {
 	struct dsm_arena *arena;	/* this node's */
 	struct dsm_counters *counters;	/* this node's */
 	_Atomic uint32_t threads;	/* of this process, that use it */
-	/* Gives a range's frames back, which then is zero; or NULL. */
+	_Atomic uint32_t *mine;		/* units of each chunk, or NULL: see fork.c */
+	char		*copy;		/* for a child */
+	bool		fork_locked;
+	bool		is_private;	/* a child's: nobody else has it */
+	/* Gives a range's frames back, on all nodes: then it is zero; or NULL. */
 	int		(*purge)(void *addr, size_t len);
 };
 

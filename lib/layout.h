@@ -28,7 +28,7 @@
 
 #include "heap.h"
 
-#define DSM_SUPER_MAGIC		0x3350414548d5d5d5ULL	/* "...HEAP3" */
+#define DSM_SUPER_MAGIC		0x3450414548d5d5d5ULL	/* "...HEAP4" */
 
 enum dsm_heap_limits {
 	GRANULE_SIZE	= 16,			/* bytes: every object starts at one */
@@ -42,7 +42,7 @@ enum dsm_heap_limits {
 	CLASS_SIZE_MAX	= 2 * UNIT_SIZE,
 	CLASS_NONE	= CLASSES,
 	THREADS_MAX	= 256,			/* of a node, with slabs of their own */
-	SPARE_CHUNKS	= 8,			/* empty ones that are kept */
+	KEEP_CHUNKS	= 8,			/* empty ones that are kept, unless told */
 	DSM_HEAP_NODES_MAX = 4096,	/* as the module's DSM_NODES_MAX */
 };
 
@@ -62,7 +62,7 @@ struct dsm_super {
 /* A word of the chunk table: owner's node + 1, kind, flag. */
 #define CHUNK_OWNER(entry)	((entry) & 0xffffU)
 #define CHUNK_KIND(entry)	((entry) & 0xff0000U)
-#define CHUNK_USED		(1U << 31)	/* may not be all zero */
+#define CHUNK_USED		(1U << 31)	/* may have frames, and not be all zero */
 
 enum chunk_kind {
 	CHUNK_FREE	= 0,
@@ -168,6 +168,7 @@ struct dsm_arena {
 	pthread_mutex_t	lock;		/* robust, of this node's processes */
 	struct chunk_private *open;	/* chunks that have a free unit */
 	uint32_t	spares;		/* chunks all of whose units are free */
+	uint32_t	dirty;		/* chunks released with their frames, roughly */
 	uint32_t	claim_hint;	/* no chunk of ours to claim before this */
 	uint64_t	draining;	/* what is left of a mailbox: see remote.c */
 	struct slab_list slab[CLASSES];	/* those of no thread */

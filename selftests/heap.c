@@ -101,12 +101,12 @@ static void fill(dsm_region *region, void **object, int count)
 
 TEST(frees_of_others_travel_together)
 {
-	enum { OBJECTS = 20000, ROUNDS = 3 };
+	enum { OBJECTS = 50000, ROUNDS = 3 };
 	dsm_region *region = share_region(64 * MIB, DSM_HOME_FIRST_TOUCH, 0);
 	int other = (node() + 1) % nodes();
 	struct dsm_heap_stats stats;
 	void ***table, **mine, **others = malloc(OBJECTS * sizeof(*others));
-	double local, remote;
+	double start, own = 0, remote = 0, owns = 0, remotes = 0, best = 1e9;
 	long long faults;
 
 	if (!node()) {
@@ -122,27 +122,44 @@ TEST(frees_of_others_travel_together)
 	/* the first time, slabs are made, and parcels */
 	for (int round = 0; round < ROUNDS; round++) {
 		fill(region, mine, OBJECTS);
-		local = seconds();
-		for (int i = 0; i < OBJECTS; i++)
-			dsm_free(mine[i]);
-		local = seconds() - local;
+		together("filled-%d", round);
+		/* one after the other, so that no node's work is in another's time */
+		for (int n = 0; n < nodes(); n++) {
+			start = seconds();
+			for (int i = 0; n == node() && i < OBJECTS; i++)
+				dsm_free(mine[i]);
+			if (n == node())
+				own = seconds() - start;
+			together("own-%d-%d", round, n);
+		}
 		fill(region, mine, OBJECTS);
 		together("full-%d", round);
 		/* the pointers are fetched before */
 		memcpy(others, table[other], OBJECTS * sizeof(*others));
 		together("fetched-%d", round);
 		faults = remote_faults();
-		remote = seconds();
-		for (int i = 0; i < OBJECTS; i++)
-			dsm_free(others[i]);
-		remote = seconds() - remote;
+		for (int n = 0; n < nodes(); n++) {
+			start = seconds();
+			for (int i = 0; n == node() && i < OBJECTS; i++)
+				dsm_free(others[i]);
+			if (n == node())
+				remote = seconds() - start;
+			together("others-%d-%d", round, n);
+		}
 		faults = remote_faults() - faults;
 		note("a free: %.0f ns of an own object, %.0f of another node's (%.2f times); %d with %lld remote faults",
-		     local / OBJECTS * 1e9, remote / OBJECTS * 1e9, remote / local, OBJECTS,
+		     own / OBJECTS * 1e9, remote / OBJECTS * 1e9, remote / own, OBJECTS,
 		     faults);
 		EXPECT_LE(faults, OBJECTS / 64);
+		owns += own;
+		remotes += remote;
+		if (remote / own < best)
+			best = remote / own;
 		together("freed-%d", round);
 	}
+	/* the machine may have been busy with something else */
+	note("%.2f times in all, %.2f in the best round", remotes / owns, best);
+	EXPECT_LE(best, 3);
 	settle(region, "home");
 	stats = stats_of(region, node());
 	note("%llu objects came home in %llu parcels", (unsigned long long)stats.homecomings,
@@ -152,6 +169,93 @@ TEST(frees_of_others_travel_together)
 	/* its table, and on node 0 that of the tables */
 	EXPECT_EQ(stats.live, 1 + !node());
 	EXPECT_EQ(stats.parcels_out, 0);
+	unshare_region(region);
+}
+
+/* ---- what is empty has no memory on any node -------------------------------- */
+
+static long long frames(void)
+{
+	char file[128];
+
+	snprintf(file, sizeof(file), "regions/%s/frames", region_name());
+	return node_get(file);
+}
+
+static bool zeroed(const char *ptr, size_t size)
+{
+	for (size_t i = 0; i < size; i += 8)
+		if (*(const uint64_t *)(ptr + i))
+			return false;
+	return true;
+}
+
+/*
+ * Each node fills its part, all read what all have, each frees what its neighbour
+ * has, and it is trimmed: no node has much of it any more.
+ */
+TEST(frames_go_on_every_node)
+{
+	enum { SMALL = 4000, LARGE = 12, BYTES = SMALL * 500 + LARGE * 300000 + 3 * MIB };
+	dsm_region *region = share_region(128 * MIB, DSM_HOME_FIRST_TOUCH, 0);
+	int next = (node() + 1) % nodes();
+	long long before, full, after;
+	char ***table, **mine;
+	uint64_t sum = 0;
+
+	if (!node()) {
+		table = dsm_heap_calloc(region, nodes(), sizeof(*table));
+		ASSERT_TRUE(table);
+		EXPECT_OK(dsm_set_root(region, table));
+	}
+	together("table");
+	table = dsm_root(region);
+	before = frames();
+	mine = dsm_heap_calloc(region, SMALL + LARGE + 1, sizeof(*mine));
+	ASSERT_TRUE(mine);
+	table[node()] = mine;
+	for (int i = 0; i < SMALL + LARGE + 1; i++) {
+		size_t size = i < SMALL ? 500 : i < SMALL + LARGE ? 300000 : 3 * MIB;
+
+		mine[i] = dsm_heap_malloc(region, size);
+		ASSERT_TRUE(mine[i]);
+		memset(mine[i], 1 + node(), size);
+	}
+	together("full");
+	for (int n = 0; n < nodes(); n++) {
+		for (int i = 0; i < SMALL + LARGE + 1; i++) {
+			size_t size = i < SMALL ? 500 : i < SMALL + LARGE ? 300000 : 3 * MIB;
+
+			for (size_t at = 0; at < size; at += 4096)
+				sum += table[n][i][at] - n - 1;
+		}
+	}
+	EXPECT_EQ(sum, 0);
+	full = frames();
+	EXPECT_GE(full, nodes() * BYTES * 8LL / 10);
+	together("read");
+	for (int i = 0; i < SMALL + LARGE + 1; i++)
+		dsm_free(table[next][i]);
+	together("freed");
+	dsm_free(mine);
+	together("all-freed");
+	settle(region, "trimmed");
+	/* what is left of copies that were taken goes a little later */
+	if (!WAIT_FOR(frames() < before + 3 * MIB, 30))
+		EXPECT_LT(frames(), before + 3 * MIB);
+	after = frames();
+	note("%lld KiB, %lld when full, %lld at the end; %lld blocks discarded, %lld freed", before >> 10,
+	     full >> 10, after >> 10, region_stat("discards"), region_stat("frames_freed"));
+	together("gone");
+	/* and what is allocated again is zeroes, where it ought to be, on the others too */
+	mine = dsm_heap_calloc(region, 1, 4 * MIB);
+	ASSERT_TRUE(mine);
+	EXPECT_TRUE(zeroed((char *)mine, 4 * MIB));
+	table[node()] = mine;
+	together("again");
+	EXPECT_TRUE(zeroed((char *)table[next], 4 * MIB));
+	together("seen");
+	dsm_free(mine);
 	unshare_region(region);
 }
 
@@ -262,12 +366,20 @@ static pid_t worker_start(dsm_region *region, struct shared *shared, uint64_t st
 	return pid;
 }
 
-TEST_SECONDS(killed_at_any_moment, 600)
+/* $HEAP_KILLS: how many processes are killed on each node. */
+static int kills(void)
 {
-	enum { WORKERS = 2, ROUNDS = 20 };
+	const char *text = getenv("HEAP_KILLS");
+
+	return text ? atoi(text) : 40;
+}
+
+TEST_SECONDS(killed_at_any_moment, 2400)
+{
+	enum { WORKERS = 2 };
 	dsm_region *region = share_region(64 * MIB, DSM_HOME_FIRST_TOUCH, 0);
 	struct shared *shared = shared_make(region);
-	int killed = WORKERS * ROUNDS * nodes();
+	int here = kills(), killed = here * nodes();
 	struct dsm_heap_stats stats;
 	uint64_t state = seed();
 	pid_t worker[WORKERS];
@@ -276,14 +388,14 @@ TEST_SECONDS(killed_at_any_moment, 600)
 
 	for (int i = 0; i < WORKERS; i++)
 		worker[i] = worker_start(region, shared, random_next(&state));
-	for (int i = 0; i < WORKERS * ROUNDS; i++) {
+	for (int i = 0; i < here; i++) {
 		struct timespec time = { 0, random_next(&state) % 100000000 };
 
 		nanosleep(&time, NULL);
 		ASSERT_OK(kill(worker[i % WORKERS], SIGKILL));
 		ASSERT_OK(waitpid(worker[i % WORKERS], &status, 0));
 		EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-		if (i < WORKERS * (ROUNDS - 1))
+		if (i < here - WORKERS)
 			worker[i % WORKERS] = worker_start(region, shared, random_next(&state));
 	}
 	left = shared_end(region, shared);

@@ -55,4 +55,10 @@ static inline unsigned int dsm_class_capacity(unsigned int class)
 	return dsm_class_units(class) * UNIT_SIZE / dsm_class_size(class);
 }
 
+/* To multiply by instead of dividing by the size: what is divided is in a slab. */
+static inline uint32_t dsm_class_recip(unsigned int class)
+{
+	return ((1ULL << 32) + dsm_class_size(class) - 1) / dsm_class_size(class);
+}
+
 #endif /* _DSM_CLASS_H */

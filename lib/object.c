@@ -12,6 +12,7 @@
 #include "arena.h"
 #include "chunk.h"
 #include "class.h"
+#include "fork.h"
 #include "remote.h"
 #include "slab.h"
 #include "thread.h"
@@ -95,6 +96,7 @@ static void *alloc_locked(struct dsm_heap *heap, unsigned int class,
 	dsm_remote_drain(heap);
 	ptr = class < CLASSES ? dsm_slab_alloc(heap, class) :
 				dsm_run_alloc(heap, align, size, fresh);
+	dsm_fork_note(heap, ptr);
 	dsm_arena_unlock(heap);
 	return ptr;
 }
@@ -206,6 +208,8 @@ const char *dsm_object_free(struct dsm_heap *heap, void *ptr)
 	const char *wrong;
 
 	if (thread) {
+		if (dsm_remote_free_slab(thread, ptr))
+			return NULL;
 		not_at_once = false;
 		dsm_thread_free(thread, ptr, note_not_at_once);
 		if (!not_at_once)

@@ -177,7 +177,8 @@ static const char *send_homeless(struct dsm_heap *heap, uint32_t owner, void *pt
 	return NULL;
 }
 
-static const char *note(struct dsm_heap *heap, struct dsm_thread *thread,
+static inline __attribute__((always_inline)) const char *
+note(struct dsm_heap *heap, struct dsm_thread *thread,
 			struct dsm_out *out, const struct dsm_place *place,
 			uint64_t flag)
 {
@@ -219,6 +220,39 @@ const char *dsm_remote_free(struct dsm_heap *heap, struct dsm_thread *thread,
 	if (!out)
 		return send_homeless(heap, place->owner, ptr, HOMELESS);
 	return note(heap, thread, out, place, 0);
+}
+
+/* Everything but the parcel is read only, so that nodes share it. */
+bool dsm_remote_free_slab(struct dsm_thread *thread, const void *ptr)
+{
+	size_t off = (const char *)ptr - thread->base;
+	const struct dsm_class_info *class;
+	struct chunk_public *public;
+	struct dsm_place place;
+	struct dsm_out *out;
+	uint32_t entry, word;
+	uint64_t at;
+
+	if (off >= thread->bytes)
+		return false;
+	entry = READ(thread->table[off >> CHUNK_SHIFT]);
+	if (CHUNK_KIND(entry) != CHUNK_SLABS || CHUNK_OWNER(entry) - 1 >= thread->heap->nodes)
+		return false;
+	out = thread->out[CHUNK_OWNER(entry) - 1];
+	if (!out || !out->parcel)
+		return false;
+	public = (struct chunk_public *)((uintptr_t)ptr & -(uintptr_t)CHUNK_SIZE);
+	word = READ(public->unit[off >> UNIT_SHIFT & (UNITS - 1)]);
+	if (UNIT_KIND(word) != UNIT_SLAB)
+		return false;
+	class = &thread->class[UNIT_CLASS(word)];
+	at = off % UNIT_SIZE + ((uint64_t)UNIT_INDEX(word) << UNIT_SHIFT);
+	place.size = class->size;
+	place.index = at * class->recip >> 32;
+	if (place.index * class->size != at || place.index >= class->capacity)
+		return false;
+	place.unit = (off >> UNIT_SHIFT) - UNIT_INDEX(word);
+	return !note(thread->heap, thread, out, &place, 0);
 }
 
 void dsm_remote_flush(struct dsm_thread *thread)

@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 
 #include "arena.h"
+#include "fork.h"
 #include "remote.h"
 
 enum {
@@ -127,10 +128,30 @@ static void process_exit(void)
 	thread_exit(NULL);
 }
 
-/* The slots are the parent's. */
+static void fork_prepare(void)
+{
+	for (int i = 0; i < HEAPS_MAX; i++)
+		if (heaps[i] && heaps[i]->mine)
+			dsm_fork_prepare(heaps[i]);
+}
+
+static void fork_parent(void)
+{
+	for (int i = 0; i < HEAPS_MAX; i++)
+		if (heaps[i] && heaps[i]->mine)
+			dsm_fork_parent(heaps[i]);
+}
+
+/* The slots are the parent's, unless the heap has become the child's own. */
 static void fork_child(void)
 {
+	bool main_kept = false;
+
 	for (int i = 0; i < HEAPS_MAX; i++) {
+		if (heaps[i] && heaps[i]->mine && dsm_fork_child(heaps[i])) {
+			main_kept |= heaps[i] == atomic_load(&dsm_heap_main);
+			continue;
+		}
 		if (heaps[i])
 			heaps[i]->threads = 0;
 		if (!dsm_threads[i])
@@ -138,14 +159,15 @@ static void fork_child(void)
 		munmap(dsm_threads[i], thread_bytes(dsm_threads[i]->heap));
 		dsm_threads[i] = NULL;
 	}
-	dsm_thread_main = &no_thread;
+	if (!main_kept)
+		dsm_thread_main = &no_thread;
 }
 
 __attribute__((constructor))
 static void process_init(void)
 {
 	exit_key_made = !pthread_key_create(&exit_key, thread_exit);
-	pthread_atfork(NULL, NULL, fork_child);
+	pthread_atfork(fork_prepare, fork_parent, fork_child);
 }
 
 uint32_t dsm_threads_attach(struct dsm_heap *heap)
@@ -247,6 +269,10 @@ struct dsm_thread *dsm_thread_make(struct dsm_heap *heap)
 	thread->owner = thread->slot - heap->arena->slot + 1;
 	for (unsigned int class = 0; class < CLASSES; class++) {
 		thread->bin[class].size = dsm_class_size(class);
+		thread->class[class] = (struct dsm_class_info){
+			dsm_class_size(class), dsm_class_recip(class),
+			dsm_class_capacity(class),
+		};
 		bin_set(&thread->bin[class], NULL);
 	}
 	for (size_t size = 0; size <= DIRECT_SIZE; size += GRANULE_SIZE)
@@ -379,6 +405,8 @@ static struct slab *bin_acquire(struct dsm_thread *thread, struct dsm_bin *bin,
 		empty_release(thread);
 		current_release(thread);
 		slab = dsm_slab_acquire(heap, class, thread->owner);
+		if (slab)
+			dsm_fork_note(heap, slab_start(slab));
 	}
 	dsm_arena_unlock(heap);
 	return slab;

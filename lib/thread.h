@@ -24,6 +24,13 @@ struct dsm_bin {
 	struct slab_list full;		/* the one looked at last, last */
 };
 
+/* What the slabs of a class are like, on any node. */
+struct dsm_class_info {
+	uint32_t	size;
+	uint32_t	recip;		/* as struct slab's */
+	uint32_t	capacity;
+};
+
 struct dsm_out;
 
 enum { DIRECT_SIZE = 1024 };
@@ -42,6 +49,7 @@ struct dsm_thread {
 	struct dsm_slot	*slot;
 	struct dsm_bin	*direct[DIRECT_SIZE / GRANULE_SIZE + 1];	/* by size */
 	struct dsm_bin	bin[CLASSES];
+	struct dsm_class_info class[CLASSES];
 	struct dsm_out	*out[];		/* by node: see remote.c */
 };
 

@@ -26,6 +26,7 @@
 
 #include "check.h"
 #include "dsm.h"
+#include "fork.h"
 #include "heap.h"
 #include "stats.h"
 
@@ -85,11 +86,20 @@ static void region_map(const struct region *region)
 	dsm_check_take(BASE, region->size);
 }
 
+static _Atomic unsigned int purges;
+
+static int purge(void *addr, size_t len)
+{
+	atomic_fetch_add(&purges, 1);
+	return madvise(addr, len, MADV_REMOVE);
+}
+
 static void region_attach(const struct region *region, struct dsm_heap *heap,
 			  unsigned int node)
 {
 	REQUIRE(!dsm_heap_attach(heap, BASE, region->size, region->block_size,
 				 node, region->nodes, true));
+	heap->purge = purge;
 }
 
 /* Before what it is in is replaced. */
@@ -906,6 +916,186 @@ static void test_kill(void)
 	result("kill: at any moment, 600 times: the heap stays usable, the leak bounded");
 }
 
+/* ---- fork of what does not know ------------------------------------------- */
+
+enum { FORK_OBJECTS = 3000 };
+
+/* Each has a byte of its own throughout. */
+static bool forked_intact(char **object, const size_t *size, int salt)
+{
+	for (int i = 0; i < FORK_OBJECTS; i++)
+		for (size_t at = 0; object[i] && at < size[i]; at += 101)
+			if (object[i][at] != (char)(i + salt))
+				return false;
+	return true;
+}
+
+/* The child frees, changes and allocates, and forks again. */
+static int forked_child(struct dsm_heap *heap, char **object, const size_t *size, int depth)
+{
+	int status;
+
+	if (!heap->is_private || !forked_intact(object, size, depth - 1))
+		return 2;
+	for (int i = 0; i < FORK_OBJECTS; i++) {
+		if (i % 3 == depth % 3) {
+			if (dsm_heap_free(heap, object[i]))
+				return 3;
+			object[i] = dsm_heap_alloc(heap, 16, size[i], false);
+		}
+		if (!object[i])
+			return 4;
+		memset(object[i], i + depth, size[i]);
+	}
+	dsm_heap_trim(heap);
+	if (depth < 3) {
+		pid_t pid = fork();
+
+		if (!pid)
+			_exit(forked_child(heap, object, size, depth + 1));
+		if (waitpid(pid, &status, 0) != pid || status)
+			return 5;
+	}
+	return forked_intact(object, size, depth) ? 0 : 6;
+}
+
+static void test_fork(void)
+{
+	struct region region = { 256 * MIB, 4096, 2 };
+	static char *object[FORK_OBJECTS];
+	static size_t size[FORK_OBJECTS];
+	struct dsm_heap_stats before, after;
+	uint64_t random = 7;
+	struct dsm_heap heap;
+	int status;
+	pid_t pid;
+
+	region_map(&region);
+	region_attach(&region, &heap, 1);
+	CHECK(dsm_fork_private(&heap));
+	for (int i = 0; i < FORK_OBJECTS; i++) {
+		size[i] = i % 300 ? 1 + next_random(&random) % 2000 : 3 * MIB / (1 + i / 300);
+		object[i] = dsm_heap_alloc(&heap, 16, size[i], false);
+		REQUIRE(object[i]);
+		memset(object[i], i, size[i]);
+	}
+	heap_stats(&heap, &before);
+	for (int round = 0; round < 3; round++) {
+		fflush(stdout);
+		pid = fork();
+		if (!pid)
+			_exit(forked_child(&heap, object, size, 1));
+		/* while it does, ours change as well */
+		for (int i = round; i < FORK_OBJECTS; i += 7) {
+			CHECK(!dsm_heap_free(&heap, object[i]));
+			object[i] = dsm_heap_alloc(&heap, 16, size[i], false);
+			REQUIRE(object[i]);
+			memset(object[i], i, size[i]);
+		}
+		REQUIRE(waitpid(pid, &status, 0) == pid);
+		if (!CHECK(!status))
+			printf("# status %x\n", status);
+		CHECK(forked_intact(object, size, 0));
+		CHECK(!heap.is_private);
+	}
+	heap_stats(&heap, &after);
+	CHECK(after.live == before.live && after.locks_broken == before.locks_broken);
+	for (int i = 0; i < FORK_OBJECTS; i++)
+		CHECK(!dsm_heap_free(&heap, object[i]));
+	region_detach(&heap);
+	result("fork: a child has its own of what its parent had");
+}
+
+/* ---- what is empty has no memory ----------------------------------------- */
+
+/* Pages of the region that there is memory for. */
+static size_t resident(const struct region *region)
+{
+	size_t pages = region->size / 4096, n = 0;
+	unsigned char *in = malloc(pages);
+
+	REQUIRE(in && !mincore(BASE, region->size, in));
+	for (size_t i = 0; i < pages; i++)
+		n += in[i] & 1;
+	free(in);
+	return n * 4096;
+}
+
+static bool all_zero(const char *ptr, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if (ptr[i])
+			return false;
+	return true;
+}
+
+/* Objects of all sizes; then every other of them is freed, and the rest. */
+static void test_purge(void)
+{
+	static const size_t sizes[] = { 48, 3000, 20000, 100000, 300000, 1500000, 5000000 };
+	enum { KINDS = sizeof(sizes) / sizeof(sizes[0]), OBJECTS = 40 };
+	struct region region = { 512 * MIB, 4096, 1 };
+	static char *object[KINDS * OBJECTS];
+	struct dsm_heap heap;
+	size_t full, half, empty;
+	unsigned int before;
+	char *again;
+
+	region_map(&region);
+	region_attach(&region, &heap, 0);
+	empty = resident(&region);
+	for (int i = 0; i < KINDS * OBJECTS; i++) {
+		size_t size = sizes[i % KINDS];
+
+		object[i] = dsm_heap_alloc(&heap, 16, size, false);
+		REQUIRE(object[i]);
+		memset(object[i], 0x77, size);
+	}
+	full = resident(&region);
+	for (int i = 0; i < KINDS * OBJECTS; i++)
+		if (i / KINDS % 2)
+			CHECK(!dsm_heap_free(&heap, object[i]));
+	dsm_heap_trim(&heap);
+	half = resident(&region);
+	/* what is left of small ones keeps what is beside them */
+	CHECK(half < full * 6 / 10);
+	for (int i = 0; i < KINDS * OBJECTS; i++) {
+		size_t size = sizes[i % KINDS];
+
+		if (i / KINDS % 2) {
+			/* purged memory is as good as new */
+			object[i] = dsm_heap_alloc(&heap, 16, size, true);
+			REQUIRE(object[i] && all_zero(object[i], size));
+			memset(object[i], 0x77, size);
+		} else {
+			CHECK(object[i][0] == 0x77 && object[i][size - 1] == 0x77);
+		}
+	}
+	for (int i = 0; i < KINDS * OBJECTS; i++)
+		CHECK(!dsm_heap_free(&heap, object[i]));
+	/* most of it goes without being told */
+	CHECK(resident(&region) < 64 * MIB);
+	dsm_heap_trim(&heap);
+	printf("# %zu KiB with all, %zu with half, %zu with nothing; %zu before\n", full >> 10,
+	       half >> 10, resident(&region) >> 10, empty >> 10);
+	CHECK(resident(&region) <= empty + 512 * 1024);
+	again = dsm_heap_alloc(&heap, 16, 100 * MIB, true);
+	REQUIRE(again && all_zero(again, 100 * MIB));
+	CHECK(!dsm_heap_free(&heap, again));
+
+	/* a loop keeps its memory */
+	before = purges;
+	for (int i = 0; i < 1000; i++) {
+		again = dsm_heap_alloc(&heap, 16, sizes[i % KINDS], false);
+		REQUIRE(again);
+		memset(again, i, sizes[i % KINDS]);
+		CHECK(!dsm_heap_free(&heap, again));
+	}
+	CHECK(purges - before <= 1);
+	region_detach(&heap);
+	result("purge: what is empty has no memory, but a loop keeps what it uses");
+}
+
 /* Whether the arguments are none, or one of them is @name. */
 static bool chosen(char **argv, const char *name)
 {
@@ -935,6 +1125,7 @@ int main(int argc, char **argv)
 	RUN(limits);
 	RUN(resize);
 	RUN(exhaustion);
+	RUN(purge);
 	RUN(abuse);
 	RUN(redzones);
 	RUN(parcels);
@@ -945,6 +1136,7 @@ int main(int argc, char **argv)
 	RUN(nodes, 4096);
 	RUN(nodes, 16384);
 	RUN(nodes, 65536);
+	RUN(fork);
 	RUN(kill);
 	printf("1..%d\n# Totals: pass:%d fail:%d xfail:0 xpass:0 skip:0 error:0\n",
 	       tests, tests - failures, failures);

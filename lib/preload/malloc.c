@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../fork.h"
 #include "../heap.h"
 #include "../remote.h"
 #include "../thread.h"
@@ -75,8 +76,11 @@ static struct dsm_heap *heap_find(void)
 		finding = true;
 		found = dsm_preload_heap();
 		finding = false;
-		if (found)
+		if (found) {
+			/* programs expect it; without memory for that, they share */
+			dsm_fork_private(found);
 			dsm_thread_set_main(found);
+		}
 	}
 	pthread_mutex_unlock(&find_lock);
 	if (!found) {

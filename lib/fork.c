@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT
+/*
+ * fork() of a program that does not know where its malloc is from.
+ *
+ * It takes for granted that what it allocated is its child's, too, and that
+ * each of them changes its own: a shell would fall over its subshells. A region
+ * is shared, so the parent makes a copy, right before the fork, of what it has
+ * in the heap, and the child puts it where the region was. It goes on with that
+ * until it calls exec: a heap of the same form in private memory, which nobody
+ * else sees. Its children have theirs as any memory.
+ *
+ * What the process has, are the objects in slabs that its threads had, and
+ * other objects it allocated; it notes where these are, by units. What is there
+ * besides is not copied: the headers say that it is another's.
+ *
+ * $DSM_FORK: "share" is for who wants what fork() does to shared memory.
+ */
+#include "fork.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "arena.h"
+#include "chunk.h"
+#include "class.h"
+#include "thread.h"
+
+/* Nobody's: not to be used. */
+#define CHUNK_ABSENT	(CHUNK_USED | CHUNK_CLAIMED | 0xffffU)
+
+bool dsm_fork_private(struct dsm_heap *heap)
+{
+	const char *text = secure_getenv("DSM_FORK");
+	void *mine;
+
+	if (text && !strcmp(text, "share"))
+		return true;
+	mine = mmap(NULL, heap->chunks * sizeof(*heap->mine), PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (mine == MAP_FAILED)
+		return false;
+	heap->mine = mine;
+	return true;
+}
+
+/* ---- the copy --------------------------------------------------------- */
+
+static void copy(struct dsm_heap *heap, const void *from, size_t length)
+{
+	memcpy(heap->copy + ((const char *)from - heap->base), from, length);
+}
+
+static void copy_slab(struct dsm_heap *heap, uint32_t unit)
+{
+	struct slab *slab = &chunk_private(heap, unit / UNITS)->slab[unit % UNITS];
+	char *start = heap->base + ((size_t)unit << UNIT_SHIFT);
+	size_t size = slab->size;
+
+	for (unsigned int w = 0; w < slab->words; w++) {
+		uint64_t live = ~(READ(slab->hot->free[w]) | READ(slab->freed[w]));
+
+		for (; live; live &= live - 1) {
+			unsigned int i = w * 64 + __builtin_ctzll(live);
+
+			if (i < slab->capacity)
+				copy(heap, start + i * size, size);
+		}
+	}
+}
+
+/* What was noted there; false: that was long ago. */
+static bool copy_unit(struct dsm_heap *heap, uint32_t unit)
+{
+	uint32_t word = atomic_load(unit_word(heap, unit));
+
+	switch (UNIT_KIND(word)) {
+	case UNIT_SLAB:
+		copy_slab(heap, unit - UNIT_INDEX(word));
+		return true;
+	case UNIT_RUN:
+		copy(heap, heap->base + ((size_t)unit << UNIT_SHIFT),
+		     (size_t)UNIT_VALUE(word) << UNIT_SHIFT);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool copy_chunk(struct dsm_heap *heap, uint32_t chunk, uint32_t entry)
+{
+	_Atomic uint32_t *mine = &heap->mine[chunk];
+	uint32_t units = READ(*mine);
+	struct chunk_public *public = chunk_public(heap, chunk);
+
+	if (!units)
+		return false;
+	if (CHUNK_KIND(entry) == CHUNK_RUN) {
+		size_t off = atomic_load(&public->run_off);
+
+		copy(heap, public, sizeof(*public));
+		copy(heap, (char *)public + off,
+		     ((size_t)atomic_load(&public->run_chunks) << CHUNK_SHIFT) - off);
+		return true;
+	}
+	if (CHUNK_KIND(entry) == CHUNK_SLABS) {
+		for (uint32_t rest = units; rest; rest &= rest - 1) {
+			uint32_t unit = __builtin_ctz(rest);
+
+			if (!copy_unit(heap, chunk * UNITS + unit))
+				atomic_fetch_and(mine, ~(1U << unit));
+		}
+	} else {
+		atomic_store(mine, 0);
+	}
+	if (!READ(*mine))
+		return false;
+	copy(heap, public, sizeof(*public));
+	copy(heap, chunk_private(heap, chunk), sizeof(struct chunk_private));
+	return true;
+}
+
+/* With the arena's lock. */
+static void copy_heap(struct dsm_heap *heap)
+{
+	struct dsm_arena *arena;
+	uint32_t *table;
+	bool run = false;
+
+	copy(heap, heap->super, sizeof(*heap->super));
+	copy(heap, heap->arena, sizeof(*heap->arena));
+	arena = (void *)(heap->copy + ((char *)heap->arena - heap->base));
+	arena->draining = 0;
+	table = (uint32_t *)(heap->copy + ((char *)heap->table - heap->base));
+	for (uint32_t chunk = heap->first; chunk < heap->chunks; chunk++) {
+		uint32_t entry = atomic_load(chunk_entry(heap, chunk));
+
+		table[chunk] = entry;
+		if (CHUNK_KIND(entry) == CHUNK_FREE)
+			continue;
+		/* the rest of a run goes with its first chunk */
+		if (CHUNK_KIND(entry) != CHUNK_RUN_REST)
+			run = dsm_chunk_is_own(heap, entry) && copy_chunk(heap, chunk, entry);
+		if (!run)
+			table[chunk] = CHUNK_ABSENT;
+	}
+}
+
+/* ---- around fork() ---------------------------------------------------- */
+
+void dsm_fork_prepare(struct dsm_heap *heap)
+{
+	heap->fork_locked = !dsm_arena_lock(heap);
+	heap->copy = NULL;
+	if (!heap->fork_locked || heap->is_private)
+		return;
+	heap->copy = mmap(NULL, heap->bytes, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (heap->copy == MAP_FAILED)
+		heap->copy = NULL;
+	else
+		copy_heap(heap);
+}
+
+void dsm_fork_parent(struct dsm_heap *heap)
+{
+	if (heap->copy)
+		munmap(heap->copy, heap->bytes);
+	if (heap->fork_locked)
+		dsm_arena_unlock(heap);
+}
+
+static int purge_private(void *addr, size_t len)
+{
+	return madvise(addr, len, MADV_DONTNEED);
+}
+
+/* The parent has the locks; they are ours now. */
+static void lock_renew(pthread_mutex_t *lock)
+{
+	memset(lock, 0, sizeof(*lock));
+	dsm_lock_init(lock);
+}
+
+bool dsm_fork_child(struct dsm_heap *heap)
+{
+	struct dsm_thread *thread = dsm_threads[heap->index];
+
+	if (!heap->is_private) {
+		if (!heap->copy ||
+		    mremap(heap->copy, heap->bytes, heap->bytes,
+			   MREMAP_MAYMOVE | MREMAP_FIXED, heap->base) == MAP_FAILED)
+			return false;
+		heap->is_private = true;
+		heap->purge = purge_private;
+	} else if (!heap->fork_locked) {
+		return false;
+	}
+	atomic_store(&heap->threads, !!thread);
+	lock_renew(&heap->arena->lock);
+	if (thread) {
+		lock_renew(&thread->slot->alive);
+		pthread_mutex_trylock(&thread->slot->alive);
+	}
+	/* lists have what is absent now */
+	if (!dsm_arena_lock(heap)) {
+		dsm_arena_rebuild(heap);
+		dsm_arena_unlock(heap);
+	}
+	return true;
+}

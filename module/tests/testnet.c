@@ -52,7 +52,8 @@ struct testnet *testnet_create(struct kunit *test, u16 nodes, u16 home)
 /* May a thread read now? Until access has been taken away it can. */
 static bool can_read(const struct testnet_node *node)
 {
-	return dsm_line_readable(&node->line) || node->revoke;
+	return dsm_line_readable(&node->line) ||
+	       (node->revoke && node->line.state != DSM_LINE_II_R);
 }
 
 static bool can_write(const struct testnet_node *node)

@@ -175,7 +175,9 @@ void lies_deliver(struct lies *l, unsigned int i)
 
 static bool can_read(const struct model_copy *copy)
 {
-	return dsm_line_readable(&copy->line) || copy->revoke;
+	/* What is being freed without a copy was taken from the page tables before. */
+	return dsm_line_readable(&copy->line) ||
+	       (copy->revoke && copy->line.state != DSM_LINE_II_R);
 }
 
 static bool can_write(const struct model_copy *copy)

@@ -181,8 +181,9 @@ void *dsm_heap_aligned_alloc(dsm_region *region, size_t align, size_t size)
  * dsm_trim - give back what is empty
  *
  * Sends home what this thread freed of other nodes', takes in what they sent,
- * and releases empty chunks to the region. (On its own, a node keeps a few of
- * them.) @region: NULL is the default one.
+ * releases empty chunks to the region, and the memory of all that is free to
+ * the kernel, on every node. (On its own, a node keeps some: $DSM_HEAP_KEEP, in
+ * MiB.) @region: NULL is the default one.
  *
  * Return: 0, or -1 with errno as dsm_heap_malloc().
  */

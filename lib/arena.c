@@ -488,14 +488,34 @@ void dsm_lock_init(pthread_mutex_t *lock)
 	}
 }
 
+enum { LOCK_SPINS = 50, LOCK_PAUSES = 10 };
+
+static inline void pause_thread(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#else
+	atomic_signal_fence(memory_order_seq_cst);
+#endif
+}
+
 int dsm_arena_lock(struct dsm_heap *heap)
 {
-	int err = pthread_mutex_lock(&heap->arena->lock);
+	pthread_mutex_t *lock = &heap->arena->lock;
+	int err = pthread_mutex_trylock(lock);
 
+	/* it is seldom held for longer than it takes to go to sleep */
+	for (int spin = 0; err == EBUSY && spin < LOCK_SPINS; spin++) {
+		for (int i = 0; i < LOCK_PAUSES; i++)
+			pause_thread();
+		err = pthread_mutex_trylock(lock);
+	}
+	if (err == EBUSY)
+		err = pthread_mutex_lock(lock);
 	if (err != EOWNERDEAD)
 		return err;
 	dsm_arena_rebuild(heap);
-	return pthread_mutex_consistent(&heap->arena->lock);
+	return pthread_mutex_consistent(lock);
 }
 
 void dsm_arena_unlock(struct dsm_heap *heap)

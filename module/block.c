@@ -444,10 +444,23 @@ static int step(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
 static int revoke(struct dsm_region *region, u64 index, u8 how)
 {
 	int err = dsm_frames_revoke(region, index, how == DSM_ACT_CLEAN);
+	struct dsm_chunk *chunk;
 
-	if (!err && how == DSM_ACT_DROP && dsm_frames_free(region, index))
+	if (err || how != DSM_ACT_DROP)
+		return err;
+	/*
+	 * Of a copy that was taken, the bytes may not have got to whom they were given,
+	 * who cannot be reached, perhaps. Before a discard they have: the home waits.
+	 */
+	chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, index));
+	if (READ_ONCE(dsm_chunk_block(region, chunk, index)->line.state) == DSM_LINE_II_R &&
+	    dsm_peers_sending(region->node, region->id, index)) {
+		dsm_discard_later(region, chunk, index);
+		return 0;
+	}
+	if (dsm_frames_free(region, index))
 		dsm_stat(region, DSM_STAT_frames_freed, 1);
-	return err;
+	return 0;
 }
 
 /* The page is under DMA: try again until it is not. */

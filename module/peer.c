@@ -78,6 +78,27 @@ void dsm_peers_forget(struct dsm_node *node, u32 region)
 	}
 }
 
+/* Are a block's bytes still to be sent, or perhaps sent again? */
+bool dsm_peers_sending(struct dsm_node *node, u32 region, u64 block)
+{
+	struct dsm_msg *msg;
+	bool sending = false;
+	unsigned int id;
+
+	for (id = 0; id < node->nodes && !sending; id++) {
+		struct dsm_peer *peer = node->peers[id];
+
+		if (!peer)
+			continue;
+		spin_lock(&peer->lock);
+		list_for_each_entry(msg, &peer->queue, list)
+			sending |= msg->coh.type == DSM_DATA && msg->region == region &&
+				   msg->block == block;
+		spin_unlock(&peer->lock);
+	}
+	return sending;
+}
+
 /* Give the helper one netlink buffer's worth. Returns whether to go on. */
 static bool flush_some(struct dsm_peer *peer)
 {

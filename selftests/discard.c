@@ -64,6 +64,7 @@ static void frames_go_everywhere(int home, size_t block_size)
 	together("read");
 	/* What was taken from a node may have gone already. */
 	EXPECT_GE(frames(), node() == nodes() - 1 ? SIZE / block_size * 4096 : 4096);
+	together("counted");
 	if (!node())
 		EXPECT_OK(discard(fd, 0, SIZE));
 	together("discarded");
@@ -216,6 +217,34 @@ TEST(stale_frames_go)
 	for (size_t at = 0; at < SIZE; at += 4096)
 		for (int n = 0; n < nodes(); n++)
 			EXPECT_EQ(*word(base + at, n), n + 1);
+	unshare_region(region);
+}
+
+/* ... but not before who took it has got the bytes. */
+TEST(stale_frames_wait_for_the_bytes)
+{
+	dsm_region *region = share_region(DSM_CHUNK_SIZE, DSM_HOME_CREATOR, 0);
+	char *base = dsm_base(region);
+
+	if (!node())
+		for (size_t at = 0; at < 16 * 4096; at += 4096)
+			*word(base + at, 0) = at + 1;
+	together("written");
+	if (node() == 1) {
+		struct dsm_range_arg range = { .length = 16 * 4096, .flags = DSM_PREFETCH_WRITE };
+		int fd = open_bound(0);
+
+		/* asked for, and then its answer does not come for a while */
+		ASSERT_OK(ioctl(fd, DSM_IOC_PREFETCH, &range));
+		ASSERT_EQ(run("dsm-node-link", "down", NULL), 0);
+		/* for as long as it takes until frames are freed that may be */
+		sleep(4);
+		ASSERT_EQ(run("dsm-node-link", "up", NULL), 0);
+		for (size_t at = 0; at < 16 * 4096; at += 4096)
+			EXPECT_EQ(*word(base + at, 0), at + 1);
+		close(fd);
+	}
+	together("read");
 	unshare_region(region);
 }
 

@@ -359,7 +359,7 @@ static void bad_frames(const struct forger *f)
 	EXPECT_FRAME(hdr.reserved = 1, EBADMSG);
 	EXPECT_FRAME(hdr.len = htole32(1), EBADMSG);
 	EXPECT_FRAME(hdr.len = htole32(UINT32_MAX), EBADMSG);
-	EXPECT_FRAME(hdr.flags = DSM_WIRE_ZERO, EBADMSG);
+	EXPECT_FRAME(hdr.flags = DSM_WIRE_MODIFIED, EBADMSG);
 	EXPECT_FRAME(hdr.flags = 0xff, EBADMSG);
 	EXPECT_FRAME(hdr.seq = 0, EBADMSG);
 	EXPECT_FRAME(hdr.seq = htole64(f->seq + 1), EPROTO);

@@ -448,13 +448,9 @@ static int revoke(struct dsm_region *region, u64 index, u8 how)
 
 	if (err || how != DSM_ACT_DROP)
 		return err;
-	/*
-	 * Of a copy that was taken, the bytes may not have got to whom they were given,
-	 * who cannot be reached, perhaps. Before a discard they have: the home waits.
-	 */
-	chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, index));
-	if (READ_ONCE(dsm_chunk_block(region, chunk, index)->line.state) == DSM_LINE_II_R &&
-	    dsm_peers_sending(region->node, region->id, index)) {
+	/* The bytes may not have got to whom they were given, who cannot be reached, perhaps. */
+	if (dsm_peers_sending(region->node, region->id, index)) {
+		chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, index));
 		dsm_discard_later(region, chunk, index);
 		return 0;
 	}

@@ -11,6 +11,10 @@
  *    requester ends the service with DONE. So a message of the home about a
  *    block never meets, at a node, a grant of that block still under way: the
  *    races that need states like IS_D_I do not exist.
+ *  - What the home answers alone, with its own copy's bytes or none, and with no
+ *    INV_ACK to wait for, is over once the answer is on its way: whatever the
+ *    home says next comes after it. The home says DONE to itself then, and the
+ *    requester nothing.
  *  - The home has no memory of its own. The bytes come from the owner, or in
  *    S from one of the sharers, straight to the requester: three hops, or two
  *    where the home is one of the three. A block nobody ever wrote has no
@@ -199,6 +203,11 @@ static void send(struct dsm_coh *coh, struct dsm_coh_msg msg)
 	act(coh, DSM_ACT_SEND)->msg = msg;
 }
 
+static void send_done(struct dsm_coh *coh, u32 req)
+{
+	send(coh, (struct dsm_coh_msg){ .type = DSM_DONE, .to = coh->home, .req = req });
+}
+
 static void line_ask(struct dsm_coh *coh, const struct dsm_event *ev, u8 type, u8 next)
 {
 	struct dsm_line *line = coh->line;
@@ -252,8 +261,8 @@ static enum dsm_coh_result line_discarded(struct dsm_coh *coh)
 	return DSM_COH_OK;
 }
 
-/* Everything asked for has come: DONE, and the copy is this node's to use. */
-static void line_complete(struct dsm_coh *coh, u8 next)
+/* Everything asked for has come: the copy is this node's to use; the home is told, if @done. */
+static void line_complete(struct dsm_coh *coh, u8 next, bool done)
 {
 	struct dsm_line *line = coh->line;
 	bool demand = line->demand, pull = line->put;
@@ -266,7 +275,8 @@ static void line_complete(struct dsm_coh *coh, u8 next)
 	line->put = false;
 	line->acks = 0;
 	line->acks_due = 0;
-	send(coh, (struct dsm_coh_msg){ .type = DSM_DONE, .to = coh->home, .req = line->req });
+	if (done)
+		send_done(coh, line->req);
 	act(coh, DSM_ACT_WAKE)->held = demand;
 	if (pull && coh->self == coh->home)
 		act(coh, DSM_ACT_PULL);
@@ -276,6 +286,7 @@ static enum dsm_coh_result line_arrived(struct dsm_coh *coh, const struct dsm_co
 {
 	struct dsm_line *line = coh->line;
 	bool modified = msg->flags & DSM_WIRE_MODIFIED;
+	bool done = msg->from != coh->home || coh->self == coh->home || msg->acks;
 
 	/* No grant comes while an answer of ours is waited for. */
 	if (msg->req != line->req || line->have || line->fwd.type)
@@ -283,7 +294,7 @@ static enum dsm_coh_result line_arrived(struct dsm_coh *coh, const struct dsm_co
 	if (line->state == DSM_LINE_IS) {
 		if (modified)
 			return DSM_COH_BAD;
-		line_complete(coh, DSM_LINE_S);
+		line_complete(coh, DSM_LINE_S, done);
 		return DSM_COH_OK;
 	}
 	if (!modified || msg->acks >= coh->nodes || line->acks > msg->acks)
@@ -291,7 +302,7 @@ static enum dsm_coh_result line_arrived(struct dsm_coh *coh, const struct dsm_co
 	line->have = true;
 	line->acks_due = msg->acks;
 	if (line->acks == line->acks_due)
-		line_complete(coh, DSM_LINE_M);
+		line_complete(coh, DSM_LINE_M, done);
 	return DSM_COH_OK;
 }
 
@@ -316,7 +327,7 @@ static enum dsm_coh_result line_count(struct dsm_coh *coh, const struct dsm_coh_
 		return DSM_COH_BAD;
 	line->acks++;
 	if (line->have && line->acks == line->acks_due)
-		line_complete(coh, DSM_LINE_M);
+		line_complete(coh, DSM_LINE_M, true);
 	return DSM_COH_OK;
 }
 
@@ -334,6 +345,8 @@ static void line_answer(struct dsm_coh *coh, const struct dsm_coh_msg *fwd)
 			msg.flags = DSM_WIRE_MODIFIED;
 	}
 	send(coh, msg);
+	if (msg.type == DSM_DATA && !msg.acks && coh->self == coh->home)
+		send_done(coh, msg.req);
 }
 
 static enum dsm_coh_result line_input(struct dsm_coh *coh, enum line_input in,
@@ -531,6 +544,32 @@ static void dir_grant(struct dsm_coh *coh, u8 flags, u16 acks)
 
 	send(coh, (struct dsm_coh_msg){ .type = DSM_GRANT, .to = dir->requester,
 		.flags = flags, .req = dir->req, .acks = acks });
+	if (!acks && dir->requester != coh->self)
+		send_done(coh, dir->req);
+}
+
+/* How many there are beside the requester. */
+static unsigned int dir_others(const struct dsm_coh *coh)
+{
+	const struct dsm_dir *dir = coh->dir;
+
+	return sharers_count(coh) - dsm_sharers_has(dir->sharers, dir->requester);
+}
+
+/* Is the request one that the home answers alone? Then it is over when it has. */
+static bool dir_alone(const struct dsm_coh *coh)
+{
+	const struct dsm_dir *dir = coh->dir;
+	bool grant, ours = dir->owner == coh->self;
+
+	if (dir->requester == coh->self)
+		return false;
+	if (dir->state == DSM_DIR_M)
+		return ours;
+	grant = dir->state == DSM_DIR_ZERO || dsm_sharers_has(dir->sharers, dir->requester);
+	if (dir->busy == DSM_GET_S)
+		return grant || ours;
+	return grant ? !dir_others(coh) : ours && dir_others(coh) == 1;
 }
 
 static void dir_invalidate(struct dsm_coh *coh, u16 skip)
@@ -565,13 +604,12 @@ static void dir_get_m(struct dsm_coh *coh)
 {
 	struct dsm_dir *dir = coh->dir;
 	bool sharer = dsm_sharers_has(dir->sharers, dir->requester);
-	unsigned int others;
+	unsigned int others = dir_others(coh);
 
 	if (dir->state == DSM_DIR_M) {
 		dir_forward(coh, DSM_FWD_GET_M, 0);
 		return;
 	}
-	others = sharers_count(coh) - sharer;
 	if (dir->state == DSM_DIR_ZERO || sharer) {
 		u8 zero = dir->state == DSM_DIR_ZERO ? DSM_WIRE_ZERO : 0;
 
@@ -683,10 +721,10 @@ static enum dsm_coh_result dir_done(struct dsm_coh *coh, const struct dsm_coh_ms
 {
 	struct dsm_dir *dir = coh->dir;
 
-	if (msg->from != dir->requester || msg->req != dir->req)
+	if (msg->from != (dir_alone(coh) ? coh->self : dir->requester) || msg->req != dir->req)
 		return DSM_COH_BAD;
 	/* It cannot be done before it has had our own copy's answer. */
-	if (coh->line->fwd.type && coh->line->fwd.node == msg->from &&
+	if (coh->line->fwd.type && coh->line->fwd.node == dir->requester &&
 	    coh->line->fwd.req == msg->req)
 		return DSM_COH_BAD;
 

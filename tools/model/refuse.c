@@ -40,16 +40,34 @@ static bool get_is_wrong(const struct view *v, const struct dsm_coh_msg *msg)
 	return msg->type == DSM_GET_S && dsm_sharers_has(&v->block->sharers, msg->from);
 }
 
+/* Whoever gets the block hears of it from the home and nobody else. */
+static bool home_answers_alone(const struct view *v)
+{
+	const struct dsm_dir *dir = v->dir;
+	u64 others = v->block->sharers & ~((u64)1 << dir->requester);
+	bool has = v->block->sharers >> dir->requester & 1;
+
+	if (dir->requester == v->node)
+		return false;
+	if (dir->state != DSM_DIR_ZERO && !has && dir->owner != v->node)
+		return false;
+	/* It is told by a writer when the other readers' copies are gone. */
+	if (dir->busy == DSM_GET_M && dir->state != DSM_DIR_M)
+		return !(has || dir->state == DSM_DIR_ZERO ? others : others & ~((u64)1 << v->node));
+	return true;
+}
+
 static bool done_is_wrong(const struct view *v, const struct dsm_coh_msg *msg)
 {
 	const struct dsm_coh_msg *fwd = &v->line->fwd;
 
 	if (v->dir->busy != DSM_GET_S && v->dir->busy != DSM_GET_M)
 		return true;
-	if (msg->from != v->dir->requester || msg->req != v->dir->req)
+	if (msg->from != (home_answers_alone(v) ? v->node : v->dir->requester) ||
+	    msg->req != v->dir->req)
 		return true;
 	/* The home's own copy has not given its answer. */
-	return fwd->type && fwd->node == msg->from && fwd->req == msg->req;
+	return fwd->type && fwd->node == v->dir->requester && fwd->req == msg->req;
 }
 
 static bool forward_is_wrong(const struct view *v, const struct dsm_coh_msg *msg)

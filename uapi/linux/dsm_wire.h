@@ -41,7 +41,7 @@ enum dsm_wire_type {
 	DSM_INV_ACK,		/* sharer to requester: dropped */
 	DSM_DATA,		/* owner to requester: the bytes; body: one block */
 	DSM_GRANT,		/* home to requester: yours, no bytes needed */
-	DSM_DONE,		/* requester to home: transaction over */
+	DSM_DONE,		/* requester to home: transaction over; not if the home was alone in it */
 	DSM_DISCARD,		/* to home: the block is to be zeroes, and nobody's */
 	DSM_DISCARDED,		/* home's answer: it is */
 

@@ -19,6 +19,7 @@
  */
 #include <linux/slab.h>
 #include <linux/sched/signal.h>
+#include "batch.h"
 #include "block.h"
 #include "compat.h"
 #include "directory.h"
@@ -49,73 +50,26 @@ static struct workqueue_struct *workqueue;
 static void hold_work(struct work_struct *work);
 static enum hrtimer_restart hold_timer(struct hrtimer *timer);
 
+struct dsm_hold *dsm_hold_create(gfp_t gfp)
+{
+	struct dsm_hold *hold = kmem_cache_zalloc(hold_cache, gfp);
+
+	if (!hold)
+		return NULL;
+	hrtimer_setup(&hold->timer, hold_timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
+	INIT_WORK(&hold->work, hold_work);
+	return hold;
+}
+
+void dsm_hold_destroy(struct dsm_hold *hold)
+{
+	if (hold)
+		kmem_cache_free(hold_cache, hold);
+}
+
 /* ------------------------------------------------------------------------
  * Batches
  */
-
-void dsm_batch_init(struct dsm_batch *batch)
-{
-	INIT_LIST_HEAD(&batch->local);
-	INIT_LIST_HEAD(&batch->spare);
-	batch->n_spare = 0;
-	batch->hold = NULL;
-	batch->sharers = NULL;
-}
-
-static struct dsm_msg *batch_take(struct dsm_batch *batch)
-{
-	struct dsm_msg *msg = list_first_entry(&batch->spare, struct dsm_msg, list);
-
-	list_del_init(&msg->list);
-	batch->n_spare--;
-	return msg;
-}
-
-static void batch_give(struct dsm_batch *batch, struct dsm_msg *msg)
-{
-	memset(msg, 0, sizeof(*msg));
-	list_add(&msg->list, &batch->spare);
-	batch->n_spare++;
-}
-
-/* What an event may take, as it has to be there before. */
-struct needs {
-	unsigned int messages;
-	bool hold;
-	bool sharers;
-};
-
-static bool batch_has(const struct dsm_batch *batch, const struct needs *needs)
-{
-	return batch->n_spare >= needs->messages && (!needs->hold || batch->hold) &&
-	       (!needs->sharers || batch->sharers);
-}
-
-static int batch_reserve(struct dsm_batch *batch, const struct dsm_region *region,
-			 const struct needs *needs, gfp_t gfp)
-{
-	while (batch->n_spare < needs->messages) {
-		struct dsm_msg *msg = dsm_msg_alloc(gfp);
-
-		if (!msg)
-			return -ENOMEM;
-		list_add(&msg->list, &batch->spare);
-		batch->n_spare++;
-	}
-	if (needs->hold && !batch->hold) {
-		batch->hold = kmem_cache_zalloc(hold_cache, gfp);
-		if (!batch->hold)
-			return -ENOMEM;
-		hrtimer_setup(&batch->hold->timer, hold_timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
-		INIT_WORK(&batch->hold->work, hold_work);
-	}
-	if (needs->sharers && !batch->sharers) {
-		batch->sharers = dsm_sharers_alloc(region, gfp);
-		if (!batch->sharers)
-			return -ENOMEM;
-	}
-	return 0;
-}
 
 /*
  * An event of our own making. It is refused where another node has said what
@@ -141,21 +95,18 @@ void dsm_batch_run(struct dsm_batch *batch, struct dsm_region *region)
 		struct dsm_chunk *chunk;
 
 		list_del(&msg->list);
-		batch_give(batch, msg);
+		dsm_batch_give(batch, msg);
 		chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, index));
 		own_event(region, chunk, index, &ev, batch);
 	}
 }
 
-/* Deliver, free what was set aside, and let the peers have theirs. */
+/* Deliver, let the peers have theirs, and free what was set aside. */
 void dsm_batch_end(struct dsm_batch *batch, struct dsm_region *region)
 {
 	dsm_batch_run(batch, region);
-	dsm_msg_free_list(&batch->spare);
-	if (batch->hold)
-		kmem_cache_free(hold_cache, batch->hold);
-	kfree(batch->sharers);
 	dsm_peers_flush(region->node);
+	dsm_batch_release(batch);
 }
 
 /* ------------------------------------------------------------------------
@@ -173,7 +124,7 @@ static void send_one(struct dsm_region *region, u64 index, struct dsm_coh_msg co
 		     struct dsm_batch *batch)
 {
 	struct dsm_node *node = region->node;
-	struct dsm_msg *msg = batch_take(batch);
+	struct dsm_msg *msg = dsm_batch_take(batch);
 	u32 size = dsm_region_block_size(region);
 	bool ours;
 
@@ -281,7 +232,7 @@ static struct dsm_msg *perform(struct dsm_region *region, u64 index, struct dsm_
 			wake_up_all(dsm_waitqueue(block));
 			break;
 		case DSM_ACT_DEFER:
-			msg = batch_take(batch);
+			msg = dsm_batch_take(batch);
 			msg->coh = ev->msg;
 			list_add_tail(&msg->list, &block->waiting);
 			block->writes_waiting += tells_sharers(msg->coh.type);
@@ -342,10 +293,10 @@ static bool waits_already(const struct dsm_block *block, const struct dsm_event 
  * is over now: a home of many sharers does not set messages aside for them at
  * each event. A DONE that adds two may let that write in.
  */
-static struct needs needs_of(const struct dsm_coh *coh, const struct dsm_block *block,
+static struct dsm_batch_needs needs_of(const struct dsm_coh *coh, const struct dsm_block *block,
 			     const struct dsm_event *ev)
 {
-	struct needs needs = { .messages = DSM_SENDS_MAX, .hold = may_hold(ev) };
+	struct dsm_batch_needs needs = { .messages = DSM_SENDS_MAX, .hold = may_hold(ev) };
 	const struct dsm_dir *dir = coh->dir;
 	u8 type = ev->msg.type;
 
@@ -375,7 +326,7 @@ static int step(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
 	};
 	struct dsm_msg *next;
 	bool deferred = false, lost = false;
-	struct needs needs;
+	struct dsm_batch_needs needs;
 	u64 *unused = NULL;
 	u8 line, dir;
 	int err = 0;
@@ -386,10 +337,10 @@ static int step(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
 	for (;;) {
 		spin_lock(&block->lock);
 		needs = needs_of(&coh, block, first);
-		if (batch_has(batch, &needs))
+		if (dsm_batch_has(batch, &needs))
 			break;
 		spin_unlock(&block->lock);
-		err = batch_reserve(batch, region, &needs, gfp);
+		err = dsm_batch_reserve(batch, region, &needs, gfp);
 		if (err)
 			return err;
 	}
@@ -418,7 +369,7 @@ static int step(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
 		list_del(&next->list);
 		block->writes_waiting -= tells_sharers(next->coh.type);
 		ev = (struct dsm_event){ .type = DSM_EV_MSG, .msg = next->coh };
-		batch_give(batch, next);
+		dsm_batch_give(batch, next);
 	}
 	if (block->line.state != line) {
 		trace_dsm_line_state(region->id, index, line, block->line.state);
@@ -509,7 +460,7 @@ int dsm_block_event(struct dsm_region *region, struct dsm_chunk *chunk, u64 inde
 	struct dsm_event next = *ev;
 
 	if (grants_zeroes(region, chunk, index, ev))
-		dsm_frames_free(region, index);
+		dsm_frames_zero(region, index);
 	for (;;) {
 		struct after after = {};
 		int err = step(region, chunk, index, &next, batch, gfp, &after);
@@ -574,7 +525,7 @@ static void hold_work(struct work_struct *work)
 	own_event(region, chunk, index, &ev, &batch);
 	dsm_batch_end(&batch, region);
 put:
-	kmem_cache_free(hold_cache, hold);
+	dsm_hold_destroy(hold);
 	dsm_region_put(region);
 }
 
@@ -802,9 +753,12 @@ int dsm_block_prefetch(struct dsm_region *region, u64 first, u64 last, bool writ
 	return err;
 }
 
-/* Let the home know what we want, unless we have it, or it knows. */
+/*
+ * Let the home know what we want, unless we have it, or it knows. @wait: out: it
+ * was not here before somebody else has said something.
+ */
 static int ask(struct dsm_region *region, struct dsm_chunk *chunk, u64 index, bool write,
-	       bool ahead)
+	       bool ahead, bool *wait)
 {
 	struct dsm_event ev = {
 		.type = write ? DSM_EV_WRITE : DSM_EV_READ,
@@ -817,7 +771,8 @@ static int ask(struct dsm_region *region, struct dsm_chunk *chunk, u64 index, bo
 	err = dsm_block_event(region, chunk, index, &ev, &batch, GFP_KERNEL);
 	if (!err) {
 		dsm_batch_run(&batch, region);
-		if (ahead && !settled(dsm_chunk_block(region, chunk, index), write))
+		*wait = !settled(dsm_chunk_block(region, chunk, index), write);
+		if (ahead && *wait)
 			prefetch_ahead(region, index, write, &batch);
 	}
 	dsm_batch_end(&batch, region);
@@ -836,7 +791,9 @@ int dsm_block_ask(struct dsm_region *region, u64 index, bool write)
 {
 	struct dsm_chunk *chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, index));
 
-	return ask(region, chunk, index, write, false);
+	bool wait;
+
+	return ask(region, chunk, index, write, false, &wait);
 }
 
 /**
@@ -862,7 +819,7 @@ int dsm_block_acquire(struct dsm_region *region, u64 index, bool write, bool aga
 	struct dsm_chunk *chunk = dsm_chunk_get(region, number, GFP_KERNEL);
 	ktime_t start = ktime_get();
 	struct dsm_block *block;
-	bool first = true;
+	bool wait, first = true;
 	int err;
 
 	if (!chunk)
@@ -875,12 +832,16 @@ int dsm_block_acquire(struct dsm_region *region, u64 index, bool write, bool aga
 		deadline = READ_ONCE(block->asked) + timeout;
 
 	for (;; first = false) {
-		err = ask(region, chunk, index, write, first);
+		err = ask(region, chunk, index, write, first, &wait);
 		if (err)
 			return err;
-		if (first && !settled(block, write))
+		if (first && wait) {
 			dsm_stat(region, write ? DSM_STAT_faults_remote_write :
 						 DSM_STAT_faults_remote_read, 1);
+			/* While the bytes are on their way. */
+			if (!settled(block, write))
+				dsm_frames_prepare(region, index);
+		}
 		err = dsm_wait_killable(dsm_waitqueue(block), settled(block, write), deadline);
 		if (err || usable(&block->line, write))
 			break;

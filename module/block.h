@@ -5,6 +5,7 @@
 #include <linux/hrtimer.h>
 #include <linux/list.h>
 #include <linux/workqueue.h>
+#include "batch.h"
 #include "coherence.h"
 #include "directory.h"
 
@@ -28,23 +29,9 @@ struct dsm_hold {
 	struct work_struct work;
 };
 
-/**
- * struct dsm_batch - work that follows from an event
- * @local: messages from this node to itself, not yet delivered
- * @spare: messages that may be sent without allocating
- * @n_spare: how many
- * @hold: one that may be used without allocating
- * @sharers: storage for a sharer set, the same, or NULL
- */
-struct dsm_batch {
-	struct list_head local;
-	struct list_head spare;
-	unsigned int n_spare;
-	struct dsm_hold *hold;
-	u64 *sharers;
-};
+struct dsm_hold *dsm_hold_create(gfp_t gfp);
+void dsm_hold_destroy(struct dsm_hold *hold);
 
-void dsm_batch_init(struct dsm_batch *batch);
 void dsm_batch_run(struct dsm_batch *batch, struct dsm_region *region);
 void dsm_batch_end(struct dsm_batch *batch, struct dsm_region *region);
 

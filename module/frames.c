@@ -169,6 +169,59 @@ bool dsm_frames_free(struct dsm_region *region, u64 index)
 	return true;
 }
 
+/**
+ * dsm_frames_zero() - make a block's frames read as zeroes
+ * @region: the region
+ * @index: the block; its state gives no access, and it has been revoked
+ *
+ * Frames that are in memory stay there: they are about to be used. Sleeps.
+ */
+void dsm_frames_zero(struct dsm_region *region, u64 index)
+{
+	struct address_space *mapping = region->frames->f_mapping;
+	unsigned int shift = region->block_shift - PAGE_SHIFT;
+	pgoff_t page;
+
+	for (page = index << shift; page < (index + 1) << shift; page++) {
+		struct folio *folio = dsm_filemap_lock_folio(mapping, page);
+
+		if (folio) {
+			clear_highpage(folio_file_page(folio, page));
+			folio_mark_dirty(folio);
+			folio_unlock(folio);
+			folio_put(folio);
+		} else if (present(mapping, page, page)) {
+			/* Swapped out. */
+			shmem_truncate_range(mapping->host, (loff_t)page << PAGE_SHIFT,
+					     ((loff_t)(page + 1) << PAGE_SHIFT) - 1);
+		}
+	}
+}
+
+/**
+ * dsm_frames_prepare() - have frames for bytes that are on their way
+ * @region: the region
+ * @index: the block
+ *
+ * For a thread that has nothing to do but wait for them: who brings them finds
+ * the frames there. If there is no memory now, there may be then. Sleeps.
+ */
+void dsm_frames_prepare(struct dsm_region *region, u64 index)
+{
+	struct address_space *mapping = region->frames->f_mapping;
+	gfp_t gfp = mapping_gfp_mask(mapping) | __GFP_NORETRY | __GFP_NOWARN;
+	unsigned int shift = region->block_shift - PAGE_SHIFT;
+	pgoff_t page;
+
+	for (page = index << shift; page < (index + 1) << shift; page++) {
+		struct page *found = shmem_read_mapping_page_gfp(mapping, page, gfp);
+
+		if (IS_ERR(found))
+			return;
+		put_page(found);
+	}
+}
+
 /* Has the block frames that could be freed? */
 bool dsm_frames_present(struct dsm_region *region, u64 index)
 {

@@ -10,6 +10,8 @@ struct file;
 struct file *dsm_frames_create(struct dsm_region *region);
 void dsm_frames_destroy(struct file *file);
 int dsm_frames_revoke(struct dsm_region *region, u64 index, bool clean);
+void dsm_frames_zero(struct dsm_region *region, u64 index);
+void dsm_frames_prepare(struct dsm_region *region, u64 index);
 bool dsm_frames_free(struct dsm_region *region, u64 index);
 bool dsm_frames_present(struct dsm_region *region, u64 index);
 u64 dsm_frames_bytes(const struct dsm_region *region);

@@ -71,6 +71,13 @@ struct dsm_msg *dsm_msg_alloc(gfp_t gfp)
 	return msg;
 }
 
+/* As new, for a message without a body. */
+void dsm_msg_reset(struct dsm_msg *msg)
+{
+	memset(msg, 0, offsetof(struct dsm_msg, body));
+	INIT_LIST_HEAD(&msg->list);
+}
+
 void dsm_msg_free(struct dsm_msg *msg)
 {
 	if (msg)

@@ -22,9 +22,21 @@
 
 static struct genl_family family;
 
-struct sk_buff *dsm_netlink_new(bool many)
+/* What a SEND has beside its frame, at most. */
+#define SEND_SIZE	(GENL_HDRLEN + 4 * nla_total_size(sizeof(u32)) +	\
+			 nla_total_size_64bit(sizeof(u64)))
+
+/**
+ * dsm_netlink_new() - a buffer for SENDs
+ * @msg: the only one there will be; NULL if there may be many
+ */
+struct sk_buff *dsm_netlink_new(const struct dsm_msg *msg)
 {
-	return nlmsg_new(many ? NLMSG_DEFAULT_SIZE : 256, GFP_ATOMIC);
+	size_t size = NLMSG_DEFAULT_SIZE;
+
+	if (msg)
+		size = SEND_SIZE + nla_total_size(dsm_msg_encode_len(msg));
+	return nlmsg_new(size, GFP_ATOMIC);
 }
 
 /* Give a buffer to the helper; the buffer is gone in any case. Does not sleep. */

@@ -8,7 +8,7 @@ struct dsm_msg;
 struct dsm_node;
 struct sk_buff;
 
-struct sk_buff *dsm_netlink_new(bool many);
+struct sk_buff *dsm_netlink_new(const struct dsm_msg *msg);
 int dsm_netlink_put_send(struct sk_buff *skb, struct dsm_node *node, u16 peer,
 			 const struct dsm_msg *msg, u64 ack);
 int dsm_netlink_send(struct dsm_node *node, struct sk_buff *skb);

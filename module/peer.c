@@ -110,7 +110,7 @@ static bool flush_some(struct dsm_peer *peer)
 	struct sk_buff *skb;
 	u32 n = 0;
 
-	skb = dsm_netlink_new(many);
+	skb = dsm_netlink_new(many ? NULL : list_entry(pos, struct dsm_msg, list));
 	if (!skb)
 		return false;
 	for (; pos != &peer->queue && n < peer->credits; pos = pos->next) {
@@ -141,7 +141,7 @@ void dsm_peer_flush(struct dsm_peer *peer)
 		if (flush_some(peer))
 			continue;
 		/* No memory, or no room: nobody else would try again. */
-		schedule_delayed_work(&peer->work, msecs_to_jiffies(DSM_PEER_ACK_MS));
+		mod_delayed_work(system_wq, &peer->work, msecs_to_jiffies(DSM_PEER_RETRY_MS));
 		break;
 	}
 	spin_unlock(&peer->lock);
@@ -171,7 +171,7 @@ static void send_ack(struct dsm_peer *peer)
 		goto unlock;
 	if (!peer->credits)
 		goto later;
-	skb = dsm_netlink_new(false);
+	skb = dsm_netlink_new(&msg);
 	if (!skb)
 		goto later;
 	if (dsm_netlink_put_send(skb, peer->node, peer->id, &msg, ack) ||
@@ -182,7 +182,7 @@ static void send_ack(struct dsm_peer *peer)
 	atomic64_inc(&peer->tx_frames);
 	goto unlock;
 later:
-	schedule_delayed_work(&peer->work, msecs_to_jiffies(DSM_PEER_ACK_MS));
+	mod_delayed_work(system_wq, &peer->work, msecs_to_jiffies(DSM_PEER_RETRY_MS));
 unlock:
 	spin_unlock(&peer->lock);
 }
@@ -195,7 +195,7 @@ static void peer_work(struct work_struct *work)
 	send_ack(peer);
 }
 
-/* The peer has everything up to @ack. */
+/* The peer has everything up to @ack; what that was serves what it has sent. */
 static int take_ack(struct dsm_peer *peer, u64 ack)
 {
 	struct dsm_msg *msg, *next;
@@ -216,7 +216,7 @@ static int take_ack(struct dsm_peer *peer, u64 ack)
 		peer->n_queue--;
 	}
 	spin_unlock(&peer->lock);
-	dsm_msg_free_list(&done);
+	dsm_batch_give_list(&peer->rx_batch, &done);
 	return 0;
 }
 
@@ -245,7 +245,7 @@ static int receive(struct dsm_peer *peer, const void *frame, size_t len, bool in
 		return -EPROTO;
 
 	trace_dsm_msg_recv(peer->id, &msg);
-	err = dsm_receive(peer->node, &msg, in_window);
+	err = dsm_receive(peer->node, &msg, in_window, &peer->rx_batch);
 	if (!err)
 		WRITE_ONCE(peer->rx_seq, msg.seq);
 	return err;
@@ -268,6 +268,7 @@ int dsm_peer_receive(struct dsm_peer *peer, const void *frame, size_t len, bool 
 	mutex_lock(&peer->rx_lock);
 	err = receive(peer, frame, len, in_window);
 	atomic64_inc(err ? &peer->rejected : &peer->rx_frames);
+	dsm_batch_trim(&peer->rx_batch);
 	mutex_unlock(&peer->rx_lock);
 
 	dsm_peers_flush(peer->node);
@@ -396,6 +397,7 @@ struct dsm_peer *dsm_peer_create(struct dsm_node *node, u16 id)
 	peer->id = id;
 	spin_lock_init(&peer->lock);
 	mutex_init(&peer->rx_lock);
+	dsm_batch_init(&peer->rx_batch);
 	INIT_LIST_HEAD(&peer->queue);
 	peer->unsent = &peer->queue;
 	INIT_DELAYED_WORK(&peer->work, peer_work);
@@ -406,6 +408,7 @@ struct dsm_peer *dsm_peer_create(struct dsm_node *node, u16 id)
 void dsm_peer_destroy(struct dsm_peer *peer)
 {
 	cancel_delayed_work_sync(&peer->work);
+	dsm_batch_release(&peer->rx_batch);
 	dsm_msg_free_list(&peer->queue);
 	kfree(peer);
 }

@@ -9,8 +9,8 @@
 #include <linux/types.h>
 #include <linux/workqueue.h>
 #include <net/netlink.h>
+#include "batch.h"
 
-struct dsm_batch;
 struct dsm_msg;
 struct dsm_node;
 
@@ -23,7 +23,8 @@ enum dsm_peer_link {
 enum dsm_peer_limits {
 	DSM_PEER_CREDITS	= 64,	/* SENDs its helper may be busy with */
 	DSM_PEER_ACK_EVERY	= 32,	/* frames, when nothing carries the ack */
-	DSM_PEER_ACK_MS		= 20,	/* ... or that long after one */
+	DSM_PEER_ACK_MS		= 100,	/* ... or that long after one */
+	DSM_PEER_RETRY_MS	= 20,	/* what there was no memory or no room for */
 };
 
 /**
@@ -45,6 +46,7 @@ enum dsm_peer_limits {
  * @rx_lock: serialises what it sends us
  * @rx_seq: the last number received in order
  * @acked: the last @rx_seq told to it
+ * @rx_batch: for what it sends us (protected by @rx_lock)
  * @work: tells it, and flushes what could not be
  * @rtt_ns: as measured by the helper
  * @kobj: in sysfs, or NULL
@@ -66,6 +68,7 @@ struct dsm_peer {
 	struct mutex rx_lock;
 	u64 rx_seq;
 	u64 acked;
+	struct dsm_batch rx_batch;
 	struct delayed_work work;
 
 	u64 rtt_ns;

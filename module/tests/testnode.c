@@ -23,9 +23,9 @@ struct buffer {
 	struct testnode_sent sent[];
 };
 
-struct sk_buff *dsm_netlink_new(bool many)
+struct sk_buff *dsm_netlink_new(const struct dsm_msg *msg)
 {
-	unsigned int room = many ? helper->room : helper->room_one;
+	unsigned int room = msg ? helper->room_one : helper->room;
 	struct buffer *buffer;
 
 	if (helper->no_buffers) {

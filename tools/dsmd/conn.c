@@ -271,12 +271,15 @@ static void rtt_tell(struct conn *conn, uint64_t now)
 
 /*
  * Silence is counted in heartbeats of ours and not by the clock: if it is we
- * who were not running, nobody is lost.
+ * who were not running, nobody is lost. Who has just been heard of need not be
+ * asked, but for the round-trip time, now and then; if it has not heard of us,
+ * it asks itself.
  */
 static void heartbeat(struct conn *conn)
 {
 	const struct config *config = conn->links->config;
 	uint64_t now = clock_now_ns();
+	bool ping = !conn->heard || now - conn->ping_ns >= NSEC_PER_SEC;
 
 	conn->silent_ms = conn->heard ? 0 : conn->silent_ms + config->heartbeat_ms;
 	conn->heard = false;
@@ -287,7 +290,10 @@ static void heartbeat(struct conn *conn)
 		if (conn->state != CONN_UP)
 			return;
 	}
-	conn_send_own(conn, DSM_PING, now);
+	if (ping) {
+		conn_send_own(conn, DSM_PING, now);
+		conn->ping_ns = now;
+	}
 	credits_return(conn, 1);
 	rtt_tell(conn, now);
 }

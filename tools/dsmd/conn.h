@@ -59,7 +59,7 @@ enum conn_state {
  * Heartbeats:
  * @heard: something was received since the last
  * @silent_ms: how long nothing has been
- * @ping_ns: when the ping that is not answered yet was sent, or 0
+ * @ping_ns: when the last ping was sent, or 0
  * @rtt_ns: smoothed
  * @rtt_told_ns: when the module was last told
  */

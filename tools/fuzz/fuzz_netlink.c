@@ -142,7 +142,8 @@ void dsm_registry_peer_down(struct dsm_node *node, u16 peer)
 	FUZZ_CHECK(peer && peer < NODES, "a peer that is none");
 }
 
-int dsm_receive(struct dsm_node *node, struct dsm_msg *msg, bool in_window)
+int dsm_receive(struct dsm_node *node, struct dsm_msg *msg, bool in_window,
+		struct dsm_batch *batch)
 {
 	const struct dsm_wire_hdr *hdr = &w.frame;
 	struct model *m = &model[w.from];

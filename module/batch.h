@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef _DSM_BATCH_H
+#define _DSM_BATCH_H
+
+#include <linux/gfp.h>
+#include <linux/list.h>
+#include <linux/types.h>
+
+struct dsm_hold;
+struct dsm_msg;
+struct dsm_region;
+
+/**
+ * struct dsm_batch - work that follows from an event
+ * @local: messages from this node to itself, not yet delivered
+ * @spare: messages that may be sent without allocating
+ * @n_spare: how many
+ * @hold: one that may be used without allocating
+ * @sharers: storage for a sharer set, the same, or NULL
+ */
+struct dsm_batch {
+	struct list_head local;
+	struct list_head spare;
+	unsigned int n_spare;
+	struct dsm_hold *hold;
+	u64 *sharers;
+};
+
+/**
+ * struct dsm_batch_needs - what an event may take, as it has to be there before
+ * @messages: to be sent, or kept
+ * @hold: a struct dsm_hold
+ * @sharers: storage for a sharer set
+ */
+struct dsm_batch_needs {
+	unsigned int messages;
+	bool hold;
+	bool sharers;
+};
+
+void dsm_batch_init(struct dsm_batch *batch);
+struct dsm_msg *dsm_batch_take(struct dsm_batch *batch);
+void dsm_batch_give(struct dsm_batch *batch, struct dsm_msg *msg);
+void dsm_batch_give_list(struct dsm_batch *batch, struct list_head *list);
+bool dsm_batch_has(const struct dsm_batch *batch, const struct dsm_batch_needs *needs);
+int dsm_batch_reserve(struct dsm_batch *batch, const struct dsm_region *region,
+		      const struct dsm_batch_needs *needs, gfp_t gfp);
+void dsm_batch_trim(struct dsm_batch *batch);
+void dsm_batch_release(struct dsm_batch *batch);
+
+#endif /* _DSM_BATCH_H */

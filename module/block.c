@@ -660,6 +660,8 @@ bool dsm_block_use(struct dsm_block *block, bool write, bool last)
 
 	spin_lock(&block->lock);
 	ret = usable(line, write);
+	if (ret && write)
+		line->written = true;
 	/* Who asked for writing and reads first, will write: that ends the hold. */
 	if (ret && last && line->held && (write || line->state != DSM_LINE_M)) {
 		settled_at = ktime_add_us(ktime_get(), SETTLE_US);

@@ -20,6 +20,13 @@
  *    where the home is one of the three. A block nobody ever wrote has no
  *    bytes to send: its grants say ZERO.
  *  - A requester that is still a sharer gets GRANT instead of DATA.
+ *  - A block that one node after the other reads and then writes is migratory:
+ *    a reader gets it for writing at once, and nobody has to be asked twice.
+ *    That it is, the home sees by a write of the only sharer beside the last
+ *    writer. FWD_GET_S says so to the owner, who gives it away if it has written
+ *    to it itself; if not, it is shared, and no longer migratory. DATA and
+ *    DONE tell which. After Cox and Fowler, and Stenström, Brorsson and Sandberg,
+ *    both 1993.
  *  - Access is taken from a node in two steps, because its page tables have
  *    to change: a state that gives no access, then, when the caller reports
  *    REVOKED, the answer.
@@ -70,6 +77,7 @@ enum line_input {
 enum line_op {
 	OP_BAD = 0,	/* cannot happen between correct nodes */
 	OP_OK,		/* has what it wants, or will be woken: nothing to do */
+	OP_WRITTEN,	/* may write, and will */
 	OP_GET_S,	/* ask to read; the next state follows */
 	OP_GET_M,	/* ask to write */
 	OP_GET_M_LATER,	/* ... when this request is done, if the home is to take the block */
@@ -114,7 +122,7 @@ static const struct line_row line_table[DSM_LINE_STATES][LINE_INPUTS] = {
 	},
 	[DSM_LINE_M] = {
 		[IN_READ]	= ROW(OK, M),
-		[IN_WRITE]	= ROW(OK, M),
+		[IN_WRITE]	= ROW(WRITTEN, M),
 		[IN_EVICT]	= ROW(PUT_M, M),
 		[IN_FWD_GET_S]	= ROW(CLEAN, MS_R),
 		[IN_FWD_GET_M]	= ROW(REVOKE, MI_R),
@@ -203,9 +211,10 @@ static void send(struct dsm_coh *coh, struct dsm_coh_msg msg)
 	act(coh, DSM_ACT_SEND)->msg = msg;
 }
 
-static void send_done(struct dsm_coh *coh, u32 req)
+static void send_done(struct dsm_coh *coh, u32 req, u8 flags)
 {
-	send(coh, (struct dsm_coh_msg){ .type = DSM_DONE, .to = coh->home, .req = req });
+	send(coh, (struct dsm_coh_msg){ .type = DSM_DONE, .flags = flags, .to = coh->home,
+		.req = req });
 }
 
 static void line_ask(struct dsm_coh *coh, const struct dsm_event *ev, u8 type, u8 next)
@@ -266,7 +275,10 @@ static void line_complete(struct dsm_coh *coh, u8 next, bool done)
 {
 	struct dsm_line *line = coh->line;
 	bool demand = line->demand, pull = line->put;
+	/* It asked to read, and may write: the home does not know. */
+	u8 flags = line->state == DSM_LINE_IS && next == DSM_LINE_M ? DSM_WIRE_MODIFIED : 0;
 
+	line->written = demand && line->state != DSM_LINE_IS;
 	line->state = next;
 	/* A prefetch does not end the hold of what it upgrades, nor begin one. */
 	line->held |= demand;
@@ -276,7 +288,7 @@ static void line_complete(struct dsm_coh *coh, u8 next, bool done)
 	line->acks = 0;
 	line->acks_due = 0;
 	if (done)
-		send_done(coh, line->req);
+		send_done(coh, line->req, flags);
 	act(coh, DSM_ACT_WAKE)->held = demand;
 	if (pull && coh->self == coh->home)
 		act(coh, DSM_ACT_PULL);
@@ -292,9 +304,9 @@ static enum dsm_coh_result line_arrived(struct dsm_coh *coh, const struct dsm_co
 	if (msg->req != line->req || line->have || line->fwd.type)
 		return DSM_COH_BAD;
 	if (line->state == DSM_LINE_IS) {
-		if (modified)
+		if (modified && (msg->acks || msg->type != DSM_DATA))
 			return DSM_COH_BAD;
-		line_complete(coh, DSM_LINE_S, done);
+		line_complete(coh, modified ? DSM_LINE_M : DSM_LINE_S, done);
 		return DSM_COH_OK;
 	}
 	if (!modified || msg->acks >= coh->nodes || line->acks > msg->acks)
@@ -341,12 +353,12 @@ static void line_answer(struct dsm_coh *coh, const struct dsm_coh_msg *fwd)
 	} else {
 		msg.type = DSM_DATA;
 		msg.acks = fwd->acks;
-		if (fwd->type == DSM_FWD_GET_M)
+		if (fwd->type == DSM_FWD_GET_M || fwd->flags & DSM_WIRE_MODIFIED)
 			msg.flags = DSM_WIRE_MODIFIED;
 	}
 	send(coh, msg);
 	if (msg.type == DSM_DATA && !msg.acks && coh->self == coh->home)
-		send_done(coh, msg.req);
+		send_done(coh, msg.req, fwd->flags & DSM_WIRE_MODIFIED);
 }
 
 static enum dsm_coh_result line_input(struct dsm_coh *coh, enum line_input in,
@@ -364,6 +376,13 @@ static enum dsm_coh_result line_revoke(struct dsm_coh *coh, const struct dsm_coh
 	if (line->held) {
 		act(coh, DSM_ACT_HOLD);
 		return DSM_COH_OK;
+	}
+	/* What is to migrate, and has not been written here, is shared. */
+	if (fwd->type == DSM_FWD_GET_S && fwd->flags & DSM_WIRE_MODIFIED) {
+		if (line->written)
+			row = &line_table[line->state][IN_FWD_GET_M];
+		else
+			line->fwd.flags = 0;
 	}
 	line->state = row->next;
 	if (row->op == OP_CLEAN)
@@ -421,6 +440,9 @@ static enum dsm_coh_result line_input(struct dsm_coh *coh, enum line_input in,
 		return DSM_COH_BAD;
 	case OP_OK:
 		return DSM_COH_OK;
+	case OP_WRITTEN:
+		line->written |= !ev->prefetch;
+		return DSM_COH_OK;
 	case OP_GET_S:
 		line_ask(coh, ev, DSM_GET_S, row->next);
 		return DSM_COH_OK;
@@ -441,6 +463,9 @@ static enum dsm_coh_result line_input(struct dsm_coh *coh, enum line_input in,
 		act(coh, DSM_ACT_DROP);
 		return DSM_COH_OK;
 	case OP_SUPPLY:
+		/* Only an owner can give it away. */
+		if (ev->msg.flags & DSM_WIRE_MODIFIED)
+			return DSM_COH_BAD;
 		line_answer(coh, &ev->msg);
 		return DSM_COH_OK;
 	case OP_CLEAN:
@@ -456,6 +481,7 @@ static enum dsm_coh_result line_input(struct dsm_coh *coh, enum line_input in,
 		fwd = line->fwd;
 		line->fwd.type = 0;
 		line->put = false;
+		line->written = false;
 		line->state = row->next;
 		line_answer(coh, &fwd);
 		act(coh, DSM_ACT_WAKE);
@@ -535,7 +561,8 @@ static void dir_forward(struct dsm_coh *coh, u8 type, u16 acks)
 	struct dsm_dir *dir = coh->dir;
 
 	send(coh, (struct dsm_coh_msg){ .type = type, .to = dir->owner,
-		.node = dir->requester, .req = dir->req, .acks = acks });
+		.node = dir->requester, .req = dir->req, .acks = acks,
+		.flags = type == DSM_FWD_GET_S && dir->migratory ? DSM_WIRE_MODIFIED : 0 });
 }
 
 static void dir_grant(struct dsm_coh *coh, u8 flags, u16 acks)
@@ -545,7 +572,7 @@ static void dir_grant(struct dsm_coh *coh, u8 flags, u16 acks)
 	send(coh, (struct dsm_coh_msg){ .type = DSM_GRANT, .to = dir->requester,
 		.flags = flags, .req = dir->req, .acks = acks });
 	if (!acks && dir->requester != coh->self)
-		send_done(coh, dir->req);
+		send_done(coh, dir->req, 0);
 }
 
 /* How many there are beside the requester. */
@@ -610,6 +637,8 @@ static void dir_get_m(struct dsm_coh *coh)
 		dir_forward(coh, DSM_FWD_GET_M, 0);
 		return;
 	}
+	dir->migratory = dir->state == DSM_DIR_S && sharer && dir->owner != dir->requester &&
+			 others == 1;
 	if (dir->state == DSM_DIR_ZERO || sharer) {
 		u8 zero = dir->state == DSM_DIR_ZERO ? DSM_WIRE_ZERO : 0;
 
@@ -656,6 +685,7 @@ static void dir_discarded(struct dsm_coh *coh)
 	struct dsm_dir *dir = coh->dir;
 
 	dir->state = DSM_DIR_ZERO;
+	dir->migratory = false;
 	dir->owner = 0;
 	dir->busy = 0;
 	send(coh, (struct dsm_coh_msg){ .type = DSM_DISCARDED, .to = dir->requester,
@@ -720,6 +750,7 @@ static enum dsm_coh_result dir_request(struct dsm_coh *coh, const struct dsm_coh
 static enum dsm_coh_result dir_done(struct dsm_coh *coh, const struct dsm_coh_msg *msg)
 {
 	struct dsm_dir *dir = coh->dir;
+	bool modified = msg->flags & DSM_WIRE_MODIFIED;
 
 	if (msg->from != (dir_alone(coh) ? coh->self : dir->requester) || msg->req != dir->req)
 		return DSM_COH_BAD;
@@ -728,11 +759,19 @@ static enum dsm_coh_result dir_done(struct dsm_coh *coh, const struct dsm_coh_ms
 	    coh->line->fwd.req == msg->req)
 		return DSM_COH_BAD;
 
+	if (modified && (dir->busy != DSM_GET_S || !dir->migratory))
+		return DSM_COH_BAD;
+
 	switch (dir->busy) {
 	case DSM_GET_S:
+		if (modified) {
+			dir->owner = dir->requester;
+			break;
+		}
 		if (dir->state == DSM_DIR_M) {
 			sharers_add(coh, dir->owner);
 			dir->state = DSM_DIR_S;
+			dir->migratory = false;
 		}
 		sharers_add(coh, dir->requester);
 		break;

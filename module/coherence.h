@@ -64,6 +64,8 @@ struct dsm_coh_msg {
  *	away before HOLD_OVER, whatever is granted on top of it
  * @demand: a thread asked for the grant under way: hold it when it comes
  * @have: IM, SM: the bytes, and @acks_due, are here; INV_ACKs may not be
+ * @written: M: a thread may have written to it since it came; set by WRITE, and by
+ *	the caller when it lets a thread write. A hint: nothing is wrong without
  * @put: the home has been asked to take this copy, and is not asked again; at
  *	the home: IS, II_R: the others' copies are to be taken, when this one is
  *	here, or its frames are free
@@ -79,6 +81,7 @@ struct dsm_line {
 	bool held;
 	bool demand;
 	bool have;
+	bool written;
 	bool put;
 	bool discards;
 	u16 acks;
@@ -100,6 +103,8 @@ enum dsm_dir_state {
  * @state: enum dsm_dir_state; stays what it was until the transaction is DONE
  * @busy: the type of the request being served, or 0
  * @owner: M: the writer; S: the sharer that supplies the bytes
+ * @migratory: who reads it next will probably write to it: its last writers had
+ *	read it from the one before
  * @requester: whose request is being served
  * @req: its number
  * @sharers: a bit a node, storage given by the caller
@@ -107,6 +112,7 @@ enum dsm_dir_state {
 struct dsm_dir {
 	u8 state;
 	u8 busy;
+	bool migratory;
 	u16 owner;
 	u16 requester;
 	u32 req;

@@ -147,7 +147,7 @@ static void put_copy(struct packer *p, const struct model_copy *copy)
 	u8 revoke = copy->revoke == DSM_ACT_REVOKE ? REVOKE : copy->revoke == DSM_ACT_DROP ? DROP :
 		    copy->revoke ? CLEAN : 0;
 	enum owed owed = owed_of(copy);
-	bool fwd = any_fwd(&line->fwd), more = fwd || owed || line->discards;
+	bool fwd = any_fwd(&line->fwd), more = fwd || owed || line->discards || line->written;
 
 	put(p, line->state | line->held << 4 | line->demand << 5 | line->have << 6 | more << 7);
 	put(p, line->acks | line->acks_due << 3 | copy->wanted << 6 | copy->hold << 7);
@@ -155,7 +155,7 @@ static void put_copy(struct packer *p, const struct model_copy *copy)
 	put(p, req_of(p, line->req) | copy->leaving << 7);
 	if (!more)
 		return;
-	put(p, fwd | owed << 1 | line->discards << 3);
+	put(p, fwd | owed << 1 | line->discards << 3 | line->written << 4);
 	if (fwd)
 		put_msg(p, &line->fwd, 0);
 	if (owed == OWED_OTHER)
@@ -176,7 +176,7 @@ static void put_block(struct packer *p, const struct model_block *block)
 	put(p, dir->state | dir->busy << 2 | block->pull << 6 | block->written << 7);
 	put(p, owner | requester << 4);
 	put(p, sharers | block->n_waiting << 4);
-	put(p, req_of(p, dir->req));
+	put(p, req_of(p, dir->req) | dir->migratory << 7);
 	for (i = 0; i < block->n_waiting; i++) {
 		put(p, node[block->waiting[i].from]);
 		put_msg(p, &block->waiting[i], 0);
@@ -299,6 +299,7 @@ static void get_copy(struct unpacker *u, struct model_copy *copy, u16 home, u16 
 		return;
 	more = get(u);
 	line->discards = copy->discards = more >> 3 & 1;
+	line->written = more >> 4 & 1;
 	if (more & 1)
 		get_msg(u, &line->fwd, home, self);
 	if ((more >> 1 & 3) == OWED_FWD)
@@ -319,6 +320,7 @@ static void get_block(struct unpacker *u, struct model_block *block)
 	block->dir.requester = b >> 4;
 	block->sharers = c & 15;
 	block->n_waiting = c >> 4;
+	block->dir.migratory = *u->in >> 7;
 	block->dir.req = get_req(u);
 	for (i = 0; i < block->n_waiting; i++) {
 		u16 from = get(u);

@@ -199,9 +199,11 @@ static bool check_answer(struct happening *h, const struct dsm_coh_msg *msg)
 {
 	const struct dsm_coh_msg *owed = &h->copy->owed;
 	u8 type = owed->type == DSM_INV ? DSM_INV_ACK : DSM_DATA;
-	u8 flags = owed->type == DSM_FWD_GET_M ? DSM_WIRE_MODIFIED : 0;
+	/* What is migratory goes away, or is shared. */
+	bool migrates = owed->type == DSM_FWD_GET_S && owed->flags & msg->flags & DSM_WIRE_MODIFIED;
+	u8 flags = owed->type == DSM_FWD_GET_M || migrates ? DSM_WIRE_MODIFIED : 0;
 	u16 acks = owed->type == DSM_FWD_GET_M ? owed->acks : 0;
-	u8 left = owed->type == DSM_FWD_GET_S ? ACCESS_READ : ACCESS_NONE;
+	u8 left = owed->type == DSM_FWD_GET_S && !migrates ? ACCESS_READ : ACCESS_NONE;
 
 	if (!owed->type)
 		return wrong(h->report, "node %u sends %s that nobody asked for", h->node,
@@ -485,7 +487,8 @@ static void clear_dead_fields(struct happening *h)
 static bool same_dir(const struct dsm_dir *a, const struct dsm_dir *b)
 {
 	return a->state == b->state && a->busy == b->busy && a->owner == b->owner &&
-	       a->requester == b->requester && a->req == b->req;
+	       a->requester == b->requester && a->req == b->req &&
+	       a->migratory == b->migratory;
 }
 
 static bool event(struct happening *h)

@@ -66,6 +66,9 @@ static bool done_is_wrong(const struct view *v, const struct dsm_coh_msg *msg)
 	if (msg->from != (home_answers_alone(v) ? v->node : v->dir->requester) ||
 	    msg->req != v->dir->req)
 		return true;
+	if (msg->flags & DSM_WIRE_MODIFIED &&
+	    (v->dir->busy != DSM_GET_S || !v->dir->migratory))
+		return true;
 	/* The home's own copy has not given its answer. */
 	return fwd->type && fwd->node == v->dir->requester && fwd->req == msg->req;
 }
@@ -75,7 +78,9 @@ static bool forward_is_wrong(const struct view *v, const struct dsm_coh_msg *msg
 	switch (v->line->state) {
 	case DSM_LINE_S:
 	case DSM_LINE_SM:
-		return v->line->fwd.type && msg->type != DSM_FWD_GET_S;
+		if (msg->type == DSM_FWD_GET_S)
+			return msg->flags & DSM_WIRE_MODIFIED;
+		return v->line->fwd.type;
 	case DSM_LINE_M:
 		return v->line->fwd.type ||
 		       (msg->type == DSM_INV && !(msg->flags & DSM_WIRE_ZERO));
@@ -95,7 +100,7 @@ static bool grant_is_wrong(const struct view *v, const struct dsm_coh_msg *msg)
 	if (msg->type == DSM_GRANT && line->state != DSM_LINE_SM && !zero)
 		return true;
 	if (line->state == DSM_LINE_IS)
-		return modified;
+		return modified && (msg->type == DSM_GRANT || msg->acks);
 	return !modified || msg->acks >= v->m->nodes || msg->acks < line->acks;
 }
 
@@ -173,7 +178,9 @@ static bool tell_variants(const struct view *v, struct dsm_coh_msg msg,
 {
 	bool grants = msg.type == DSM_DATA || msg.type == DSM_GRANT;
 	unsigned int flags = grants ? DSM_WIRE_ZERO | DSM_WIRE_MODIFIED :
-			     msg.type == DSM_INV ? DSM_WIRE_ZERO : 0;
+			     msg.type == DSM_INV ? DSM_WIRE_ZERO :
+			     msg.type == DSM_FWD_GET_S || msg.type == DSM_DONE ?
+			     DSM_WIRE_MODIFIED : 0;
 	unsigned int acks_max = grants ? v->m->nodes + 1 : 0;
 
 	for (msg.acks = 0; msg.acks <= acks_max; msg.acks++)

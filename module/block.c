@@ -677,6 +677,28 @@ bool dsm_block_use(struct dsm_block *block, bool write, bool last)
 	return ret;
 }
 
+/**
+ * dsm_block_lock_readable() - let a block's pages be mapped for reading
+ * @block: the block
+ *
+ * Return: whether they may be, until dsm_block_unlock(): its state cannot change, and
+ * a revocation that begins then finds them mapped. Not so a block that is held for
+ * who is to use it, which is left to dsm_block_use(). Nothing may sleep in between.
+ */
+bool dsm_block_lock_readable(struct dsm_block *block)
+{
+	spin_lock(&block->lock);
+	if (usable(&block->line, false) && !block->line.held)
+		return true;
+	spin_unlock(&block->lock);
+	return false;
+}
+
+void dsm_block_unlock(struct dsm_block *block)
+{
+	spin_unlock(&block->lock);
+}
+
 /* Ask for a block unless it is known that it costs nothing to ask later. */
 static int prefetch_one(struct dsm_region *region, u64 index, bool write,
 			struct dsm_batch *batch)
@@ -704,21 +726,36 @@ static int prefetch_one(struct dsm_region *region, u64 index, bool write,
 	return err;
 }
 
-/* A miss that continues a sequence fetches ahead. */
-static void prefetch_ahead(struct dsm_region *region, u64 index, bool write,
-			   struct dsm_batch *batch)
+/* In the caller's batch. Without memory for all, some. */
+static void prefetch_run(struct dsm_region *region, u64 first, u32 n, bool write,
+			 struct dsm_batch *batch)
 {
-	u32 n = READ_ONCE(region->node->prefetch_blocks);
-	u64 i, end = min(index + 1 + n, dsm_region_blocks(region));
+	u64 i;
 
-	if (index != READ_ONCE(region->seq_next) || !n) {
-		WRITE_ONCE(region->seq_next, index + 1);
-		return;
-	}
-	WRITE_ONCE(region->seq_next, end);
-	for (i = index + 1; i < end; i++)
+	for (i = first; i < first + n; i++)
 		if (prefetch_one(region, i, write, batch))
-			return;
+			break;
+}
+
+/**
+ * dsm_block_ahead() - fetch what will be wanted after a block that is here
+ * @region: the region
+ * @index: the block, which was a mark of readahead's, or behind one
+ * @write: for writing
+ *
+ * Does not wait.
+ */
+void dsm_block_ahead(struct dsm_region *region, u64 index, bool write)
+{
+	struct dsm_batch batch;
+	u64 first;
+	u32 n = dsm_readahead_next(region, index, false, &first);
+
+	if (!n)
+		return;
+	dsm_batch_init(&batch);
+	prefetch_run(region, first, n, write, &batch);
+	dsm_batch_end(&batch, region);
 }
 
 /**
@@ -755,12 +792,15 @@ int dsm_block_prefetch(struct dsm_region *region, u64 first, u64 last, bool writ
 	return err;
 }
 
-/*
- * Let the home know what we want, unless we have it, or it knows. @wait: out: it
- * was not here before somebody else has said something.
- */
+/* What a thread waits for: nothing, if @n is 0; a block, and those fetched with it. */
+struct wanted {
+	u64 first;	/* of the latter */
+	u32 n;
+};
+
+/* Let the home know what we want, unless we have it, or it knows. */
 static int ask(struct dsm_region *region, struct dsm_chunk *chunk, u64 index, bool write,
-	       bool ahead, bool *wait)
+	       bool ahead, struct wanted *wanted)
 {
 	struct dsm_event ev = {
 		.type = write ? DSM_EV_WRITE : DSM_EV_READ,
@@ -773,9 +813,13 @@ static int ask(struct dsm_region *region, struct dsm_chunk *chunk, u64 index, bo
 	err = dsm_block_event(region, chunk, index, &ev, &batch, GFP_KERNEL);
 	if (!err) {
 		dsm_batch_run(&batch, region);
-		*wait = !settled(dsm_chunk_block(region, chunk, index), write);
-		if (ahead && *wait)
-			prefetch_ahead(region, index, write, &batch);
+		wanted->n = !settled(dsm_chunk_block(region, chunk, index), write);
+		if (ahead && wanted->n) {
+			u32 n = dsm_readahead_next(region, index, true, &wanted->first);
+
+			prefetch_run(region, wanted->first, n, write, &batch);
+			wanted->n += n;
+		}
 	}
 	dsm_batch_end(&batch, region);
 	return err;
@@ -793,9 +837,19 @@ int dsm_block_ask(struct dsm_region *region, u64 index, bool write)
 {
 	struct dsm_chunk *chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, index));
 
-	bool wait;
+	struct wanted wanted;
 
-	return ask(region, chunk, index, write, false, &wait);
+	return ask(region, chunk, index, write, false, &wanted);
+}
+
+/* Frames for what is on its way, as long as there is nothing else to do. */
+static void prepare(struct dsm_region *region, struct dsm_block *block, u64 index, bool write,
+		    const struct wanted *wanted)
+{
+	u32 i;
+
+	for (i = 0; i < wanted->n && !settled(block, write); i++)
+		dsm_frames_prepare(region, i ? wanted->first + i - 1 : index);
 }
 
 /**
@@ -821,7 +875,8 @@ int dsm_block_acquire(struct dsm_region *region, u64 index, bool write, bool aga
 	struct dsm_chunk *chunk = dsm_chunk_get(region, number, GFP_KERNEL);
 	ktime_t start = ktime_get();
 	struct dsm_block *block;
-	bool wait, first = true;
+	struct wanted wanted;
+	bool first = true;
 	int err;
 
 	if (!chunk)
@@ -834,15 +889,13 @@ int dsm_block_acquire(struct dsm_region *region, u64 index, bool write, bool aga
 		deadline = READ_ONCE(block->asked) + timeout;
 
 	for (;; first = false) {
-		err = ask(region, chunk, index, write, first, &wait);
+		err = ask(region, chunk, index, write, first, &wanted);
 		if (err)
 			return err;
-		if (first && wait) {
+		if (first && wanted.n) {
 			dsm_stat(region, write ? DSM_STAT_faults_remote_write :
 						 DSM_STAT_faults_remote_read, 1);
-			/* While the bytes are on their way. */
-			if (!settled(block, write))
-				dsm_frames_prepare(region, index);
+			prepare(region, block, index, write, &wanted);
 		}
 		err = dsm_wait_killable(dsm_waitqueue(block), settled(block, write), deadline);
 		if (err || usable(&block->line, write))

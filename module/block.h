@@ -42,6 +42,9 @@ int dsm_block_receive(struct dsm_region *region, struct dsm_msg *msg, bool in_wi
 int dsm_block_ask(struct dsm_region *region, u64 index, bool write);
 int dsm_block_acquire(struct dsm_region *region, u64 index, bool write, bool again);
 int dsm_block_prefetch(struct dsm_region *region, u64 first, u64 last, bool write);
+void dsm_block_ahead(struct dsm_region *region, u64 index, bool write);
+bool dsm_block_lock_readable(struct dsm_block *block);
+void dsm_block_unlock(struct dsm_block *block);
 bool dsm_block_use(struct dsm_block *block, bool write, bool last);
 bool dsm_block_upgrading(struct dsm_block *block);
 void dsm_block_wait_upgrade(struct dsm_region *region, struct dsm_block *block);

@@ -120,6 +120,8 @@ static vm_fault_t fault(struct vm_fault *vmf, struct dsm_region *region, u64 ind
 			if (ret)
 				return ret;
 			block = dsm_block_find(region, index);
+		} else if (dsm_readahead_mark(&region->readahead, index, index) == index) {
+			dsm_block_ahead(region, index, write);
 		}
 		ret = shmem_ops->fault(vmf);
 		if (!(ret & VM_FAULT_LOCKED))
@@ -209,10 +211,33 @@ static vm_fault_t region_page_mkwrite(struct vm_fault *vmf)
 	return ret;
 }
 
-/* No neighbours are mapped; but with this, a fault may run under the VMA's lock. */
+/*
+ * Before a read fault: maps what is here, of the page and its neighbours. They cannot
+ * be locked one by one, so their blocks' states are kept from changing meanwhile; shmem
+ * only tries folios' locks, and leaves those out that a revocation has. Runs under
+ * RCU, and must not sleep: what is at a mark of readahead's is left to fault().
+ */
 static vm_fault_t region_map_pages(struct vm_fault *vmf, pgoff_t start, pgoff_t end)
 {
-	return 0;
+	struct dsm_region *region = region_of(vmf);
+	unsigned int order = region->block_shift - PAGE_SHIFT;
+	u64 mark = dsm_readahead_mark(&region->readahead, start >> order, end >> order);
+	vm_fault_t ret = 0;
+	u64 index;
+
+	for (index = start >> order; index < mark; index++) {
+		struct dsm_block *block = dsm_block_find(region, index);
+		pgoff_t first = max_t(pgoff_t, start, index << order);
+		pgoff_t last = min_t(pgoff_t, end, ((index + 1) << order) - 1);
+
+		if (!block || !dsm_block_lock_readable(block))
+			continue;
+		ret |= shmem_ops->map_pages(vmf, first, last);
+		dsm_block_unlock(block);
+	}
+	if (ret & VM_FAULT_NOPAGE)
+		dsm_stat(region, DSM_STAT_faults_read, 1);
+	return ret;
 }
 
 static void region_open(struct vm_area_struct *vma)

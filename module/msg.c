@@ -22,23 +22,24 @@ struct msg_kind {
 	const char *name;
 	enum body body;
 	u8 flags;		/* those it may have */
+	bool run;		/* one frame may stand for several */
 	bool unnumbered;
 };
 
 static const struct msg_kind kinds[DSM_WIRE_HELPER] = {
-	[DSM_GET_S]		= { "GET_S" },
-	[DSM_GET_M]		= { "GET_M" },
-	[DSM_PUT_S]		= { "PUT_S" },
-	[DSM_PUT_M]		= { "PUT_M" },
-	[DSM_FWD_GET_S]		= { "FWD_GET_S", BODY_NONE, DSM_WIRE_MODIFIED },
-	[DSM_FWD_GET_M]		= { "FWD_GET_M" },
-	[DSM_INV]		= { "INV", BODY_NONE, DSM_WIRE_ZERO },
-	[DSM_INV_ACK]		= { "INV_ACK" },
-	[DSM_DATA]		= { "DATA", BODY_BLOCK, DSM_WIRE_MODIFIED },
-	[DSM_GRANT]		= { "GRANT", BODY_NONE, DSM_WIRE_MODIFIED | DSM_WIRE_ZERO },
-	[DSM_DONE]		= { "DONE", BODY_NONE, DSM_WIRE_MODIFIED },
-	[DSM_DISCARD]		= { "DISCARD" },
-	[DSM_DISCARDED]		= { "DISCARDED" },
+	[DSM_GET_S]		= { "GET_S", .run = true },
+	[DSM_GET_M]		= { "GET_M", .run = true },
+	[DSM_PUT_S]		= { "PUT_S", .run = true },
+	[DSM_PUT_M]		= { "PUT_M", .run = true },
+	[DSM_FWD_GET_S]		= { "FWD_GET_S", BODY_NONE, DSM_WIRE_MODIFIED, .run = true },
+	[DSM_FWD_GET_M]		= { "FWD_GET_M", .run = true },
+	[DSM_INV]		= { "INV", BODY_NONE, DSM_WIRE_ZERO, .run = true },
+	[DSM_INV_ACK]		= { "INV_ACK", .run = true },
+	[DSM_DATA]		= { "DATA", BODY_BLOCK, DSM_WIRE_MODIFIED, .run = true },
+	[DSM_GRANT]		= { "GRANT", BODY_NONE, DSM_WIRE_MODIFIED | DSM_WIRE_ZERO, .run = true },
+	[DSM_DONE]		= { "DONE", BODY_NONE, DSM_WIRE_MODIFIED, .run = true },
+	[DSM_DISCARD]		= { "DISCARD", .run = true },
+	[DSM_DISCARDED]		= { "DISCARDED", .run = true },
 	[DSM_CLAIM]		= { "CLAIM", BODY_NONE, DSM_WIRE_ASK },
 	[DSM_HOME]		= { "HOME", BODY_NONE, DSM_WIRE_ASK },
 	[DSM_REGION_CREATE]	= { "REGION_CREATE", BODY_REGION },
@@ -115,7 +116,7 @@ void dsm_msg_encode(const struct dsm_msg *msg, u16 src, u32 view, u64 ack, void 
 {
 	struct dsm_wire_hdr hdr = {
 		.magic	= cpu_to_le32(DSM_WIRE_MAGIC),
-		.len	= cpu_to_le32(msg->data_len + msg->body_len),
+		.len	= cpu_to_le32(msg->data_len * (msg->more + 1) + msg->body_len),
 		.type	= msg->coh.type,
 		.flags	= msg->coh.flags,
 		.src	= cpu_to_le16(src),
@@ -128,6 +129,7 @@ void dsm_msg_encode(const struct dsm_msg *msg, u16 src, u32 view, u64 ack, void 
 		.node	= cpu_to_le16(msg->coh.node),
 		.acks	= cpu_to_le16(msg->coh.acks),
 		.error	= cpu_to_le32(msg->error),
+		.more	= cpu_to_le16(msg->more),
 	};
 
 	memcpy(frame, &hdr, sizeof(hdr));
@@ -151,12 +153,12 @@ int dsm_msg_decode(struct dsm_msg *msg, const void *frame, size_t len, u16 peer,
 {
 	const struct msg_kind *kind;
 	struct dsm_wire_hdr hdr;
-	u32 wire_len;
+	u32 wire_len, n;
 
 	if (len < sizeof(hdr))
 		return -EBADMSG;
 	memcpy(&hdr, frame, sizeof(hdr));
-	if (hdr.magic != cpu_to_le32(DSM_WIRE_MAGIC) || hdr.reserved ||
+	if (hdr.magic != cpu_to_le32(DSM_WIRE_MAGIC) || hdr.reserved || hdr.reserved16 ||
 	    hdr.type >= DSM_WIRE_HELPER)
 		return -EBADMSG;
 	kind = &kinds[hdr.type];
@@ -164,7 +166,10 @@ int dsm_msg_decode(struct dsm_msg *msg, const void *frame, size_t len, u16 peer,
 	if (!kind->name || (hdr.flags & ~kind->flags) ||
 	    len != sizeof(hdr) + body_len(kind) || kind->unnumbered != !hdr.seq)
 		return -EBADMSG;
-	if (kind->body == BODY_BLOCK ? wire_len > DSM_WIRE_BODY_MAX || !wire_len :
+	n = le16_to_cpu(hdr.more) + 1;
+	if (n > (kind->run ? DSM_WIRE_RUN_MAX : 1) || le64_to_cpu(hdr.block) > U64_MAX - n)
+		return -EBADMSG;
+	if (kind->body == BODY_BLOCK ? wire_len > DSM_WIRE_BODY_MAX || !wire_len || wire_len % n :
 	    wire_len != body_len(kind))
 		return -EBADMSG;
 	if (le16_to_cpu(hdr.src) != peer)
@@ -184,11 +189,28 @@ int dsm_msg_decode(struct dsm_msg *msg, const void *frame, size_t len, u16 peer,
 	msg->error = le32_to_cpu(hdr.error);
 	msg->block = le64_to_cpu(hdr.block);
 	msg->seq = le64_to_cpu(hdr.seq);
-	msg->data_len = kind->body == BODY_BLOCK ? wire_len : 0;
+	msg->data_len = kind->body == BODY_BLOCK ? wire_len / n : 0;
+	msg->more = n - 1;
 	msg->body_len = body_len(kind);
 	memcpy(&msg->body, frame + sizeof(hdr), msg->body_len);
 	*ack = le64_to_cpu(hdr.ack);
 	return 0;
+}
+
+/**
+ * dsm_msg_continues() - can two messages be in one run?
+ * @msg: the first
+ * @next: queued right after it
+ */
+bool dsm_msg_continues(const struct dsm_msg *msg, const struct dsm_msg *next)
+{
+	const struct dsm_coh_msg *a = &msg->coh, *b = &next->coh;
+
+	return a->type == b->type && a->type < DSM_WIRE_HELPER && kinds[a->type].run &&
+	       a->flags == b->flags && a->node == b->node && a->acks == b->acks &&
+	       a->req + 1 == b->req && msg->region == next->region &&
+	       msg->block + 1 == next->block && msg->data_len == next->data_len &&
+	       msg->expect_len == next->expect_len;
 }
 
 int dsm_msg_init(void)

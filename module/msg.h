@@ -18,6 +18,8 @@
  * @data_len: DATA: bytes of body in the window
  * @offset: DATA, GET_*, FWD_*: the block's offset in the window
  * @expect_len: GET_*, FWD_*: bytes that may come for it, here; or 0
+ * @more: how many messages the frame that it is sent in, or came in, stands for
+ *	beside it
  * @body_len: bytes of @body used
  * @body: the body of messages that carry no page
  */
@@ -31,6 +33,7 @@ struct dsm_msg {
 	u64 offset;
 	u32 data_len;
 	u32 expect_len;
+	u16 more;
 	u32 body_len;
 	union {
 		struct dsm_wire_region region;
@@ -47,6 +50,7 @@ int dsm_msg_encode_len(const struct dsm_msg *msg);
 void dsm_msg_encode(const struct dsm_msg *msg, u16 src, u32 view, u64 ack, void *frame);
 int dsm_msg_decode(struct dsm_msg *msg, const void *frame, size_t len, u16 peer,
 		   u32 view, u64 *ack);
+bool dsm_msg_continues(const struct dsm_msg *msg, const struct dsm_msg *next);
 const char *dsm_msg_name(u8 type);
 
 int dsm_msg_init(void);

@@ -63,7 +63,7 @@ static int put_place(struct sk_buff *skb, u32 region, u64 offset, u32 length)
  * @skb: the buffer
  * @node: us
  * @peer: whom to
- * @msg: what
+ * @msg: what; the first of a run, if it has @more
  * @ack: what we have received of @peer's
  *
  * Return: 0, or -EMSGSIZE if there is no room; the buffer is as it was. A
@@ -73,6 +73,7 @@ int dsm_netlink_put_send(struct sk_buff *skb, struct dsm_node *node, u16 peer,
 			 const struct dsm_msg *msg, u64 ack)
 {
 	struct nlattr *frame;
+	u32 n = msg->more + 1;
 	void *hdr;
 
 	hdr = genlmsg_put(skb, 0, 0, &family, 0, DSM_CMD_SEND);
@@ -84,9 +85,9 @@ int dsm_netlink_put_send(struct sk_buff *skb, struct dsm_node *node, u16 peer,
 	if (!frame)
 		goto cancel;
 	dsm_msg_encode(msg, node->id, node->view, ack, nla_data(frame));
-	if (msg->data_len && put_place(skb, msg->region, msg->offset, msg->data_len))
+	if (msg->data_len && put_place(skb, msg->region, msg->offset, msg->data_len * n))
 		goto cancel;
-	if (msg->expect_len && (put_place(skb, msg->region, msg->offset, msg->expect_len) ||
+	if (msg->expect_len && (put_place(skb, msg->region, msg->offset, msg->expect_len * n) ||
 				nla_put_u32(skb, DSM_A_REQ, msg->coh.req)))
 		goto cancel;
 	genlmsg_end(skb, hdr);

@@ -99,6 +99,27 @@ bool dsm_peers_sending(struct dsm_node *node, u32 region, u64 block)
 	return sending;
 }
 
+/*
+ * The last of the run that goes in one frame with @first. What is sent again goes
+ * by itself: parts of the run it was in may have arrived.
+ */
+static struct dsm_msg *run_from(struct dsm_peer *peer, struct dsm_msg *first)
+{
+	u32 bytes = max(first->data_len, first->expect_len);
+	u32 n, max = bytes ? min_t(u32, DSM_WIRE_BODY_MAX / bytes, DSM_WIRE_RUN_MAX) :
+			     DSM_WIRE_RUN_MAX;
+	struct dsm_msg *last = first;
+
+	for (n = 1; n < max && first->seq > peer->sent_seq; n++) {
+		if (list_is_last(&last->list, &peer->queue) ||
+		    !dsm_msg_continues(last, list_next_entry(last, list)))
+			break;
+		last = list_next_entry(last, list);
+	}
+	first->more = n - 1;
+	return last;
+}
+
 /* Give the helper one netlink buffer's worth. Returns whether to go on. */
 static bool flush_some(struct dsm_peer *peer)
 {
@@ -113,12 +134,14 @@ static bool flush_some(struct dsm_peer *peer)
 	skb = dsm_netlink_new(many ? NULL : list_entry(pos, struct dsm_msg, list));
 	if (!skb)
 		return false;
-	for (; pos != &peer->queue && n < peer->credits; pos = pos->next) {
-		struct dsm_msg *next = list_entry(pos, struct dsm_msg, list);
+	while (pos != &peer->queue && n < peer->credits) {
+		struct dsm_msg *first = list_entry(pos, struct dsm_msg, list);
+		struct dsm_msg *last = run_from(peer, first);
 
-		if (dsm_netlink_put_send(skb, node, peer->id, next, ack))
+		if (dsm_netlink_put_send(skb, node, peer->id, first, ack))
 			break;
-		msg = next;
+		msg = last;
+		pos = last->list.next;
 		n++;
 	}
 	if (!n || dsm_netlink_send(node, skb))
@@ -220,6 +243,25 @@ static int take_ack(struct dsm_peer *peer, u64 ack)
 	return 0;
 }
 
+/* One message, in its turn. */
+static int receive_one(struct dsm_peer *peer, struct dsm_msg *msg, bool in_window)
+{
+	int err;
+
+	if (msg->seq <= peer->rx_seq) {
+		atomic64_inc(&peer->duplicates);
+		WRITE_ONCE(peer->acked, 0);
+		return 0;
+	}
+	if (msg->seq != peer->rx_seq + 1)
+		return -EPROTO;
+	trace_dsm_msg_recv(peer->id, msg);
+	err = dsm_receive(peer->node, msg, in_window, &peer->rx_batch);
+	if (!err)
+		WRITE_ONCE(peer->rx_seq, msg->seq);
+	return err;
+}
+
 static int receive(struct dsm_peer *peer, const void *frame, size_t len, bool in_window)
 {
 	struct dsm_msg msg = {};
@@ -236,18 +278,15 @@ static int receive(struct dsm_peer *peer, const void *frame, size_t len, bool in
 		return err;
 	if (msg.coh.type == DSM_ACK)
 		return 0;
-	if (msg.seq <= peer->rx_seq) {
-		atomic64_inc(&peer->duplicates);
-		WRITE_ONCE(peer->acked, 0);
-		return 0;
+	for (;;) {
+		err = receive_one(peer, &msg, in_window);
+		if (err || !msg.more)
+			break;
+		msg.more--;
+		msg.seq++;
+		msg.block++;
+		msg.coh.req++;
 	}
-	if (msg.seq != peer->rx_seq + 1)
-		return -EPROTO;
-
-	trace_dsm_msg_recv(peer->id, &msg);
-	err = dsm_receive(peer->node, &msg, in_window, &peer->rx_batch);
-	if (!err)
-		WRITE_ONCE(peer->rx_seq, msg.seq);
 	return err;
 }
 
@@ -259,7 +298,7 @@ static int receive(struct dsm_peer *peer, const void *frame, size_t len, bool in
  * @in_window: its body is where it was expected
  *
  * Return: 0, or why it was not taken: nothing has changed then, and it may
- * come again.
+ * come again. Of a run that is the first that was not.
  */
 int dsm_peer_receive(struct dsm_peer *peer, const void *frame, size_t len, bool in_window)
 {

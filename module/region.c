@@ -87,7 +87,7 @@ struct dsm_region *dsm_region_create(struct dsm_node *node, u32 id,
 	region->uid = make_kuid(&init_user_ns, le32_to_cpu(wire->uid));
 	region->gid = make_kgid(&init_user_ns, le32_to_cpu(wire->gid));
 	refcount_set(&region->ref, 1);
-	region->seq_next = U64_MAX;	/* the first miss continues nothing */
+	dsm_readahead_init(&region->readahead);
 	xa_init(&region->chunks);
 	mutex_init(&region->discard_lock);
 	dsm_discard_init(region);

@@ -11,6 +11,7 @@
 #include <linux/xarray.h>
 #include <linux/dsm.h>
 #include "node.h"
+#include "readahead.h"
 #include "stats.h"
 
 struct dsm_msg;
@@ -42,7 +43,7 @@ struct dsm_wire_region;
  * @dead: it is in no table: revocations of its pages are given up
  * @idle_msg: REGION_IDLE, allocated beforehand because it has to be sent
  *	(protected by node->regions_lock)
- * @seq_next: the block whose miss would be the next of a sequence
+ * @readahead: which blocks are asked for ahead
  * @discard_lock: one discards at a time
  * @asking: the number of the question whose chunk it is (protected by
  *	@discard_lock; reset by the answer), or 0
@@ -75,7 +76,7 @@ struct dsm_region {
 	bool dead;
 	struct dsm_msg *idle_msg;
 
-	u64 seq_next;
+	struct dsm_readahead readahead;
 	struct mutex discard_lock;
 	u32 asking;
 	u16 asked;

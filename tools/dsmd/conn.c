@@ -7,6 +7,7 @@
  * A connection that is closed stays in memory until no handler is running,
  * so that callers need only look at its state.
  */
+#include <endian.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -89,8 +90,11 @@ void conn_divert(struct conn *conn)
 {
 	if (conn->window)
 		window_put(conn->window);
+	if (conn->expected)	/* the peer will send it again */
+		expect_give_up(&conn->links->expects, le32toh(conn->hdr.req),
+			       le16toh(conn->hdr.more) + 1, conn);
 	conn->window = NULL;
-	conn->expect = NULL;
+	conn->expected = false;
 	conn->body = conn->links->scratch;
 }
 
@@ -104,10 +108,6 @@ void conn_close(struct conn *conn)
 
 	stranger_remove(conn);
 	dirty_remove(conn);
-	if (conn->expect) {	/* the peer will send it again */
-		conn->expect->state = EXPECT_WAITING;
-		conn->expect->taker = NULL;
-	}
 	conn_divert(conn);
 	output_exit(&conn->out);
 	loop_timer_exit(links->loop, &conn->timer);

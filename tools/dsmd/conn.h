@@ -47,7 +47,7 @@ enum conn_state {
  * @body: where the next byte of it goes
  * @body_left: bytes; 0: the next byte is a header's
  * @window: what @body points into; NULL: the scratch buffer
- * @expect: what told us so; taken by this connection
+ * @expected: its bytes are, by what is TAKEN for this connection
  * @in: bytes read and not looked at yet, from @in_start to @in_end
  *
  * Sending:
@@ -78,7 +78,7 @@ struct conn {
 	unsigned char *body;
 	uint32_t body_left;
 	struct window *window;
-	struct expect *expect;
+	bool expected;
 	unsigned int in_start;
 	unsigned int in_end;
 

@@ -101,17 +101,62 @@ void expect_remove(struct expect_table *table, struct expect *expect)
 }
 
 /*
+ * @length bytes come for @count requests from @req on. False if they are not all
+ * expected now, one block after the other in one region. Else @taker has them, and
+ * they begin at *@offset.
+ */
+bool expect_take(struct expect_table *table, uint32_t req, uint32_t count, uint32_t region,
+		 uint32_t length, struct conn *taker, uint64_t *offset)
+{
+	struct expect *expect;
+
+	for (uint32_t i = 0; i < count; i++) {
+		expect = expect_find(table, req + i);
+		if (!expect || expect->state != EXPECT_WAITING || expect->region != region ||
+		    (uint64_t)expect->length * count != length)
+			return false;
+		if (!i)
+			*offset = expect->offset;
+		else if (expect->offset != *offset + (uint64_t)i * expect->length)
+			return false;
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		expect = expect_find(table, req + i);
+		expect->state = EXPECT_TAKEN;
+		expect->taker = taker;
+	}
+	return true;
+}
+
+/* What @taker has not received whole is expected again. */
+void expect_give_up(struct expect_table *table, uint32_t req, uint32_t count, struct conn *taker)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct expect *expect = expect_find(table, req + i);
+
+		if (!expect || expect->state != EXPECT_TAKEN || expect->taker != taker)
+			continue;
+		expect->state = EXPECT_WAITING;
+		expect->taker = NULL;
+	}
+}
+
+/*
  * The bytes have arrived whole and the module is about to be told. False if
  * no more can be remembered before it has answered, which expect_settle() makes
  * room for.
  */
-bool expect_spend(struct expect_table *table, struct expect *expect)
+bool expect_spend(struct expect_table *table, uint32_t req, uint32_t count)
 {
-	if (table->spent_count == EXPECT_SPENT_MAX)
+	if (table->spent_count + count > EXPECT_SPENT_MAX)
 		return false;
-	expect->state = EXPECT_SPENT;
-	expect->taker = NULL;
-	table->spent[table->spent_count++] = expect->req;
+	for (uint32_t i = 0; i < count; i++) {
+		struct expect *expect = expect_find(table, req + i);
+
+		expect->state = EXPECT_SPENT;
+		expect->taker = NULL;
+		table->spent[table->spent_count++] = req + i;
+	}
 	return true;
 }
 

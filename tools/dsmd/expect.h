@@ -60,7 +60,10 @@ struct expect *expect_find_region(struct expect_table *table, uint32_t region);
 struct expect *expect_insert(struct expect_table *table, uint32_t req);
 void expect_remove(struct expect_table *table, struct expect *expect);
 
-bool expect_spend(struct expect_table *table, struct expect *expect);
+bool expect_take(struct expect_table *table, uint32_t req, uint32_t count, uint32_t region,
+		 uint32_t length, struct conn *taker, uint64_t *offset);
+void expect_give_up(struct expect_table *table, uint32_t req, uint32_t count, struct conn *taker);
+bool expect_spend(struct expect_table *table, uint32_t req, uint32_t count);
 void expect_restore(struct expect_table *table, uint32_t req);
 void expect_settle(struct expect_table *table);
 

@@ -113,6 +113,10 @@ static bool header_check(struct conn *conn, const struct dsm_wire_hdr *hdr)
 		if (conn->state != CONN_UP)
 			conn_fail(conn, LOG_WARNING, "a frame of type %u before any hello",
 				  hdr->type);
+		else if (le16toh(hdr->more) >= DSM_WIRE_RUN_MAX)
+			conn_fail(conn, LOG_WARNING,
+				  "a frame of type %u for %u messages; there are %u at most",
+				  hdr->type, le16toh(hdr->more) + 1, DSM_WIRE_RUN_MAX);
 		else if (length > max)
 			conn_fail(conn, LOG_WARNING,
 				  "a frame of type %u with %u bytes of body; there are %u at most",
@@ -138,40 +142,44 @@ static bool header_check(struct conn *conn, const struct dsm_wire_hdr *hdr)
 /* Where the body of the data frame that begins is to go. */
 static void data_place(struct conn *conn)
 {
+	uint32_t req = le32toh(conn->hdr.req), count = le16toh(conn->hdr.more) + 1;
+	uint32_t region = le32toh(conn->hdr.region), length = le32toh(conn->hdr.len);
 	struct links *links = conn->links;
-	struct expect *expect = expect_find(&links->expects, le32toh(conn->hdr.req));
 	struct window *window;
+	uint64_t offset;
 
 	conn_divert(conn);
-	if (!expect || expect->state != EXPECT_WAITING ||
-	    expect->region != le32toh(conn->hdr.region) ||
-	    expect->length != le32toh(conn->hdr.len))
+	if (!expect_take(&links->expects, req, count, region, length, conn, &offset))
 		return;
-	window = window_get(&links->windows, expect->region);
-	if (!window)
-		return;
-	if (!window_holds(window, expect->offset, expect->length)) {
-		window_put(window);
+	window = window_get(&links->windows, region);
+	if (!window || !window_holds(window, offset, length)) {
+		if (window)
+			window_put(window);
+		expect_give_up(&links->expects, req, count, conn);
 		return;
 	}
-	expect->state = EXPECT_TAKEN;
-	expect->taker = conn;
-	conn->expect = expect;
+	conn->expected = true;
 	conn->window = window;
-	conn->body = window->base + expect->offset;
+	conn->body = window->base + offset;
+}
+
+/* The bytes that have come are the module's now: false, not before it has answered. */
+static bool data_spend(struct conn *conn)
+{
+	return expect_spend(&conn->links->expects, le32toh(conn->hdr.req),
+			    le16toh(conn->hdr.more) + 1);
 }
 
 static void data_end(struct conn *conn)
 {
-	struct links *links = conn->links;
-	bool in_window = conn->expect;
+	bool in_window = conn->expected;
 
-	if (in_window && !expect_spend(&links->expects, conn->expect)) {
-		links_sync(links);
+	if (in_window && !data_spend(conn)) {
+		links_sync(conn->links);
 		if (conn->state == CONN_CLOSED)
 			return;
 		/* What the module has just said may have taken it away. */
-		in_window = conn->expect && expect_spend(&links->expects, conn->expect);
+		in_window = conn->expected && data_spend(conn);
 	}
 	conn_divert(conn);
 	receive(conn, &conn->hdr, sizeof(conn->hdr), in_window);
@@ -218,8 +226,8 @@ static void frame_heard(struct conn *conn, const struct dsm_wire_hdr *hdr)
 		input_types[hdr->type - DSM_WIRE_HELPER].handle(conn, hdr, frame + sizeof(*hdr));
 		return;
 	}
-	if (hdr->type == DSM_GRANT)
-		links_expect_end(conn->links, le32toh(hdr->req));
+	for (uint32_t i = 0; hdr->type == DSM_GRANT && i <= le16toh(hdr->more); i++)
+		links_expect_end(conn->links, le32toh(hdr->req) + i);
 	receive(conn, frame, length, false);
 }
 

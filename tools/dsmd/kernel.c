@@ -15,6 +15,7 @@
  * Should the socket's buffer overflow in spite of the credits, or the module
  * go away, the program ends: the next one is told everything again.
  */
+#include <endian.h>
 #include <errno.h>
 #include <linux/genetlink.h>
 #include <linux/netlink.h>
@@ -240,6 +241,26 @@ static void register_replied(struct kernel *kernel, struct nlattr **attrs)
 	kernel->credits = nla_get_u32(attrs[DSM_A_CREDITS]);
 }
 
+/* How many messages a frame stands for. */
+static uint32_t run_of(struct nlattr *frame)
+{
+	struct dsm_wire_hdr hdr;
+
+	if (nla_len(frame) < (int)sizeof(hdr))
+		return 1;
+	memcpy(&hdr, nla_data(frame), sizeof(hdr));
+	return le16toh(hdr.more) + 1;
+}
+
+/* Each of a run's requests expects its part. */
+static void expect_each(struct kernel *kernel, uint32_t req, struct links_place place,
+			uint32_t count)
+{
+	place.length /= count;
+	for (uint32_t i = 0; i < count; i++, place.offset += place.length)
+		links_expect(kernel->links, req + i, &place);
+}
+
 /* With a place and no request: the body. With both: what is expected in return. */
 static void send_called(struct kernel *kernel, struct nlattr **attrs)
 {
@@ -249,7 +270,8 @@ static void send_called(struct kernel *kernel, struct nlattr **attrs)
 	if (placed)
 		place = place_get(attrs);
 	if (placed && attrs[DSM_A_REQ])
-		links_expect(kernel->links, nla_get_u32(attrs[DSM_A_REQ]), &place);
+		expect_each(kernel, nla_get_u32(attrs[DSM_A_REQ]), place,
+			    run_of(attrs[DSM_A_FRAME]));
 	links_send(kernel->links, nla_get_u32(attrs[DSM_A_PEER]), nla_data(attrs[DSM_A_FRAME]),
 		   (uint32_t)nla_len(attrs[DSM_A_FRAME]),
 		   placed && !attrs[DSM_A_REQ] ? &place : NULL);

@@ -69,7 +69,6 @@ static void expect_release(struct expect *expect)
 	if (expect->state == EXPECT_TAKEN)
 		conn_divert(expect->taker);
 	expect->state = EXPECT_WAITING;
-	expect->taker = NULL;
 }
 
 /*
@@ -150,8 +149,8 @@ void links_refused(struct links *links, uint32_t id, uint32_t session, int error
 {
 	struct peer *peer = peer_find_session(links, id, session);
 
-	if (in_window)
-		expect_restore(&links->expects, le32toh(frame->req));
+	for (uint32_t i = 0; in_window && i <= le16toh(frame->more); i++)
+		expect_restore(&links->expects, le32toh(frame->req) + i);
 	if (!peer)
 		return;
 	conn_fail(peer->conn, error == EBADMSG || error == EPROTO ? LOG_WARNING : LOG_INFO,

@@ -15,6 +15,11 @@
  * acknowledged (@ack, the last one received in order). A module keeps what
  * has not been acknowledged and sends it again on a new connection; what
  * comes twice is dropped. ACK itself has no number (@seq is 0).
+ *
+ * One frame may stand for a run of messages about consecutive blocks, which are
+ * alike but for @seq, @req and @block: these are the first one's, and one more
+ * for each of @more others. Their bodies follow each other. What is sent again is
+ * sent one by one.
  */
 #ifndef _UAPI_LINUX_DSM_WIRE_H
 #define _UAPI_LINUX_DSM_WIRE_H
@@ -23,11 +28,14 @@
 #include <linux/dsm.h>
 
 #define DSM_WIRE_MAGIC		0x314d5344U	/* "DSM1" */
-#define DSM_WIRE_VERSION	1		/* the newest we speak */
-#define DSM_WIRE_VERSION_MIN	1		/* the oldest */
+#define DSM_WIRE_VERSION	2		/* the newest we speak */
+#define DSM_WIRE_VERSION_MIN	2		/* the oldest */
 
-/* The longest body of any frame: one block's bytes. */
-#define DSM_WIRE_BODY_MAX	DSM_BLOCK_SIZE_MAX
+/* The longest body of any frame: the bytes of one block, or of several small ones. */
+#define DSM_WIRE_BODY_MAX	(4 * DSM_BLOCK_SIZE_MAX)
+
+/* How many messages a frame stands for, at most. */
+#define DSM_WIRE_RUN_MAX	64
 
 enum dsm_wire_type {
 	/* coherence: a block's transactions */
@@ -95,6 +103,7 @@ enum dsm_wire_type {
  * @node: FWD_*, INV: the requester; HOME: the home
  * @acks: DATA, GRANT, FWD_GET_M: how many INV_ACKs the requester will get
  * @error: REGION_REPLY: 0 or a positive Linux errno
+ * @more: coherence: how many messages of the run follow; or 0
  */
 struct dsm_wire_hdr {
 	__le32 magic;
@@ -111,7 +120,9 @@ struct dsm_wire_hdr {
 	__le16 node;
 	__le16 acks;
 	__le32 error;
-	__le64 reserved;
+	__le16 more;
+	__le16 reserved16;
+	__le32 reserved;
 };
 
 /**

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Readahead: which blocks to ask for before a thread needs them.
+ *
+ * As the page cache does it (mm/readahead.c): a miss right behind what has been
+ * asked for last is a sequence, whose window doubles with every step. In each
+ * window the first block is marked: who comes to it, or to one behind it, has the
+ * next window asked for, so that one is under way while the one before is used.
+ *
+ *	[ used ][ used ][ mark, here ][ here ] | asked for next: twice as many
+ *			^ a fault
+ *
+ * A few sequences are followed at a time, the one that was quiet for longest being
+ * forgotten. They belong to the region: threads that go through it together, or
+ * one after the other, make one.
+ */
+#include <linux/minmax.h>
+#include <linux/spinlock.h>
+#include "node.h"
+#include "readahead.h"
+#include "region.h"
+
+enum readahead_limits {
+	READAHEAD_FIRST		= 4,		/* blocks */
+	READAHEAD_BYTES_MAX	= 512 << 10,	/* a window's, whatever prefetch_blocks says */
+};
+
+void dsm_readahead_init(struct dsm_readahead *ra)
+{
+	unsigned int i;
+
+	spin_lock_init(&ra->lock);
+	/* The first miss continues nothing. */
+	for (i = 0; i < DSM_READAHEAD_STREAMS; i++)
+		ra->streams[i].next = ra->streams[i].mark = U64_MAX;
+}
+
+/**
+ * dsm_readahead_mark() - where is the next mark?
+ * @ra: the region's
+ * @first: the first of several blocks
+ * @last: the last
+ *
+ * Takes no lock: what it says may be out of date, and is a hint.
+ *
+ * Return: the first of them that is to be told to dsm_readahead_next() when it is
+ * used; @last + 1 if none is.
+ */
+u64 dsm_readahead_mark(const struct dsm_readahead *ra, u64 first, u64 last)
+{
+	u64 found = last + 1;
+	unsigned int i;
+
+	for (i = 0; i < DSM_READAHEAD_STREAMS; i++) {
+		u64 mark = READ_ONCE(ra->streams[i].mark);
+
+		if (first < READ_ONCE(ra->streams[i].next))
+			found = min(found, max(mark, first));
+	}
+	return found;
+}
+
+static struct dsm_stream *stream_find(struct dsm_readahead *ra, u64 index, bool miss)
+{
+	unsigned int i;
+
+	for (i = 0; i < DSM_READAHEAD_STREAMS; i++) {
+		struct dsm_stream *s = &ra->streams[i];
+
+		if ((index >= s->mark && index < s->next) || (miss && index == s->next))
+			return s;
+	}
+	return NULL;
+}
+
+static struct dsm_stream *stream_oldest(struct dsm_readahead *ra)
+{
+	struct dsm_stream *oldest = &ra->streams[0];
+	unsigned int i;
+
+	for (i = 1; i < DSM_READAHEAD_STREAMS; i++)
+		if (ra->streams[i].used < oldest->used)
+			oldest = &ra->streams[i];
+	return oldest;
+}
+
+/**
+ * dsm_readahead_next() - a thread has come to a block
+ * @region: the region
+ * @index: the block
+ * @miss: it is not here
+ * @first: out: the first of the blocks to ask for
+ *
+ * Return: how many to ask for.
+ */
+u32 dsm_readahead_next(struct dsm_region *region, u64 index, bool miss, u64 *first)
+{
+	u32 max = min_t(u32, READ_ONCE(region->node->prefetch_blocks),
+			READAHEAD_BYTES_MAX >> region->block_shift);
+	struct dsm_readahead *ra = &region->readahead;
+	u64 blocks = dsm_region_blocks(region);
+	struct dsm_stream *s;
+	u32 n = 0;
+
+	if (!max)
+		return 0;
+	spin_lock(&ra->lock);
+	s = stream_find(ra, index, miss);
+	if (s) {
+		*first = max(s->next, index + 1);
+		s->window = min(max(s->window * 2, READAHEAD_FIRST), max);
+		n = *first < blocks ? min_t(u64, s->window, blocks - *first) : 0;
+		WRITE_ONCE(s->mark, *first);
+		WRITE_ONCE(s->next, *first + n);
+	} else if (miss) {
+		s = stream_oldest(ra);
+		s->window = 0;
+		WRITE_ONCE(s->mark, U64_MAX);
+		WRITE_ONCE(s->next, index + 1);
+	}
+	if (s)
+		s->used = ++ra->clock;
+	spin_unlock(&ra->lock);
+	return n;
+}

@@ -6,7 +6,8 @@
  *  - a copy that may be read has the version that the last write made;
  *  - no node refuses a message of another; a queue of requests is served in the
  *    order of arrival; nothing is forgotten in it (node.c);
- *  - between transactions the home's entry says who has the block;
+ *  - between transactions the home's entry says who has the block, or will have it
+ *    with what is on its way from the home;
  *  - every access ends, in a bounded time, and so does the run.
  */
 #include <stdarg.h>
@@ -191,6 +192,10 @@ void check_access(struct sim *sim, struct copy *copy)
 {
 	struct block *block = &sim->block[copy->block];
 
+	if (copy->granted && !dsm_line_outstanding(&copy->line)) {
+		block->granted -= copy->granted == 1;
+		copy->granted = 0;
+	}
 	set_access(block, copy, access_of(copy));
 	if (block->writers > 1)
 		check_fail(sim, copy->block, "node %u: two writers", copy->node);
@@ -216,6 +221,21 @@ void check_use(struct sim *sim, struct copy *copy, bool write)
 		copy->value = ++block->last;
 }
 
+/* The home has ended a request that it has answered alone. */
+void check_granted(struct sim *sim, u32 number, u16 node, u32 req)
+{
+	struct copy *copy = node_copy_find(sim, number, node);
+
+	if (!copy || !dsm_line_outstanding(&copy->line) || copy->line.req != req ||
+	    copy->granted) {
+		check_fail(sim, number, "the home has answered node %u, which does not wait for it",
+			   node);
+		return;
+	}
+	copy->granted = copy->line.state == DSM_LINE_IS ? 1 : 2;
+	sim->block[number].granted += copy->granted == 1;
+}
+
 /* A transaction is over: does the home know who has the block? */
 void check_transaction(struct sim *sim, u32 number)
 {
@@ -230,16 +250,17 @@ void check_transaction(struct sim *sim, u32 number)
 		return;
 	if (dir->state == DSM_DIR_M) {
 		owner = node_copy_find(sim, number, dir->owner);
-		if (!owner || owner->line.state != DSM_LINE_M)
+		if (!owner || (owner->line.state != DSM_LINE_M && owner->granted != 2))
 			check_fail(sim, number, "the owner, node %u, does not have it", dir->owner);
 		return;
 	}
 	for (i = 0; i < sim->words; i++)
 		for (word = dir->sharers[i]; word; word &= word - 1)
 			n++;
-	if (n != block->readers || block->writers)
-		check_fail(sim, number, "the home knows of %u sharers, and %u nodes may read it", n,
-			   block->readers);
+	if (n != block->readers + block->granted || block->writers)
+		check_fail(sim, number,
+			   "the home knows of %u sharers, and %u nodes may read it or will", n,
+			   block->readers + block->granted);
 	if (dir->state == DSM_DIR_S && !dsm_sharers_has(dir->sharers, dir->owner))
 		check_fail(sim, number, "the supplier, node %u, is no sharer", dir->owner);
 }

@@ -376,7 +376,8 @@ static void step(struct sim *sim, struct copy *copy, const struct dsm_event *fir
 		.nodes = sim->config->nodes,
 		.line = &copy->line,
 	};
-	bool waited = false, over, put;
+	bool waited = false, over, alone, put;
+	u16 requester = 0;
 	u32 next;
 
 	if (coh.home == copy->node)
@@ -384,6 +385,9 @@ static void step(struct sim *sim, struct copy *copy, const struct dsm_event *fir
 	while (!sim->failed) {
 		over = coh.dir && ev.type == DSM_EV_MSG && coh.dir->busy &&
 		       (ev.msg.type == DSM_DONE || ev.msg.type == DSM_INV_ACK);
+		if (over)
+			requester = coh.dir->requester;
+		alone = over && ev.msg.type == DSM_DONE && ev.msg.from != requester;
 		if (over && coh.dir->busy == DSM_GET_S)
 			sharers_reserve(sim, block);
 		put = coh.dir && ev.type == DSM_EV_MSG && !coh.dir->busy &&
@@ -400,6 +404,8 @@ static void step(struct sim *sim, struct copy *copy, const struct dsm_event *fir
 		check_access(sim, copy);
 		if (put && !coh.dir->busy && !after->pull)
 			check_fail(sim, copy->block, "the home does not take what it is asked to");
+		if (alone)
+			check_granted(sim, copy->block, requester, ev.msg.req);
 		if (over)
 			check_transaction(sim, copy->block);
 		if (over)

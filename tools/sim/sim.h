@@ -76,6 +76,8 @@ enum sim_event {
  * @hold_no: only a timer that knows it counts
  * @access: what its page tables allow: 0, 1 to read, 2 to write; what the state
  *	allows is mapped at once, and goes when it is taken away
+ * @granted: as @access: what the home, which has answered alone, has granted, and is
+ *	still on its way
  * @revoke: DSM_ACT_REVOKE or DSM_ACT_CLEAN, until it is done
  * @fresh: granted to a thread that waited, and not used yet
  * @demanded: a thread has asked for the grant under way
@@ -91,6 +93,7 @@ struct copy {
 	u16 node;
 	u16 hold_no;
 	u8 access;
+	u8 granted;
 	u8 revoke;
 	bool fresh;
 	bool demanded;
@@ -110,6 +113,7 @@ struct copy {
  * @home: or NO_HOME
  * @readers: nodes that may read it
  * @writers: nodes that may write it
+ * @granted: copies whose @granted is 1
  * @first: the first message that waits at the home
  * @final: the last
  * @touched: anybody ever accessed it
@@ -120,6 +124,7 @@ struct block {
 	u16 home;
 	u16 readers;
 	u16 writers;
+	u16 granted;
 	bool touched;
 	u32 first;
 	u32 final;
@@ -356,6 +361,7 @@ void check_log(struct sim *sim, enum log_kind kind, const struct copy *copy,
 void check_access(struct sim *sim, struct copy *copy);
 void check_revoked(struct sim *sim, struct copy *copy);
 void check_use(struct sim *sim, struct copy *copy, bool write);
+void check_granted(struct sim *sim, u32 block, u16 node, u32 req);
 void check_transaction(struct sim *sim, u32 block);
 void check_stuck(struct sim *sim);
 void check_quiet(struct sim *sim);

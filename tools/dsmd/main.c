@@ -17,22 +17,14 @@
 #include "links.h"
 #include "log.h"
 #include "loop.h"
+#include "priority.h"
 #include "window.h"
-
-#define MAIN_PRIORITY	(-10)
 
 static struct config config;
 static struct loop loop;
 static struct kernel kernel;
 static struct links links;
 static struct loop_source signals = { .fd = -1 };
-
-/* Faulting threads wait for us. */
-static void priority_raise(void)
-{
-	if (setpriority(PRIO_PROCESS, 0, MAIN_PRIORITY))
-		log_debug("priority %d: %m", MAIN_PRIORITY);
-}
 
 /* Three descriptors a peer, and our own. */
 static void limits_raise(uint32_t nodes)

@@ -82,7 +82,8 @@ enum dsm_wire_type {
 
 /* enum dsm_wire_type's @flags */
 #define DSM_WIRE_ZERO		(1U << 0)	/* GRANT: the block is all zeroes; INV: it is to be */
-#define DSM_WIRE_MODIFIED	(1U << 1)	/* GRANT, DATA: for writing; FWD_GET_S: it may be; DONE: a read's is */
+/* GRANT, DATA: for writing; FWD_GET_S: it may be given so; DONE: a read was */
+#define DSM_WIRE_MODIFIED	(1U << 1)
 #define DSM_WIRE_ASK		(1U << 2)	/* CLAIM: not mine, tell me; HOME: what was asked */
 
 #define DSM_WIRE_NOBODY		0xffffU		/* HOME, ASK: nobody has had to do with it */

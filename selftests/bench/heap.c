@@ -5,7 +5,9 @@
  * thread, nanoseconds that passed, peak KiB.
  *
  * Rates are by CPU time, as other programs on the machine are not what is
- * measured. An operation is a malloc and its free.
+ * measured. An operation is a malloc and its free. Each workload goes on for some
+ * tenths of a second, so that it is not the first touch of its pages, which is the
+ * kernel's work, that is compared.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -65,7 +67,7 @@ static void on_threads(void *(*run)(void *))
  * Larson's: a server's threads replace objects at random, and hand all they
  * have to a successor, which frees them.
  */
-enum { LARSON_OBJECTS = 5000, LARSON_STEPS = 50000, LARSON_ROUNDS = 40 };
+enum { LARSON_OBJECTS = 5000, LARSON_STEPS = 50000, LARSON_ROUNDS = 200 };
 
 struct larson {
 	void	 *object[LARSON_OBJECTS];
@@ -104,7 +106,7 @@ static void *larson_run(void *arg)
 }
 
 /* alloc-test's: sizes of 8 to 8192 bytes, each as likely by its logarithm. */
-enum { LIVE = 60000, LIFETIME_STEPS = 2000000 };
+enum { LIVE = 60000, LIFETIME_STEPS = 6000000 };
 
 static void *lifetimes_run(void *arg)
 {
@@ -130,7 +132,7 @@ static void *lifetimes_run(void *arg)
  * What one thread allocates, another frees: in turns (1), so that one of them
  * runs at a time, or at once (2).
  */
-enum { BATCH = 1000, BATCHES = 2000, RING = 8 };
+enum { BATCH = 1000, BATCHES = 10000, RING = 8 };
 
 static void *ring[RING][BATCH];
 static uint64_t ring_put, ring_got, ring_room;
@@ -183,7 +185,7 @@ static void producer_consumer(void)
 }
 
 /* Of every size a few at a time, freed in order, and in the reverse. */
-enum { SWEEP_BYTES = 4 << 20, SWEEP_OBJECTS = 500, SWEEP_ROUNDS = 1000 };
+enum { SWEEP_BYTES = 4 << 20, SWEEP_OBJECTS = 500, SWEEP_ROUNDS = 6000 };
 
 static size_t sweep_min, sweep_max;
 
@@ -198,9 +200,9 @@ static void *sweep_run(void *arg)
 
 		/* the pages of what is large are written each time: fewer */
 		if (size > 1024)
-			rounds /= 5;
+			rounds /= 4;
 		if (size > 32768)
-			rounds /= 64;
+			rounds /= 16;
 		for (size_t round = 0; round < rounds; round++) {
 			for (size_t i = 0; i < n; i++)
 				some[i] = object(size);

@@ -33,8 +33,12 @@
 #include "class.h"
 #include "remote.h"
 #include "slab.h"
+#include "thread.h"
 
-enum { PURGE_CHUNKS = 64 };	/* at a time */
+enum {
+	PURGE_CHUNKS	= 64,	/* at a time */
+	UNITS_TRIES	= 16,	/* open chunks to look at */
+};
 
 /* ---- chunks that have a free unit ------------------------------------- */
 
@@ -183,13 +187,17 @@ uint32_t dsm_units_alloc(struct dsm_heap *heap, unsigned int n,
 			 unsigned int align, bool *fresh)
 {
 	/* a long search costs more than a chunk that is left for later */
-	uint32_t unit = units_find(heap, n, align, 16, fresh);
+	uint32_t unit = units_find(heap, n, align, UNITS_TRIES, fresh);
 	uint32_t chunk;
 	bool zero;
 
 	if (unit)
 		return unit;
+	dsm_thread_release(heap);
 	dsm_slabs_sweep(heap);
+	unit = units_find(heap, n, align, UNITS_TRIES, fresh);
+	if (unit)
+		return unit;
 	chunk = dsm_chunk_claim(heap, &zero);
 	if (chunk)
 		chunk_make(heap, chunk, zero);
@@ -230,11 +238,12 @@ static void *alloc_chunks(struct dsm_heap *heap, size_t align, size_t size,
 	uint32_t chunk;
 	size_t n;
 
-	off = (off + align - 1) & -align;
+	/* beyond a chunk's, it is the second chunk that is aligned */
+	off = align < CHUNK_SIZE ? (off + align - 1) & -align : CHUNK_SIZE;
 	if (size > ((size_t)(heap->chunks - heap->first) << CHUNK_SHIFT) - off)
 		return NULL;
 	n = (off + size + CHUNK_SIZE - 1) >> CHUNK_SHIFT;
-	chunk = dsm_chunk_claim_run(heap, n, fresh);
+	chunk = dsm_chunk_claim_run(heap, n, align, fresh);
 	if (!chunk)
 		return NULL;
 	public = chunk_public(heap, chunk);
@@ -250,10 +259,10 @@ static void *alloc_chunks(struct dsm_heap *heap, size_t align, size_t size,
 void *dsm_run_alloc(struct dsm_heap *heap, size_t align, size_t size,
 		    bool *fresh)
 {
-	unsigned int align_units = align > UNIT_SIZE ? align >> UNIT_SHIFT : 1;
+	size_t align_units = align > UNIT_SIZE ? align >> UNIT_SHIFT : 1;
 	size_t n = (size + UNIT_SIZE - 1) >> UNIT_SHIFT;
 
-	if (n < UNITS && units_fit(units_all(heap), n, align_units) >= 0)
+	if (n < UNITS && align_units < UNITS && units_fit(units_all(heap), n, align_units) >= 0)
 		return alloc_units(heap, n, align_units, fresh);
 	return alloc_chunks(heap, align, size, fresh);
 }

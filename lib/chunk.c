@@ -15,6 +15,17 @@ bool dsm_chunk_is_own(const struct dsm_heap *heap, uint32_t entry)
 	return CHUNK_OWNER(entry) == heap->node + 1;
 }
 
+bool dsm_chunk_is_claimed(const struct dsm_heap *heap)
+{
+	for (uint32_t chunk = heap->first; !heap->is_private && chunk < heap->chunks; chunk++) {
+		uint32_t entry = READ(*chunk_entry(heap, chunk));
+
+		if (CHUNK_KIND(entry) == CHUNK_CLAIMED && !dsm_chunk_is_own(heap, entry))
+			return true;
+	}
+	return false;
+}
+
 static bool claim(struct dsm_heap *heap, uint32_t chunk, uint32_t *was)
 {
 	_Atomic uint32_t *entry = chunk_entry(heap, chunk);
@@ -88,12 +99,21 @@ static bool claim_run_at(struct dsm_heap *heap, uint32_t end, uint32_t n,
 	return true;
 }
 
-uint32_t dsm_chunk_claim_run(struct dsm_heap *heap, uint32_t n, bool *fresh)
+uint32_t dsm_chunk_claim_run(struct dsm_heap *heap, uint32_t n, size_t align, bool *fresh)
 {
 	uint32_t end = heap->chunks;
 	uint32_t stop;
 
 	while (end - heap->first >= n) {
+		/* the region starts at a chunk's multiple: this is one, too */
+		size_t over = (uintptr_t)chunk_addr(heap, end - n + 1) & (align - 1);
+
+		if (over >> CHUNK_SHIFT) {
+			if (over >> CHUNK_SHIFT > end - heap->first)
+				break;
+			end -= over >> CHUNK_SHIFT;
+			continue;
+		}
 		if (claim_run_at(heap, end, n, fresh, &stop))
 			return end - n;
 		end = stop;

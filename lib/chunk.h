@@ -7,23 +7,26 @@
 /* The caller of what changes something holds its node's arena lock. */
 
 /*
- * Claim a chunk, or @n in a row: the first one's number, or 0. *@fresh: all
- * of it is zero.
+ * Claim a chunk, or @n in a row, the second one at a multiple of @align: the first
+ * one's number, or 0. *@fresh: all of it is zero.
  */
 uint32_t dsm_chunk_claim(struct dsm_heap *heap, bool *fresh);
-uint32_t dsm_chunk_claim_run(struct dsm_heap *heap, uint32_t n, bool *fresh);
+uint32_t dsm_chunk_claim_run(struct dsm_heap *heap, uint32_t n, size_t align, bool *fresh);
 
 /* Claim these @n chunks, all or none. */
 bool dsm_chunk_claim_at(struct dsm_heap *heap, uint32_t chunk, uint32_t n);
 
-/* Make a chunk what it is to be, or is no more. */
 /* How many chunks from @chunk on are claimed that are free, but have frames. */
 uint32_t dsm_chunk_claim_dirty(struct dsm_heap *heap, uint32_t chunk, uint32_t max);
 
+/* Make a chunk what it is to be, or is no more. */
 void dsm_chunk_publish(struct dsm_heap *heap, uint32_t chunk,
 		       enum chunk_kind kind);
 
 void dsm_chunk_release(struct dsm_heap *heap, uint32_t chunk, bool zero);
+
+/* Whether another node has a chunk that it is making, or unmaking, or trying to get. */
+bool dsm_chunk_is_claimed(const struct dsm_heap *heap);
 
 /* Whether the chunk is this node's. */
 bool dsm_chunk_is_own(const struct dsm_heap *heap, uint32_t entry);

@@ -55,10 +55,30 @@ static inline unsigned int dsm_class_capacity(unsigned int class)
 	return dsm_class_units(class) * UNIT_SIZE / dsm_class_size(class);
 }
 
-/* To multiply by instead of dividing by the size: what is divided is in a slab. */
-static inline uint32_t dsm_class_recip(unsigned int class)
+/* To multiply by instead of dividing by the size: see dsm_class_index(). */
+static inline uint64_t dsm_class_recip(unsigned int class)
 {
-	return ((1ULL << 32) + dsm_class_size(class) - 1) / dsm_class_size(class);
+	uint64_t granules = dsm_class_size(class) / GRANULE_SIZE;
+
+	return ((1ULL << 32) + granules - 1) / granules;
+}
+
+/*
+ * The number of the object @off bytes into a slab of these, or UINT64_MAX if none
+ * starts there; what is behind the last one has a number, too.
+ *
+ * With d = size / 16 and n = off / 16 = q * d + r, recip is (2^32 + e) / d, e < d,
+ * and n * recip is q * 2^32 + (q * e + r * recip). A slab is of less than 2^15 * 16
+ * bytes, q * e < n < 2^15, and recip >= 2^19, so what is in parentheses is less
+ * than recip if r is 0, and else not (and less than 2^32): q is the upper half.
+ * Bytes that are no multiple of 16 are rotated to the top, where n is too large.
+ */
+static inline uint64_t dsm_class_index(uint32_t off, uint64_t recip)
+{
+	uint32_t n = off >> 4 | off << 28;
+	uint64_t product = n * recip;
+
+	return __builtin_expect((uint32_t)product < recip, 1) ? product >> 32 : UINT64_MAX;
 }
 
 #endif /* _DSM_CLASS_H */

@@ -159,9 +159,11 @@ void *dsm_calloc(size_t n, size_t size)
 /* @ptr may be of any region: it stays in its own. */
 void *dsm_realloc(void *ptr, size_t size)
 	__dsm_alloc_size(2) __dsm_wur;
-/* @align: a power of two, up to DSM_CHUNK_SIZE; else EINVAL */
+/* @align: a power of two, else EINVAL */
 void *dsm_aligned_alloc(size_t align, size_t size)
 	__dsm_malloc_like __dsm_alloc_size(2) __dsm_wur;
+/* As posix_memalign(3): 0, or an error number and *@ptr as it was. */
+int dsm_posix_memalign(void **ptr, size_t align, size_t size) __dsm_wur;
 
 /* Bytes usable at @ptr; 0 for NULL. */
 size_t dsm_malloc_usable_size(void *ptr);
@@ -176,6 +178,8 @@ void *dsm_heap_realloc(dsm_region *region, void *ptr, size_t size)
 	__dsm_alloc_size(3) __dsm_wur;
 void *dsm_heap_aligned_alloc(dsm_region *region, size_t align, size_t size)
 	__dsm_malloc_like __dsm_alloc_size(3) __dsm_wur;
+int dsm_heap_posix_memalign(dsm_region *region, void **ptr, size_t align, size_t size)
+	__dsm_wur;
 
 /**
  * dsm_trim - give back what is empty

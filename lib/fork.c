@@ -93,16 +93,19 @@ static bool copy_chunk(struct dsm_heap *heap, uint32_t chunk, uint32_t entry)
 	uint32_t units = READ(*mine);
 	struct chunk_public *public = chunk_public(heap, chunk);
 
-	if (!units)
-		return false;
 	if (CHUNK_KIND(entry) == CHUNK_RUN) {
 		size_t off = atomic_load(&public->run_off);
 
+		/* it may start in the second chunk */
+		if (!READ(mine[off >> CHUNK_SHIFT]))
+			return false;
 		copy(heap, public, sizeof(*public));
 		copy(heap, (char *)public + off,
 		     ((size_t)atomic_load(&public->run_chunks) << CHUNK_SHIFT) - off);
 		return true;
 	}
+	if (!units)
+		return false;
 	if (CHUNK_KIND(entry) == CHUNK_SLABS) {
 		for (uint32_t rest = units; rest; rest &= rest - 1) {
 			uint32_t unit = __builtin_ctz(rest);

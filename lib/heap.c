@@ -129,9 +129,9 @@ int dsm_heap_attach(struct dsm_heap *heap, void *base, size_t size,
 	heap->own_entry = CHUNK_USED | CHUNK_SLABS | (node + 1);
 	heap->meta_units = (end + UNIT_SIZE - 1) >> UNIT_SHIFT;
 
-	heap->table = (_Atomic uint32_t *)(heap->base + block_size);
+	heap->table = (_Atomic uint32_t *)(heap->base + block_size + TABLE_OFF);
 	heap->nodes_off = block_size +
-		round_up(heap->chunks * sizeof(uint32_t), block_size);
+		round_up(TABLE_OFF + heap->chunks * sizeof(uint32_t), block_size);
 	heap->node_size = round_up(sizeof(struct dsm_arena), block_size) +
 		2 * block_size;
 	end = heap->nodes_off + heap->nodes * heap->node_size;

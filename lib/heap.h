@@ -64,7 +64,7 @@ int dsm_heap_attach(struct dsm_heap *heap, void *base, size_t size,
 /* The calling thread is done with it; false: others of this process are not. */
 bool dsm_heap_detach(struct dsm_heap *heap);
 
-/* @align: a power of two, up to a chunk. NULL: full. */
+/* @align: a power of two. NULL: full. */
 void *dsm_heap_alloc(struct dsm_heap *heap, size_t align, size_t size,
 		     bool zero);
 

@@ -14,7 +14,9 @@
  *	units		of slabs (objects of one size) and of runs (one object)
  *   a run of chunks: one large object, after a chunk's headers
  *
- * The headers are on different blocks, and so is every unit. All integers are
+ * The headers are on different blocks, and so is every unit. What is used often
+ * is not in the first line of its page: caches have few places for the lines at one
+ * offset of all pages, and large objects start at offset 0. All integers are
  * of the machine's byte order: nodes are of one architecture. A region is at
  * the same address in every process, so what is private to a node has
  * pointers in it.
@@ -28,7 +30,7 @@
 
 #include "heap.h"
 
-#define DSM_SUPER_MAGIC		0x3450414548d5d5d5ULL	/* "...HEAP4" */
+#define DSM_SUPER_MAGIC		0x3550414548d5d5d5ULL	/* "...HEAP5" */
 
 enum dsm_heap_limits {
 	GRANULE_SIZE	= 16,			/* bytes: every object starts at one */
@@ -44,6 +46,8 @@ enum dsm_heap_limits {
 	THREADS_MAX	= 256,			/* of a node, with slabs of their own */
 	KEEP_CHUNKS	= 8,			/* empty ones that are kept, unless told */
 	DSM_HEAP_NODES_MAX = 4096,	/* as the module's DSM_NODES_MAX */
+	LINE_SIZE	= 64,
+	TABLE_OFF	= 6 * LINE_SIZE,	/* of the chunk table, in its first block */
 };
 
 /*
@@ -88,6 +92,7 @@ enum unit_kind {
 
 /* How to read an address; whoever holds an object may, as its words stay. */
 struct chunk_public {
+	uint8_t		reserved[10 * LINE_SIZE];
 	_Atomic uint32_t unit[UNITS];
 	_Atomic uint32_t run_chunks;
 	_Atomic uint32_t run_off;	/* where the large object starts */
@@ -109,30 +114,39 @@ enum slab_state {
  * In all units of a slab but the first, what is below @index is not used.
  */
 struct slab {
-	_Atomic uint16_t owner;		/* the thread's slot + 1 */
-	uint8_t		head;		/* the slab's first unit */
-	uint8_t		class;
+	union {
+		struct {
+			_Atomic uint16_t owner;	/* the thread's slot + 1 */
+			_Atomic uint16_t dirty;	/* look at freed[] */
+		};
+		_Atomic uint32_t owner_dirty;
+	};
 	uint32_t	size;		/* of an object */
 	uint32_t	capacity;	/* objects */
-	uint32_t	recip;		/* 2^32 / size, rounded up */
 	uint32_t	start;		/* of the slab, in its chunk */
+	uint64_t	recip;		/* see class.h */
 	struct slab_hot	*hot;
+	uint8_t		head;		/* the slab's first unit */
+	uint8_t		class;
 	uint8_t		index;		/* of this unit in the slab */
 	uint8_t		words;		/* of free[] and freed[] */
 	uint8_t		state;
-	_Atomic uint8_t	dirty;		/* look at freed[] */
 	_Atomic uint64_t *freed;
 	struct slab	*next;		/* its thread's list, or the arena's */
 	struct slab	*prev;
 } __attribute__((aligned(64)));
 
+/*
+ * @used: capacity less the bits of free[]; but of a full slab 1, so that its lists
+ * change when a free makes it 0; and of a current one anything, as only frees are
+ * counted.
+ */
 struct slab_hot {
-	uint32_t	used;		/* capacity less the bits of free[] */
-	uint32_t	event;		/* when a free makes it this, the lists change */
+	uint32_t	used;
+	uint32_t	fresh;		/* from this word of free[] on, nothing was allocated */
+	uint32_t	searched;	/* @used, when there was nothing free before that */
 	_Atomic uint64_t free[SLAB_WORDS];	/* objects that can be allocated */
 } __attribute__((aligned(64)));
-
-#define NO_EVENT		UINT32_MAX
 
 struct slab_list {
 	struct slab *first;
@@ -140,13 +154,13 @@ struct slab_list {
 };
 
 struct chunk_private {
+	struct slab	slab[UNITS];
 	struct {
 		uint32_t	free_units;	/* mask */
 		uint32_t	fresh_units;	/* of them, what was never written to */
 		struct chunk_private *next;	/* arena->open, while free_units != 0 */
 		struct chunk_private *prev;
 	} __attribute__((aligned(64)));
-	struct slab	slab[UNITS];
 	/* By the first unit of a slab. */
 	struct slab_hot	hot[UNITS] __attribute__((aligned(4096)));
 	/* Objects that others freed, and its thread has not moved to free[] yet. */
@@ -165,6 +179,7 @@ struct dsm_slot {
  * them again, and is, when a process died with the lock.
  */
 struct dsm_arena {
+	uint8_t		reserved[20 * LINE_SIZE];
 	pthread_mutex_t	lock;		/* robust, of this node's processes */
 	struct chunk_private *open;	/* chunks that have a free unit */
 	uint32_t	spares;		/* chunks all of whose units are free */
@@ -182,6 +197,7 @@ struct dsm_arena {
  * back, so as to mark the lock, would be more than the kernel waits for then.
  */
 struct dsm_counters {
+	uint8_t		reserved[30 * LINE_SIZE];
 	_Atomic uint64_t rebuilt;	/* how often: the lock's holder died */
 	_Atomic uint64_t recovered;	/* threads that were killed */
 	_Atomic uint64_t parcels;	/* received */
@@ -191,6 +207,7 @@ struct dsm_counters {
 
 /* A stack of parcels from other nodes: the offset of the last one. */
 struct dsm_mailbox {
+	uint8_t		reserved[40 * LINE_SIZE];
 	_Atomic uint64_t head;
 };
 

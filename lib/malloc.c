@@ -65,8 +65,10 @@ struct dsm_heap *dsm_segment_heap(struct dsm_segment *segment)
 /* For allocating. */
 static struct dsm_heap *region_heap(dsm_region *region)
 {
-	if (!region)
+	if (!region) {
+		dsm_fail(EINVAL, "no region");
 		return NULL;
+	}
 	if (!region->writable) {
 		dsm_fail(EACCES, "the region is open read-only");
 		return NULL;
@@ -115,7 +117,8 @@ static void *heap_alloc(struct dsm_heap *heap, size_t align, size_t size,
 /* The default region's heap is the one whose threads are found at once. */
 static struct dsm_heap *default_heap(void)
 {
-	struct dsm_heap *heap = region_heap(dsm_default());
+	dsm_region *region = dsm_default();
+	struct dsm_heap *heap = region ? region_heap(region) : NULL;
 
 	if (heap)
 		dsm_thread_set_main(heap);
@@ -168,10 +171,9 @@ static void *heap_realloc(struct dsm_heap *heap, void *ptr, size_t size)
 
 static bool align_valid(size_t align)
 {
-	if (align && !(align & (align - 1)) && align <= DSM_CHUNK_SIZE)
+	if (align && !(align & (align - 1)))
 		return true;
-	dsm_fail(EINVAL, "alignment %zu: must be a power of two up to %llu",
-		 align, DSM_CHUNK_SIZE);
+	dsm_fail(EINVAL, "alignment %zu: must be a power of two", align);
 	return false;
 }
 
@@ -202,6 +204,34 @@ void *dsm_heap_aligned_alloc(dsm_region *region, size_t align, size_t size)
 	if (!align_valid(align))
 		return NULL;
 	return region_alloc(region, align, size, false);
+}
+
+/* An error number, and errno as it was. */
+static int memalign(void **ptr, dsm_region *region, size_t align, size_t size)
+{
+	int saved = errno;
+	void *it;
+	int err;
+
+	if (align % sizeof(void *))
+		return EINVAL;
+	it = region ? dsm_heap_aligned_alloc(region, align, size) :
+		      dsm_aligned_alloc(align, size);
+	err = it ? 0 : errno;
+	errno = saved;
+	if (it)
+		*ptr = it;
+	return err;
+}
+
+int dsm_heap_posix_memalign(dsm_region *region, void **ptr, size_t align, size_t size)
+{
+	return region ? memalign(ptr, region, align, size) : EINVAL;
+}
+
+int dsm_posix_memalign(void **ptr, size_t align, size_t size)
+{
+	return memalign(ptr, NULL, align, size);
 }
 
 void *dsm_heap_realloc(dsm_region *region, void *ptr, size_t size)
@@ -292,7 +322,7 @@ void dsm_free(void *ptr)
 
 int dsm_trim(dsm_region *region)
 {
-	struct dsm_heap *heap = region_heap(region ? region : dsm_default());
+	struct dsm_heap *heap = region ? region_heap(region) : default_heap();
 
 	if (!heap)
 		return -1;

@@ -8,6 +8,7 @@
 #include "object.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "arena.h"
 #include "chunk.h"
@@ -129,6 +130,10 @@ bool dsm_object_trim(struct dsm_heap *heap)
 	return true;
 }
 
+/* Chunks whose frames go back to all nodes' kernels are claimed meanwhile. */
+enum { CLAIM_TRIES = 100 };
+static const struct timespec claim_pause = { .tv_nsec = 1000000 };
+
 static void *alloc_slow(struct dsm_heap *heap, unsigned int class, size_t align,
 			size_t size, bool *fresh)
 {
@@ -140,6 +145,11 @@ static void *alloc_slow(struct dsm_heap *heap, unsigned int class, size_t align,
 	ptr = alloc_once(heap, class, align, size, fresh);
 	if (!ptr && dsm_object_trim(heap))
 		ptr = alloc_once(heap, class, align, size, fresh);
+	/* what another node has in hand for a moment may be free after that */
+	for (int tries = 0; !ptr && tries < CLAIM_TRIES && dsm_chunk_is_claimed(heap); tries++) {
+		nanosleep(&claim_pause, NULL);
+		ptr = alloc_once(heap, class, align, size, fresh);
+	}
 	return ptr;
 }
 

@@ -157,8 +157,9 @@ static struct dsm_out *out_get(struct dsm_thread *thread, uint32_t node)
 	parcel->frees = 0;
 	atomic_store(&parcel->count, 0);
 	atomic_store(&parcel->next, atomic_load(&thread->slot->outbox));
-	atomic_store(&thread->slot->outbox, offset_of(heap, parcel));
+	/* counted before it can come back, if we are killed */
 	atomic_fetch_add(&heap->counters->parcels_out, 1);
+	atomic_store(&thread->slot->outbox, offset_of(heap, parcel));
 	out->parcel = parcel;
 	return out;
 }
@@ -230,8 +231,8 @@ bool dsm_remote_free_slab(struct dsm_thread *thread, const void *ptr)
 	struct chunk_public *public;
 	struct dsm_place place;
 	struct dsm_out *out;
-	uint32_t entry, word;
-	uint64_t at;
+	uint32_t entry, word, at;
+	uint64_t index;
 
 	if (off >= thread->bytes)
 		return false;
@@ -246,11 +247,12 @@ bool dsm_remote_free_slab(struct dsm_thread *thread, const void *ptr)
 	if (UNIT_KIND(word) != UNIT_SLAB)
 		return false;
 	class = &thread->class[UNIT_CLASS(word)];
-	at = off % UNIT_SIZE + ((uint64_t)UNIT_INDEX(word) << UNIT_SHIFT);
-	place.size = class->size;
-	place.index = at * class->recip >> 32;
-	if (place.index * class->size != at || place.index >= class->capacity)
+	at = off % UNIT_SIZE + (UNIT_INDEX(word) << UNIT_SHIFT);
+	index = dsm_class_index(at, class->recip);
+	if (index >= class->capacity)
 		return false;
+	place.size = class->size;
+	place.index = index;
 	place.unit = (off >> UNIT_SHIFT) - UNIT_INDEX(word);
 	return !note(thread->heap, thread, out, &place, 0);
 }
@@ -322,15 +324,13 @@ static void window_report(struct dsm_heap *heap, uint32_t unit, unsigned int w,
 {
 	char *start = heap->base + ((size_t)unit << UNIT_SHIFT);
 	uint32_t word = atomic_load(unit_word(heap, unit));
+	size_t size = UNIT_KIND(word) == UNIT_SLAB ? dsm_class_size(UNIT_CLASS(word)) : 0;
 
 	for (; bits; bits &= bits - 1) {
 		const char *wrong = window_free(heap, unit, w, bits & -bits);
 
-		if (wrong && UNIT_KIND(word) == UNIT_SLAB)
-			start += (w * 64 + __builtin_ctzll(bits)) *
-				 dsm_class_size(UNIT_CLASS(word));
 		if (wrong)
-			dsm_heap_abuse(start, wrong);
+			dsm_heap_abuse(start + (w * 64 + __builtin_ctzll(bits)) * size, wrong);
 	}
 }
 

@@ -14,13 +14,13 @@ struct dsm_thread;
 const char *dsm_remote_free(struct dsm_heap *heap, struct dsm_thread *thread,
 			    const struct dsm_place *place, void *ptr);
 
-/* Let all parcels leave. */
 /*
  * The same for an object in a slab, whose address is all that is known; false:
  * it is none, or there is more to do, and nothing was done.
  */
 bool dsm_remote_free_slab(struct dsm_thread *thread, const void *ptr);
 
+/* Let all parcels leave. */
 void dsm_remote_flush(struct dsm_thread *thread);
 void dsm_remote_end(struct dsm_thread *thread);
 

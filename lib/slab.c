@@ -59,8 +59,27 @@ static void collect(struct slab *slab, bool again)
 
 void dsm_slab_collect(struct slab *slab)
 {
-	atomic_store(&slab->dirty, 0);
+	/* the first unit's last, which is the one that is looked at */
+	for (unsigned int i = dsm_class_units(slab->class); i; i--)
+		atomic_store(&slab[i - 1].dirty, 0);
 	collect(slab, false);
+}
+
+static void slab_soil(struct slab *slab)
+{
+	if (READ(slab->dirty))
+		return;
+	for (unsigned int i = dsm_class_units(slab->class); i; i--)
+		WRITE(slab[i - 1].dirty, 1);
+}
+
+void dsm_slab_count(struct slab *slab)
+{
+	struct slab_hot *hot = slab->hot;
+
+	hot->used = slab->capacity;
+	for (unsigned int w = 0; w < slab->words; w++)
+		hot->used -= __builtin_popcountll(READ(hot->free[w]));
 }
 
 static const char *slab_free_bits(struct slab *slab, unsigned int w, uint64_t bits)
@@ -69,8 +88,7 @@ static const char *slab_free_bits(struct slab *slab, unsigned int w, uint64_t bi
 
 	if (bits & (READ(*freed) | READ(slab->hot->free[w])))
 		return "double free";
-	if (!READ(slab->dirty))
-		WRITE(slab->dirty, 1);
+	slab_soil(slab);
 	if (bits & atomic_fetch_or(freed, bits))
 		return "double free";
 	return NULL;
@@ -83,14 +101,37 @@ const char *dsm_slab_free_other(struct slab *slab, unsigned int w, uint64_t bits
 	return slab_free_bits(slab, w, bits);
 }
 
-void dsm_thread_free_other(struct slab *slab, uint32_t index, void *ptr,
-			   void (*slow)(void *ptr))
+/* Ours, but others have freed in it: this one, perhaps. */
+static bool free_in_dirty(struct slab *slab, unsigned int w, uint64_t bit)
 {
-	uint16_t owner = READ(slab->owner);
-	struct slab *first = slab_first(slab);
+	struct slab_hot *hot = slab->hot;
 
+	if ((READ(slab->freed[w]) | READ(hot->free[w])) & bit)
+		return false;
+	WRITE(hot->free[w], READ(hot->free[w]) | bit);
+	hot->used--;
+	return true;
+}
+
+void dsm_thread_free_other(struct dsm_thread *thread, struct slab *slab, uint32_t index,
+			   void *ptr, void (*slow)(void *ptr))
+{
+	struct chunk_public *public = (void *)((uintptr_t)slab & -(uintptr_t)CHUNK_SIZE);
+	uint32_t word = UNIT_SLAB | (uint32_t)slab->index << 8 | slab->class;
+	struct slab *first = slab_first(slab);
+	uint64_t bit = 1ULL << index % 64;
+	uint16_t owner = READ(slab->owner);
+
+	if (owner == thread->owner) {
+		if (!free_in_dirty(first, index / 64, bit))
+			slow(ptr);
+		else if (!first->hot->used)
+			dsm_thread_slab_event(thread, first);
+		return;
+	}
 	/* of no thread: perhaps no slab, either, any more */
-	if (!owner || slab_free_bits(first, index / 64, 1ULL << index % 64))
+	if ((!owner && READ(public->unit[slab->head + slab->index]) != word) ||
+	    slab_free_bits(first, index / 64, bit))
 		slow(ptr);
 }
 
@@ -122,16 +163,17 @@ static struct slab *slab_make(struct dsm_heap *heap, unsigned int class)
 		slab[i].start = unit % UNITS << UNIT_SHIFT;
 		slab[i].hot = hot;
 		slab[i].index = i;
+		WRITE(slab[i].dirty, 0);
 		slab[i].size = size;
 		slab[i].capacity = dsm_class_capacity(class);
-		slab[i].recip = ((1ULL << 32) + size - 1) / size;
+		slab[i].recip = dsm_class_recip(class);
 	}
 	hot->used = 0;
-	hot->event = NO_EVENT;
+	hot->fresh = 0;
+	hot->searched = 0;
 	slab->freed = chunk->freed[slab->head];
 	slab->words = (slab->capacity + 63) / 64;
 	slab->state = SLAB_IDLE;
-	slab->dirty = 0;
 	dsm_check_clear(heap, slab_start(slab), n * UNIT_SIZE);
 	for (unsigned int w = 0; w < slab->words; w++)
 		WRITE(hot->free[w], word_mask(slab, w));
@@ -154,8 +196,9 @@ void dsm_slab_abandon(struct dsm_heap *heap, struct slab *slab)
 	struct slab_hot *hot = slab->hot;
 
 	slab_own(slab, 0);
+	if (slab->state == SLAB_CURRENT || slab->state == SLAB_FULL)
+		dsm_slab_count(slab);
 	slab->state = SLAB_IDLE;
-	hot->event = NO_EVENT;
 	dsm_slab_collect(slab);
 	if (hot->used)
 		slab_list_append(&heap->arena->slab[slab->class], slab);
@@ -172,7 +215,7 @@ static struct slab *slab_find(struct dsm_heap *heap, unsigned int class)
 	for (int tries = 0; list->first && tries < ACQUIRE_TRIES; tries++) {
 		slab = list->first;
 		slab_list_remove(list, slab);
-		if (slab->dirty)
+		if (READ(slab->dirty))
 			dsm_slab_collect(slab);
 		if (slab->hot->used < slab->capacity)
 			return slab;
@@ -217,13 +260,8 @@ void *dsm_slab_alloc(struct dsm_heap *heap, unsigned int class)
 
 static void slab_recount(struct slab *slab)
 {
-	struct slab_hot *hot = slab->hot;
-
 	slab->state = SLAB_IDLE;
-	hot->event = NO_EVENT;
-	hot->used = slab->capacity;
-	for (unsigned int w = 0; w < slab->words; w++)
-		hot->used -= __builtin_popcountll(READ(hot->free[w]));
+	dsm_slab_count(slab);
 	collect(slab, true);
 }
 

@@ -62,6 +62,9 @@ void dsm_slab_collect(struct slab *slab);
 /* By any thread that knows the objects at @bits to be live. NULL, or what is wrong. */
 const char *dsm_slab_free_other(struct slab *slab, unsigned int w, uint64_t bits);
 
+/* Make hot->used what it is of a slab that is neither current nor full. */
+void dsm_slab_count(struct slab *slab);
+
 /* The rest with the arena's lock held. */
 
 /* A slab with a free object, for the thread @owner; NULL: there is no place. */

@@ -59,9 +59,25 @@ void dsm_thread_set_main(struct dsm_heap *heap)
 
 /* ---- a thread's end --------------------------------------------------- */
 
+/* Of its mapping, where nothing else that is used often starts. */
+enum { THREAD_OFF = 50 * LINE_SIZE };
+
 static size_t thread_bytes(const struct dsm_heap *heap)
 {
-	return sizeof(struct dsm_thread) + heap->nodes * sizeof(struct dsm_out *);
+	return THREAD_OFF + sizeof(struct dsm_thread) + heap->nodes * sizeof(struct dsm_out *);
+}
+
+static struct dsm_thread *thread_map(const struct dsm_heap *heap)
+{
+	char *at = mmap(NULL, thread_bytes(heap), PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return at == MAP_FAILED ? NULL : (struct dsm_thread *)(at + THREAD_OFF);
+}
+
+static void thread_unmap(struct dsm_thread *thread)
+{
+	munmap((char *)thread - THREAD_OFF, thread_bytes(thread->heap));
 }
 
 static void list_abandon(struct dsm_heap *heap, struct slab_list *list)
@@ -85,7 +101,6 @@ static void empty_release(struct dsm_thread *thread)
 static void bin_set(struct dsm_bin *bin, struct slab *slab)
 {
 	bin->slab = slab;
-	bin->hot = NULL;
 	bin->word = &no_objects;
 }
 
@@ -109,7 +124,7 @@ void dsm_thread_end(struct dsm_heap *heap)
 	thread_set(heap, NULL);
 	dsm_arena_unlock(heap);
 	pthread_mutex_unlock(&thread->slot->alive);
-	munmap(thread, thread_bytes(heap));
+	thread_unmap(thread);
 	atomic_fetch_sub(&heap->threads, 1);
 }
 
@@ -156,14 +171,18 @@ static void fork_child(void)
 			heaps[i]->threads = 0;
 		if (!dsm_threads[i])
 			continue;
-		munmap(dsm_threads[i], thread_bytes(dsm_threads[i]->heap));
+		thread_unmap(dsm_threads[i]);
 		dsm_threads[i] = NULL;
 	}
 	if (!main_kept)
 		dsm_thread_main = &no_thread;
 }
 
-__attribute__((constructor))
+/*
+ * Before region.c's: of what is to be locked for a fork, the last comes first. Who
+ * has the lock of the regions may wait for an arena's, and not the other way round.
+ */
+__attribute__((constructor(101)))
 static void process_init(void)
 {
 	exit_key_made = !pthread_key_create(&exit_key, thread_exit);
@@ -253,9 +272,8 @@ struct dsm_thread *dsm_thread_make(struct dsm_heap *heap)
 		do_without--;
 		return NULL;
 	}
-	thread = mmap(NULL, thread_bytes(heap), PROT_READ | PROT_WRITE,
-		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (thread == MAP_FAILED)
+	thread = thread_map(heap);
+	if (!thread)
 		goto none;
 	thread->heap = heap;
 	thread->base = heap->base;
@@ -267,10 +285,11 @@ struct dsm_thread *dsm_thread_make(struct dsm_heap *heap)
 	if (!thread->slot)
 		goto unmap;
 	thread->owner = thread->slot - heap->arena->slot + 1;
+	thread->owner_clean = (struct slab){ .owner = thread->owner }.owner_dirty;
 	for (unsigned int class = 0; class < CLASSES; class++) {
 		thread->bin[class].size = dsm_class_size(class);
 		thread->class[class] = (struct dsm_class_info){
-			dsm_class_size(class), dsm_class_recip(class),
+			dsm_class_recip(class), dsm_class_size(class),
 			dsm_class_capacity(class),
 		};
 		bin_set(&thread->bin[class], NULL);
@@ -282,7 +301,7 @@ struct dsm_thread *dsm_thread_make(struct dsm_heap *heap)
 	pthread_setspecific(exit_key, thread);
 	return thread;
 unmap:
-	munmap(thread, thread_bytes(heap));
+	thread_unmap(thread);
 none:
 	do_without = DO_WITHOUT;
 	return NULL;
@@ -290,51 +309,89 @@ none:
 
 /* ---- slabs ------------------------------------------------------------ */
 
-/* Frees into a slab are watched for the one that moves it between lists. */
+/* How many objects of a full slab have to be free for it to be looked for. */
+static unsigned int slab_slack(const struct slab *slab)
+{
+	return slab->capacity >= 8 ? slab->capacity / 4 : 1;
+}
+
 static void slab_enlist(struct dsm_bin *bin, struct slab *slab,
 			enum slab_state state)
 {
 	slab->state = state;
 	if (state == SLAB_FULL) {
-		slab->hot->event = slab->capacity - 1;
+		slab->hot->used = slab_slack(slab) - (slab->capacity - slab->hot->used);
 		slab_list_append(&bin->full, slab);
 	} else {
-		slab->hot->event = 0;
 		slab_list_append(&bin->partial, slab);
 	}
 }
 
 static void slab_delist(struct dsm_bin *bin, struct slab *slab)
 {
-	slab_list_remove(slab->state == SLAB_FULL ? &bin->full : &bin->partial, slab);
+	if (slab->state == SLAB_FULL) {
+		slab_list_remove(&bin->full, slab);
+		slab->hot->used += slab->capacity - slab_slack(slab);
+	} else {
+		slab_list_remove(&bin->partial, slab);
+	}
 	slab->state = SLAB_IDLE;
-	slab->hot->event = NO_EVENT;
 }
 
-static void *bin_alloc(struct dsm_bin *bin, unsigned int w)
+/* The first of words [w, end) of what can be allocated that is not 0, or @end. */
+static unsigned int hot_search(const struct slab_hot *hot, unsigned int w, unsigned int end)
 {
-	uint64_t bits = READ(bin->hot->free[w]);
+	while (w < end && !READ(hot->free[w]))
+		w++;
+	return w;
+}
 
-	bin->word = &bin->hot->free[w];
-	bin->base = slab_start(bin->slab) + w * 64 * bin->size;
+/*
+ * The next word after @w that has something free, or else as many as there are.
+ * What was allocated before is in the caches, and has pages: so it is first,
+ * unless nothing was freed since it was searched.
+ */
+static unsigned int hot_next(struct slab_hot *hot, unsigned int w, unsigned int words)
+{
+	unsigned int next = hot_search(hot, w, hot->fresh);
+
+	if (next < hot->fresh)
+		return next;
+	if (hot->used != hot->searched) {
+		next = hot_search(hot, 0, hot->fresh);
+		if (next < hot->fresh)
+			return next;
+		hot->searched = hot->used;
+	}
+	next = hot_search(hot, hot->fresh, words);
+	if (next < words) {
+		hot->fresh = next + 1;
+		return next;
+	}
+	return hot_search(hot, 0, words);
+}
+
+/* From the next word; NULL: nothing is free. */
+static void *bin_advance(struct dsm_bin *bin)
+{
+	struct slab *slab = bin->slab;
+	struct slab_hot *hot = slab->hot;
+	unsigned int w = bin->word == &no_objects ? 0 : bin->word - hot->free + 1;
+	uint64_t bits;
+
+	if (READ(slab->dirty))
+		dsm_slab_collect(slab);
+	w = hot_next(hot, w, slab->words);
+	if (w == slab->words)
+		return NULL;
+	bits = READ(hot->free[w]);
+	bin->word = &hot->free[w];
+	bin->base = slab_start(slab) + w * 64 * bin->size;
 	WRITE(*bin->word, bits & (bits - 1));
-	bin->hot->used++;
 	return bin->base + __builtin_ctzll(bits) * bin->size;
 }
 
-/* From the next word that has something free: there is one. */
-static void *bin_advance(struct dsm_bin *bin)
-{
-	unsigned int start = bin->word == &no_objects ? 0 : bin->word - bin->hot->free + 1;
-
-	for (unsigned int w = start; w < bin->slab->words; w++)
-		if (READ(bin->hot->free[w]))
-			return bin_alloc(bin, w);
-	for (unsigned int w = 0; ; w++)
-		if (READ(bin->hot->free[w]))
-			return bin_alloc(bin, w);
-}
-
+/* Of one that is not current. */
 static bool slab_has_free(struct slab *slab)
 {
 	struct slab_hot *hot = slab->hot;
@@ -380,11 +437,24 @@ static struct slab *bin_find_full(struct dsm_bin *bin)
 static void current_release(struct dsm_thread *thread)
 {
 	for (struct dsm_bin *bin = thread->bin; bin < thread->bin + CLASSES; bin++) {
-		if (!bin->slab || bin->hot->used)
+		if (!bin->slab)
+			continue;
+		dsm_slab_count(bin->slab);
+		if (bin->slab->hot->used)
 			continue;
 		dsm_slab_abandon(thread->heap, bin->slab);
 		bin_set(bin, NULL);
 	}
+}
+
+void dsm_thread_release(struct dsm_heap *heap)
+{
+	struct dsm_thread *thread = dsm_threads[heap->index];
+
+	if (!thread)
+		return;
+	empty_release(thread);
+	current_release(thread);
 }
 
 /*
@@ -402,8 +472,7 @@ static struct slab *bin_acquire(struct dsm_thread *thread, struct dsm_bin *bin,
 	if (dsm_remote_drain(heap))
 		slab = bin_find_full(bin);
 	if (!slab) {
-		empty_release(thread);
-		current_release(thread);
+		dsm_thread_release(heap);
 		slab = dsm_slab_acquire(heap, class, thread->owner);
 		if (slab)
 			dsm_fork_note(heap, slab_start(slab));
@@ -417,12 +486,15 @@ void *dsm_thread_alloc_next(struct dsm_thread *thread, struct dsm_bin *bin)
 	struct dsm_heap *heap = thread->heap;
 	unsigned int class = bin - thread->bin;
 	struct slab *slab = bin->slab;
+	void *ptr;
 
 	if (!heap)
 		return NULL;
 	if (slab) {
-		if (slab_has_free(slab))
-			return bin_advance(bin);
+		ptr = bin_advance(bin);
+		if (ptr)
+			return ptr;
+		slab->hot->used = slab->capacity;
 		slab_enlist(bin, slab, SLAB_FULL);
 		bin_set(bin, NULL);
 	}
@@ -435,7 +507,6 @@ void *dsm_thread_alloc_next(struct dsm_thread *thread, struct dsm_bin *bin)
 		return NULL;
 	slab->state = SLAB_CURRENT;
 	bin_set(bin, slab);
-	bin->hot = slab->hot;
 	return bin_advance(bin);
 }
 
@@ -462,31 +533,33 @@ void dsm_thread_slab_event(struct dsm_thread *thread, struct slab *slab)
 	struct dsm_bin *bin = &thread->bin[slab->class];
 
 	slab = slab_first(slab);
+	/* nobody counts what is allocated from it: it may become 0 at any time */
+	if (slab->state == SLAB_CURRENT)
+		return;
 	if (slab->state == SLAB_FULL) {
 		slab_delist(bin, slab);
 		slab_enlist(bin, slab, SLAB_PARTIAL);
-	}
-	if (!slab->hot->used)
+	} else {
 		slab_empty(thread, bin, slab);
+	}
 }
 
+/* Each slab of a list is put where it belongs now. */
 static void list_trim(struct dsm_heap *heap, struct dsm_bin *bin,
-		      struct slab *first)
+		      struct slab_list list)
 {
 	struct slab *slab, *next;
 
-	for (slab = first; slab; slab = next) {
+	for (slab = list.first; slab; slab = slab == list.last ? NULL : next) {
 		struct slab_hot *hot = slab->hot;
 
 		next = slab->next;
+		slab_delist(bin, slab);
 		dsm_slab_collect(slab);
-		if (!hot->used) {
-			slab_delist(bin, slab);
+		if (!hot->used)
 			dsm_slab_abandon(heap, slab);
-		} else if (slab->state == SLAB_FULL && hot->used < slab->capacity) {
-			slab_delist(bin, slab);
-			slab_enlist(bin, slab, SLAB_PARTIAL);
-		}
+		else
+			slab_enlist(bin, slab, hot->used < slab->capacity ? SLAB_PARTIAL : SLAB_FULL);
 	}
 }
 
@@ -496,12 +569,13 @@ void dsm_thread_trim(struct dsm_thread *thread)
 
 	empty_release(thread);
 	for (struct dsm_bin *bin = thread->bin; bin < thread->bin + CLASSES; bin++) {
-		list_trim(heap, bin, bin->partial.first);
-		list_trim(heap, bin, bin->full.first);
+		list_trim(heap, bin, bin->partial);
+		list_trim(heap, bin, bin->full);
 		if (!bin->slab)
 			continue;
 		dsm_slab_collect(bin->slab);
-		if (bin->hot->used)
+		dsm_slab_count(bin->slab);
+		if (bin->slab->hot->used)
 			continue;
 		dsm_slab_abandon(heap, bin->slab);
 		bin_set(bin, NULL);

@@ -18,16 +18,15 @@ struct dsm_bin {
 	_Atomic uint64_t *word;
 	char		*base;		/* the object of its bit 0 */
 	size_t		size;
-	struct slab_hot	*hot;		/* the slab's */
 	struct slab	*slab;
 	struct slab_list partial;
 	struct slab_list full;		/* the one looked at last, last */
-};
+} __attribute__((aligned(64)));
 
 /* What the slabs of a class are like, on any node. */
 struct dsm_class_info {
+	uint64_t	recip;
 	uint32_t	size;
-	uint32_t	recip;		/* as struct slab's */
 	uint32_t	capacity;
 };
 
@@ -42,6 +41,7 @@ struct dsm_thread {
 	_Atomic uint32_t *table;
 	size_t		slabs_off;	/* of a chunk's slabs */
 	uint32_t	own_entry;
+	uint32_t	owner_clean;	/* as struct slab's owner_dirty */
 	uint16_t	owner;		/* the slot's number + 1 */
 	uint16_t	empty_units;	/* of those in @empty */
 	struct slab_list empty;		/* slabs that are kept for now */
@@ -81,7 +81,10 @@ static inline struct dsm_thread *dsm_thread_get(struct dsm_heap *heap)
 /* End the calling thread's: its slabs are the arena's, its parcels leave. */
 void dsm_thread_end(struct dsm_heap *heap);
 
-/* Give back slabs that are empty. */
+/* With the arena's lock: what the calling thread keeps, and is empty. */
+void dsm_thread_release(struct dsm_heap *heap);
+
+/* With the arena's lock: all of its slabs that are empty. */
 void dsm_thread_trim(struct dsm_thread *thread);
 
 /* With the arena's lock: what threads that died had. */
@@ -90,18 +93,16 @@ void dsm_threads_recover(struct dsm_heap *heap);
 /* The first object of the next word, or NULL. */
 void *dsm_thread_alloc_next(struct dsm_thread *thread, struct dsm_bin *bin);
 
-/* A free of this thread's made a slab's count what it was to watch for. */
+/* A free of this thread's made a slab's count 0. */
 void dsm_thread_slab_event(struct dsm_thread *thread, struct slab *slab);
 
 static inline void *dsm_bin_alloc(struct dsm_bin *bin, uint64_t bits)
 {
-	void *ptr = bin->base + __builtin_ctzll(bits) * bin->size;
+	char *ptr = bin->base + (unsigned int)__builtin_ctzll(bits) * bin->size;
 
-	bits &= bits - 1;
-	WRITE(*bin->word, bits);
-	bin->hot->used++;
-	/* the next one, which nobody has touched since it was freed */
-	__builtin_prefetch(bin->base + __builtin_ctzll(bits | 1ULL << 63) * bin->size, 1);
+	WRITE(*bin->word, bits & (bits - 1));
+	/* likely the next one, which nobody has touched since it was freed */
+	__builtin_prefetch(ptr + bin->size, 1);
 	return ptr;
 }
 
@@ -131,9 +132,12 @@ static inline void *dsm_thread_malloc(struct dsm_thread *thread, size_t size,
 	return __builtin_expect(!bits, 0) ? slow(size) : dsm_bin_alloc(bin, bits);
 }
 
-/* Leave an object to the slab's thread, or else let @slow do it. */
-void dsm_thread_free_other(struct slab *slab, uint32_t index, void *ptr,
-			   void (*slow)(void *ptr));
+/*
+ * Leave an object to the slab's thread, or, if that is this one, see first whether
+ * others have freed it. Or else let @slow do it.
+ */
+void dsm_thread_free_other(struct dsm_thread *thread, struct slab *slab, uint32_t index,
+			   void *ptr, void (*slow)(void *ptr));
 
 /*
  * free: what is not an object of a slab of some thread of this node, or has
@@ -145,25 +149,25 @@ static inline void dsm_thread_free(struct dsm_thread *thread, void *ptr,
 	size_t off = (char *)ptr - thread->base;
 	struct slab *slab;
 	struct slab_hot *hot;
-	uint64_t index, bits;
+	uint64_t index, bits, now;
 
 	if (__builtin_expect(off >= thread->bytes, 0) ||
 	    __builtin_expect(READ(thread->table[off >> CHUNK_SHIFT]) != thread->own_entry, 0))
 		return slow(ptr);
 	slab = (struct slab *)(((uintptr_t)ptr & -(uintptr_t)CHUNK_SIZE) + thread->slabs_off) +
 	       (off >> UNIT_SHIFT & (UNITS - 1));
-	off = (off & (CHUNK_SIZE - 1)) - slab->start;
-	index = off * slab->recip >> 32;
-	if (__builtin_expect(index * slab->size != off || index >= slab->capacity, 0))
+	index = dsm_class_index((off & (CHUNK_SIZE - 1)) - slab->start, slab->recip);
+	if (__builtin_expect(index >= slab->capacity, 0))
 		return slow(ptr);
-	if (__builtin_expect(READ(slab->owner) != thread->owner, 0))
-		return dsm_thread_free_other(slab, index, ptr, slow);
+	if (__builtin_expect(READ(slab->owner_dirty) != thread->owner_clean, 0))
+		return dsm_thread_free_other(thread, slab, index, ptr, slow);
 	hot = slab->hot;
 	bits = READ(hot->free[index / 64]);
-	if (__builtin_expect(bits >> index % 64 & 1, 0))
+	now = bits | 1ULL << index % 64;
+	if (__builtin_expect(now == bits, 0))
 		return slow(ptr);
-	WRITE(hot->free[index / 64], bits | 1ULL << index % 64);
-	if (__builtin_expect(--hot->used == hot->event, 0))
+	WRITE(hot->free[index / 64], now);
+	if (__builtin_expect(!--hot->used, 0))
 		dsm_thread_slab_event(thread, slab);
 }
 

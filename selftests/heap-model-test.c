@@ -28,11 +28,12 @@
 #include "dsm.h"
 #include "fork.h"
 #include "heap.h"
+#include "layout.h"
 #include "stats.h"
 
 #define BASE		((char *)0x400000000000)
 #define MIB		((size_t)1 << 20)
-#define CHUNK		(2 * MIB)
+#define CHUNK		((size_t)CHUNK_SIZE)
 #define BLOCKS_MAX	(256 * MIB / 4096)
 
 /* ---- TAP -------------------------------------------------------------- */
@@ -147,6 +148,13 @@ static size_t random_size(uint64_t *seed, size_t max)
 	size_t size = next_random(seed) & (((size_t)1 << bits) - 1);
 
 	return size > max ? size % max : size;
+}
+
+static void sleep_us(long us)
+{
+	const struct timespec nap = { .tv_nsec = us * 1000 };
+
+	nanosleep(&nap, NULL);
 }
 
 /* ---- patterns --------------------------------------------------------- */
@@ -330,7 +338,7 @@ static void test_alignment(void)
 
 	region_map(&region);
 	region_attach(&region, &heap, 0);
-	for (size_t align = 1; align <= CHUNK; align *= 2) {
+	for (size_t align = 1; align <= 8 * CHUNK; align *= 2) {
 		for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
 			for (int i = 0; i < 2; i++) {
 				ptr[i] = dsm_heap_alloc(&heap, align, sizes[s], false);
@@ -345,8 +353,10 @@ static void test_alignment(void)
 				CHECK(!dsm_heap_free(&heap, ptr[i]));
 		}
 	}
+	for (size_t align = 64 * MIB; align; align *= 2)
+		CHECK(!dsm_heap_alloc(&heap, align, 100, false));
 	region_detach(&heap);
-	result("alignment: every power of two up to a chunk, every kind of size");
+	result("alignment: every power of two up to 8 chunks, every kind of size");
 }
 
 static void test_limits(void)
@@ -489,6 +499,76 @@ static void test_exhaustion(void)
 	result("exhaustion: full is NULL, and what is freed anywhere can be had again");
 }
 
+/* Small objects' memory becomes that of larger ones, and the other way round. */
+static void test_reuse(void)
+{
+	static const size_t sizes[] = { 60000, 300000, 100, 700000, 120000, 9000, 1500000 };
+	const struct region region = { 64 * MIB, 4096, 1 };
+	struct dsm_heap_stats stats;
+	struct dsm_heap heap;
+	void *object[100];
+	uint64_t chunks = 0;
+
+	region_map(&region);
+	region_attach(&region, &heap, 0);
+	for (int round = 0; round < 10; round++) {
+		for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+			int n = 3 * MIB / sizes[s] < 100 ? 3 * MIB / sizes[s] : 100;
+
+			for (int i = 0; i < n; i++) {
+				object[i] = dsm_heap_alloc(&heap, 16, sizes[s], false);
+				REQUIRE(object[i]);
+			}
+			for (int i = 0; i < n; i++)
+				CHECK(!dsm_heap_free(&heap, object[i]));
+		}
+		dsm_stats_read(&heap, 0, &stats);
+		if (stats.chunks > chunks)
+			chunks = stats.chunks;
+	}
+	/* 3 MiB of chunks of 31 units, and what is open of other sizes */
+	if (!CHECK(chunks <= 3))
+		printf("# %ju chunks\n", (uintmax_t)chunks);
+	region_detach(&heap);
+	result("reuse: memory of one size serves for others");
+}
+
+static void *release_run(void *arg)
+{
+	struct dsm_heap *heap = arg;
+
+	sleep_us(20000);
+	for (uint32_t chunk = heap->first; chunk < heap->chunks; chunk++)
+		if (CHUNK_KIND(atomic_load(&heap->table[chunk])) == CHUNK_CLAIMED)
+			atomic_store(&heap->table[chunk], CHUNK_USED);
+	return NULL;
+}
+
+/* While another node gives back the frames of what is free. */
+static void test_claimed(void)
+{
+	const struct region region = { 16 * MIB, 4096, 2 };
+	struct dsm_heap heap;
+	pthread_t thread;
+	void *ptr;
+
+	region_map(&region);
+	region_attach(&region, &heap, 0);
+	for (uint32_t chunk = heap.first; chunk < heap.chunks; chunk++)
+		atomic_store(&heap.table[chunk], CHUNK_USED | CHUNK_CLAIMED | 2);
+	REQUIRE(!pthread_create(&thread, NULL, release_run, &heap));
+	ptr = dsm_heap_alloc(&heap, 16, 100, false);
+	pthread_join(thread, NULL);
+	CHECK(ptr && !dsm_heap_free(&heap, ptr));
+	/* but not for ever */
+	for (uint32_t chunk = heap.first; chunk < heap.chunks; chunk++)
+		if (!CHUNK_OWNER(atomic_load(&heap.table[chunk])))
+			atomic_store(&heap.table[chunk], CHUNK_USED | CHUNK_CLAIMED | 2);
+	CHECK(!dsm_heap_alloc(&heap, 16, 8 * MIB, false));
+	region_detach(&heap);
+	result("claimed: what another node has in hand is waited for");
+}
+
 static void test_abuse(void)
 {
 	const struct region region = { 32 * MIB, 4096, 2 };
@@ -530,6 +610,104 @@ static void test_abuse(void)
 	region_detach(&heap[0]);
 	region_detach(&heap[1]);
 	result("abuse: double free, pointers into objects, headers, and nowhere");
+}
+
+struct freed {
+	struct dsm_heap *heap;
+	void		*ptr;
+	const char	*wrong;
+};
+
+static void *freed_run(void *arg)
+{
+	struct freed *freed = arg;
+
+	freed->wrong = dsm_heap_free(freed->heap, freed->ptr);
+	return NULL;
+}
+
+static const char *free_by_thread(struct dsm_heap *heap, void *ptr)
+{
+	struct freed freed = { heap, ptr, NULL };
+	pthread_t thread;
+
+	REQUIRE(!pthread_create(&thread, NULL, freed_run, &freed));
+	pthread_join(thread, NULL);
+	return freed.wrong;
+}
+
+/* The second free is the one that is wrong, whichever thread's the slab is. */
+static void test_abuse_threads(void)
+{
+	static const size_t sizes[] = { 16, 48, 3000, 20000, 65536, 131072, 200000 };
+	const struct region region = { 32 * MIB, 4096, 1 };
+	struct dsm_heap heap;
+
+	region_map(&region);
+	region_attach(&region, &heap, 0);
+	heap.checks &= CHECK_REDZONES;
+	for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+		char *ptr[3];
+
+		for (int i = 0; i < 3; i++)
+			ptr[i] = dsm_heap_alloc(&heap, 16, sizes[s], false);
+		CHECK(!free_by_thread(&heap, ptr[0]));
+		CHECK(dsm_heap_free(&heap, ptr[0]));
+		/* others of the slab are as good as before */
+		CHECK(!dsm_heap_free(&heap, ptr[1]));
+		CHECK(free_by_thread(&heap, ptr[1]));
+		CHECK(!free_by_thread(&heap, ptr[2]));
+		CHECK(free_by_thread(&heap, ptr[2]));
+	}
+	region_detach(&heap);
+	result("abuse: an object that two threads free");
+}
+
+/* Which address is said to be wrong, when the owner is who finds out. */
+static void test_abuse_addresses(void)
+{
+	enum { WRONG = 3, SIZE = 100 };
+	const struct region region = { 32 * MIB, 4096, 2 };
+	struct dsm_heap heap[2];
+	char *ptr[WRONG], said[1000], address[40];
+	ssize_t n = 0, more;
+	int end[2], status;
+	pid_t pid;
+
+	region_map(&region);
+	region_attach(&region, &heap[0], 0);
+	region_attach(&region, &heap[1], 1);
+	heap[0].checks = 0;
+	heap[1].checks = 0;
+	for (int i = 0; i < WRONG; i++)
+		ptr[i] = dsm_heap_alloc(&heap[0], 16, SIZE, false);
+	for (int i = 0; i < WRONG; i++) {
+		CHECK(!dsm_heap_free(&heap[1], ptr[i]));
+		CHECK(!dsm_heap_free(&heap[0], ptr[i]));
+	}
+	dsm_heap_trim(&heap[1]);
+	REQUIRE(!pipe(end));
+	pid = fork();
+	if (!pid) {
+		setenv("DSM_HEAP_ABORT", "0", true);
+		dup2(end[1], STDERR_FILENO);
+		dsm_heap_trim(&heap[0]);
+		_exit(0);
+	}
+	close(end[1]);
+	while ((more = read(end[0], said + n, sizeof(said) - 1 - n)) > 0)
+		n += more;
+	said[n] = '\0';
+	close(end[0]);
+	CHECK(waitpid(pid, &status, 0) == pid && !status);
+	for (int i = 0; i < WRONG; i++) {
+		snprintf(address, sizeof(address), "%p", ptr[i]);
+		if (!CHECK(strstr(said, address)))
+			printf("# %s is not in: %s\n", address, said);
+	}
+	region_detach(&heap[0]);
+	region_detach(&heap[1]);
+	result("abuse: its owner names an object that was freed here and elsewhere");
 }
 
 /* Ends as abort() does, and says why, which need not be seen. */
@@ -834,13 +1012,6 @@ static void test_nodes(size_t block_size)
 	result(name);
 }
 
-static void sleep_us(long us)
-{
-	const struct timespec nap = { .tv_nsec = us * 1000 };
-
-	nanosleep(&nap, NULL);
-}
-
 /*
  * Killed between taking a pointer from its slot and freeing it, or between
  * malloc's decision and its return, a process leaks that object: one each.
@@ -975,7 +1146,8 @@ static void test_fork(void)
 	CHECK(dsm_fork_private(&heap));
 	for (int i = 0; i < FORK_OBJECTS; i++) {
 		size[i] = i % 300 ? 1 + next_random(&random) % 2000 : 3 * MIB / (1 + i / 300);
-		object[i] = dsm_heap_alloc(&heap, 16, size[i], false);
+		/* two of the large ones start in their second chunk */
+		object[i] = dsm_heap_alloc(&heap, i % 1500 ? 16 : CHUNK, size[i], false);
 		REQUIRE(object[i]);
 		memset(object[i], i, size[i]);
 	}
@@ -1125,8 +1297,12 @@ int main(int argc, char **argv)
 	RUN(limits);
 	RUN(resize);
 	RUN(exhaustion);
+	RUN(reuse);
+	RUN(claimed);
 	RUN(purge);
 	RUN(abuse);
+	RUN(abuse_threads);
+	RUN(abuse_addresses);
 	RUN(redzones);
 	RUN(parcels);
 	RUN(threads);

@@ -95,8 +95,11 @@ static struct dsm_heap *heap_find(void)
 
 static inline struct dsm_heap *heap_get(void)
 {
-	struct dsm_heap *it = atomic_load_explicit(&dsm_heap_main, memory_order_acquire);
+	/* a thread that has allocated knows it: that is in the cache, likely */
+	struct dsm_heap *it = dsm_thread_main->heap;
 
+	if (__builtin_expect(!it, 0))
+		it = atomic_load_explicit(&dsm_heap_main, memory_order_acquire);
 	return __builtin_expect(!!it, 1) ? it : heap_find();
 }
 
@@ -252,7 +255,10 @@ EXPORT size_t malloc_usable_size(void *ptr)
 
 EXPORT int malloc_trim(size_t pad)
 {
+	struct dsm_heap *it = heap_get();
+
 	(void)pad;
-	dsm_heap_trim(heap_get());
-	return 1;
+	if (it)
+		dsm_heap_trim(it);
+	return !!it;
 }

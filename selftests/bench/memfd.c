@@ -13,7 +13,11 @@
 #define BASE		((void *)0x400000000000)
 #define DEFAULT_MIB	8192
 
-static struct dsm_heap heap;
+/* Not at the start of a page, where the linker would have it: see lib/layout.h. */
+static struct {
+	char		page[1024];
+	struct dsm_heap	heap;
+} padded __attribute__((aligned(4096)));
 
 static int purge(void *addr, size_t len)
 {
@@ -32,8 +36,8 @@ struct dsm_heap *dsm_preload_heap(void)
 	at = mmap(BASE, size, PROT_READ | PROT_WRITE,
 		  MAP_SHARED | MAP_NORESERVE | MAP_FIXED_NOREPLACE, fd, 0);
 	close(fd);
-	if (at != BASE || dsm_heap_attach(&heap, BASE, size, 4096, 0, 1, true))
+	if (at != BASE || dsm_heap_attach(&padded.heap, BASE, size, 4096, 0, 1, true))
 		return NULL;
-	heap.purge = purge;
-	return &heap;
+	padded.heap.purge = purge;
+	return &padded.heap;
 }

@@ -209,13 +209,16 @@ struct dsm_heap_stats {
 	uint64_t	parcels_out;	/* its own: filling, on their way, or lost */
 	uint64_t	threads_killed;	/* whose memory was recovered */
 	uint64_t	locks_broken;	/* by a process that died in the heap */
-	uint64_t	reserved[4];
+	uint64_t	fragmentation;	/* percent of the bytes in slabs that are free_bytes */
+	uint64_t	region_free;	/* bytes in chunks that no node owns, for any of them */
+	uint64_t	region_largest;	/* in a row, of those */
+	uint64_t	reserved;
 	struct {
 		uint64_t	size;	/* of an object */
 		uint64_t	slabs;
 		uint64_t	live;
 		uint64_t	free;
-		uint64_t	waiting;
+		uint64_t	waiting;	/* freed by others: see above */
 	} by_size[DSM_HEAP_CLASSES];
 	uint64_t	runs;		/* objects larger than all of these */
 	uint64_t	run_bytes;

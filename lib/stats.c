@@ -75,6 +75,8 @@ static void counters_read(const struct dsm_counters *counters, struct dsm_heap_s
 
 static void classes_count(struct dsm_heap_stats *stats, uint64_t parcel_size)
 {
+	uint64_t in_slabs;
+
 	for (unsigned int class = 0; class < CLASSES; class++) {
 		uint64_t size = dsm_class_size(class);
 
@@ -84,6 +86,8 @@ static void classes_count(struct dsm_heap_stats *stats, uint64_t parcel_size)
 		stats->free_bytes += stats->by_size[class].free * size;
 		stats->waiting += stats->by_size[class].waiting;
 	}
+	in_slabs = stats->live_bytes + stats->free_bytes;
+	stats->fragmentation = in_slabs ? 100 * stats->free_bytes / in_slabs : 0;
 	/* parcels are objects, but not the program's */
 	stats->live += stats->runs - stats->parcels_out;
 	stats->live_bytes += stats->run_bytes - stats->parcels_out * parcel_size;
@@ -92,11 +96,18 @@ static void classes_count(struct dsm_heap_stats *stats, uint64_t parcel_size)
 void dsm_stats_read(const struct dsm_heap *heap, uint32_t node,
 		    struct dsm_heap_stats *stats)
 {
+	uint64_t free = 0;
+
 	memset(stats, 0, sizeof(*stats));
 	for (uint32_t chunk = heap->first; chunk < heap->chunks; chunk++) {
 		uint32_t entry = atomic_load(chunk_entry(heap, chunk));
 		struct chunk_public *public = chunk_public(heap, chunk);
 
+		free = CHUNK_KIND(entry) == CHUNK_FREE ? free + CHUNK_SIZE : 0;
+		if (free)
+			stats->region_free += CHUNK_SIZE;
+		if (free > stats->region_largest)
+			stats->region_largest = free;
 		if (CHUNK_OWNER(entry) != node + 1)
 			continue;
 		stats->chunks++;

@@ -317,13 +317,20 @@ TEST(heap_semantics)
 	errno = 0;
 	EXPECT_EQ(dsm_heap_aligned_alloc(region, 48, 100), NULL);
 	EXPECT_EQ(errno, EINVAL);
-	for (size_t align = 16; align <= DSM_CHUNK_SIZE / 2; align *= 4) {
+	for (size_t align = 16; align <= DSM_CHUNK_SIZE * 2; align *= 4) {
 		p = dsm_heap_aligned_alloc(region, align, 100);
 		ASSERT_TRUE(p);
 		EXPECT_EQ((uintptr_t)p % align, 0);
 		memset(p, 0xff, 100);
 		dsm_free(p);
 	}
+	ASSERT_EQ(dsm_heap_posix_memalign(region, (void **)&p, 4096, 10000), 0);
+	EXPECT_EQ((uintptr_t)p % 4096, 0);
+	dsm_free(p);
+	EXPECT_EQ(dsm_heap_posix_memalign(NULL, (void **)&p, 4096, 10000), EINVAL);
+	p = dsm_heap_realloc(region, NULL, 0);
+	EXPECT_TRUE(p);
+	dsm_free(p);
 	p = dsm_heap_calloc(region, 100, 100);
 	ASSERT_TRUE(p);
 	for (int i = 0; i < 10000; i++)

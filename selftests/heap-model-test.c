@@ -817,6 +817,67 @@ static void test_parcels(void)
 	result("parcels: many objects each, and none is lost with its process");
 }
 
+/* ---- counting --------------------------------------------------------- */
+
+static void test_stats(void)
+{
+	enum { SMALL = 1000, SIZE = 100, MIDDLE = 300000, LARGE = 5 * MIB };
+	const struct region region = { 64 * MIB, 4096, 2 };
+	struct dsm_heap_stats stats;
+	struct dsm_heap heap[2];
+	char *small[SMALL], *middle, *large;
+	unsigned int class;
+	uint64_t whole;
+
+	region_map(&region);
+	region_attach(&region, &heap[0], 0);
+	region_attach(&region, &heap[1], 1);
+	dsm_stats_read(&heap[0], 0, &stats);
+	whole = stats.region_free;
+	CHECK(whole == (heap[0].chunks - heap[0].first) * CHUNK && stats.region_largest == whole);
+	for (int i = 0; i < SMALL; i++)
+		small[i] = dsm_heap_alloc(&heap[0], 16, SIZE, false);
+	middle = dsm_heap_alloc(&heap[0], 16, MIDDLE, false);
+	large = dsm_heap_alloc(&heap[0], 16, LARGE, false);
+	dsm_stats_read(&heap[0], 0, &stats);
+	for (class = 0; stats.by_size[class].size < SIZE; class++)
+		;
+	CHECK(stats.live == SMALL + 2 && stats.runs == 2 && stats.by_size[class].live == SMALL);
+	CHECK(stats.run_bytes >= MIDDLE + LARGE);
+	CHECK(stats.chunks == 4 && stats.region_free == whole - 4 * CHUNK);
+	CHECK(stats.region_largest == stats.region_free);
+	CHECK(stats.empty_bytes && stats.largest_empty <= stats.empty_bytes);
+
+	/* by another thread, and by another node */
+	for (int i = 0; i < 10; i++)
+		CHECK(!free_by_thread(&heap[0], small[i]));
+	for (int i = 10; i < 200; i++)
+		CHECK(!dsm_heap_free(&heap[1], small[i]));
+	dsm_stats_read(&heap[0], 0, &stats);
+	CHECK(stats.by_size[class].waiting == 10 && stats.waiting == 10);
+	CHECK(stats.by_size[class].live == SMALL - 10);
+	dsm_stats_read(&heap[0], 1, &stats);
+	CHECK(stats.parcels_out == 1 && !stats.live);
+	for (int i = 200; i < SMALL; i += 2)
+		CHECK(!dsm_heap_free(&heap[0], small[i]));
+	settle(heap, 2);
+	dsm_stats_read(&heap[0], 0, &stats);
+	CHECK(stats.homecomings == 190 && stats.parcels == 1 && !stats.waiting);
+	CHECK(stats.by_size[class].live == 400);
+	CHECK(stats.fragmentation == 100 * stats.free_bytes /
+	      (stats.free_bytes + 400 * stats.by_size[class].size));
+	CHECK(stats.fragmentation >= 50 && stats.fragmentation < 100);
+	for (int i = 201; i < SMALL; i += 2)
+		CHECK(!dsm_heap_free(&heap[0], small[i]));
+	CHECK(!dsm_heap_free(&heap[1], middle) && !dsm_heap_free(&heap[0], large));
+	settle(heap, 2);
+	heap_stats(&heap[0], &stats);
+	CHECK(!stats.live && stats.region_free == whole && stats.region_largest == whole);
+	region_detach(&heap[0]);
+	region_detach(&heap[1]);
+	result("stats: objects live, free and on their way, and what is free in a row");
+}
+
 /* ---- several threads and processes ------------------------------------ */
 
 enum { SLOTS = 512 };
@@ -1305,6 +1366,7 @@ int main(int argc, char **argv)
 	RUN(abuse_addresses);
 	RUN(redzones);
 	RUN(parcels);
+	RUN(stats);
 	RUN(threads);
 	/* tools would think that what another process allocated is free */
 	if (setenv("DSM_HEAP_CHECK", "0", false))

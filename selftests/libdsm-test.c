@@ -243,6 +243,7 @@ static void program_collision(void)
 static void program_default(void)
 {
 	volatile size_t half = SIZE_MAX / 2;
+	void *ptr = &ptr;
 
 	setenv("DSM_SIZE", "12Q", 1);
 	FAILS(dsm_malloc(1), EINVAL);
@@ -257,7 +258,15 @@ static void program_default(void)
 	FAILS(dsm_malloc(17 << 20), ENOMEM);
 	FAILS(dsm_calloc(half, 3), ENOMEM);
 	FAILS(dsm_aligned_alloc(48, 1), EINVAL);
-	FAILS(dsm_aligned_alloc(4 << 20, 1), EINVAL);
+	FAILS(dsm_aligned_alloc(0, 1), EINVAL);
+	FAILS(dsm_aligned_alloc(16 << 20, 1), ENOMEM);
+	CHECK(dsm_posix_memalign(&ptr, 4, 1) == EINVAL);
+	CHECK(dsm_posix_memalign(&ptr, 24, 1) == EINVAL);
+	errno = 0;
+	CHECK(dsm_posix_memalign(&ptr, 64, 17 << 20) == ENOMEM && !errno && ptr == &ptr);
+	CHECK(!dsm_posix_memalign(&ptr, 4 << 20, 1) && !((uintptr_t)ptr % (4 << 20)));
+	dsm_free(ptr);
+	FAILS(dsm_heap_malloc(NULL, 1), EINVAL);
 }
 
 static void test_environment(void)

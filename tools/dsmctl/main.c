@@ -196,7 +196,6 @@ static struct json_object *heap_classes(const struct dsm_heap_stats *stats)
 static struct json_object *heap_node(const struct dsm_heap_stats *stats)
 {
 	struct json_object *row = json_object_new_object();
-	uint64_t in_slabs = stats->live_bytes - stats->run_bytes + stats->free_bytes;
 
 	number(row, "chunks", stats->chunks);
 	number(row, "live", stats->live);
@@ -207,9 +206,9 @@ static struct json_object *heap_node(const struct dsm_heap_stats *stats)
 	number(row, "waiting", stats->waiting);
 	number(row, "empty_bytes", stats->empty_bytes);
 	number(row, "largest_empty", stats->largest_empty);
-	/* of what slabs have, what nothing is in */
-	number(row, "fragmentation_percent",
-	       in_slabs ? 100 * stats->free_bytes / in_slabs : 0);
+	number(row, "fragmentation_percent", stats->fragmentation);
+	number(row, "region_free", stats->region_free);
+	number(row, "region_largest", stats->region_largest);
 	number(row, "parcels", stats->parcels);
 	number(row, "homecomings", stats->homecomings);
 	number(row, "parcels_out", stats->parcels_out);
@@ -256,6 +255,8 @@ static int heap(char **argv)
 		print_json(rows);
 	} else {
 		print_table(rows, "node", columns);
+		printf("\nno node's: %ju bytes, %ju in a row\n", (uintmax_t)stats.region_free,
+		       (uintmax_t)stats.region_largest);
 		json_object_object_foreach(rows, id, row) {
 			struct json_object *classes;
 

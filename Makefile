@@ -31,7 +31,7 @@ help:
 	@echo 'make sim               simulates clusters of up to 4,096 nodes; writes $(O)/sim.json'
 	@echo 'make demo              counts the words of INPUT on NODES virtual machines'
 	@echo 'make bench             faults, scans and waiting, against what one would use instead; ONLY=ID,ID'
-	@echo 'make bench-heap        compares the heap with other mallocs'
+	@echo 'make bench-heap        compares the heap with other mallocs, and other nodes'\'' objects with own ones; ONLY=WORKLOAD,WORKLOAD'
 	@echo 'make install           library, tools and module sources, below DESTDIR and PREFIX'
 	@echo 'make clean             removes what was built'
 	@echo
@@ -99,7 +99,8 @@ bench:
 bench-heap:
 	@selftests/vm/deps libjemalloc2 libmimalloc2.0
 	$(sub) lib bench
-	@O=$(out) selftests/bench/heap-compare
+	$(sub) selftests
+	@O=$(out) selftests/bench/heap-compare $(subst $(comma), ,$(ONLY))
 
 check:
 	@selftests/vm/deps

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * One allocator benchmark: heap WORKLOAD THREADS. It calls malloc, of whichever
+ * One allocator benchmark: heap WORKLOAD THREADS [PART]. It calls malloc, of whichever
  * library is preloaded, and prints: operations, nanoseconds of CPU time a
  * thread, nanoseconds that passed, peak KiB.
  *
  * Rates are by CPU time, as other programs on the machine are not what is
  * measured. An operation is a malloc and its free. Each workload goes on for some
  * tenths of a second, so that it is not the first touch of its pages, which is the
- * kernel's work, that is compared.
+ * kernel's work, that is compared. Where an allocator gives its memory back to the
+ * kernel all the time, a sweep may be a PARTth of that.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -19,6 +20,7 @@
 #include <time.h>
 
 static int threads;
+static int part = 1;	/* of a sweep */
 static _Atomic uint64_t operations;
 
 static uint64_t next_random(uint64_t *seed)
@@ -203,6 +205,7 @@ static void *sweep_run(void *arg)
 			rounds /= 4;
 		if (size > 32768)
 			rounds /= 16;
+		rounds = rounds / part + 1;
 		for (size_t round = 0; round < rounds; round++) {
 			for (size_t i = 0; i < n; i++)
 				some[i] = object(size);
@@ -254,7 +257,11 @@ int main(int argc, char **argv)
 {
 	uint64_t cpu, wall;
 
-	if (argc != 3 || (threads = atoi(argv[2])) < 1 || threads > 64)
+	if (argc < 3 || argc > 4 || (threads = atoi(argv[2])) < 1 || threads > 64)
+		return 2;
+	if (argc == 4)
+		part = atoi(argv[3]);
+	if (part < 1)
 		return 2;
 	cpu = now(CLOCK_PROCESS_CPUTIME_ID);
 	wall = now(CLOCK_MONOTONIC);

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "class.h"
 #include "dsm.h"
 #include "fork.h"
 #include "heap.h"
@@ -182,6 +183,34 @@ static bool filled(const void *ptr, size_t size)
 		if (((const uint8_t *)ptr)[i] != pattern(ptr, size, i))
 			return false;
 	return true;
+}
+
+/* ---- classes ---------------------------------------------------------- */
+
+/* Multiplying is as good as dividing, wherever in a slab an address is. */
+static void test_classes(void)
+{
+	for (unsigned int class = 0; class < CLASSES && !checks_failed; class++) {
+		uint32_t size = dsm_class_size(class);
+		uint32_t bytes = dsm_class_units(class) * UNIT_SIZE;
+		uint64_t recip = dsm_class_recip(class);
+
+		CHECK(dsm_class_of_size(size) == class);
+		CHECK(dsm_class_of_size(size + 1) == class + 1);
+		for (uint32_t off = 0; off < bytes; off++) {
+			uint64_t index = dsm_class_index(off, recip);
+
+			if (off % size ? index < dsm_class_capacity(class) : index != off / size) {
+				CHECK(!"the index is what division gives");
+				break;
+			}
+		}
+		/* before the slab, in its chunk */
+		for (uint32_t off = 1; off < CHUNK; off += 16)
+			if (dsm_class_index(-off, recip) < dsm_class_capacity(class))
+				CHECK(!"nothing is before the first");
+	}
+	result("classes: an address's object, without a division");
 }
 
 /* ---- attaching -------------------------------------------------------- */
@@ -1350,6 +1379,7 @@ int main(int argc, char **argv)
 	(void)argc;
 	printf("TAP version 13\n");
 	fflush(stdout);
+	RUN(classes);
 	RUN(attach);
 	RUN(model, 4096);
 	RUN(model, 16384);

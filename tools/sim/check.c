@@ -16,14 +16,12 @@
 #include <string.h>
 #include "sim.h"
 
-/* What a violation's trace is made of. */
-#define LOG_SIZE	(1U << 16)
-#define LOG_SHOWN	60
+/* What a violation's trace is made of: the last steps of its block. */
+#define LOG_SIZE	60
 
 struct record {
 	u64 time;
 	struct dsm_coh_msg msg;
-	u32 block;
 	u16 node;
 	u8 kind;
 	u8 event;
@@ -73,16 +71,14 @@ static const char *name_of(const char *const *names, u8 n, u8 i)
 	return i < n ? names[i] : "?";
 }
 
-/* @ev: EVENT; @msg: SEND, and EVENT of that type; USE: its type says if it wrote */
-void check_log(struct sim *sim, enum log_kind kind, const struct copy *copy,
-	       const struct dsm_event *ev, const struct dsm_coh_msg *msg)
+void check_step(struct sim *sim, enum log_kind kind, const struct copy *copy,
+		const struct dsm_event *ev, const struct dsm_coh_msg *msg)
 {
 	const struct block *block = &sim->block[copy->block];
 	struct record *record = &sim->log->record[sim->log->n++ % LOG_SIZE];
 
 	record->time = sim->now;
 	record->msg = *msg;
-	record->block = copy->block;
 	record->node = copy->node;
 	record->kind = kind;
 	record->event = ev ? ev->type : 0;
@@ -108,7 +104,7 @@ static void print_record(const struct sim *sim, const struct record *record)
 {
 	fprintf(stderr, "#  %14.3f us  node %-4u %-5s", record->time / 1000.0, record->node,
 		name_of(line_names, DSM_LINE_STATES, record->line));
-	if (record->node == sim->block[record->block].home)
+	if (record->node == sim->block[sim->watched].home)
 		fprintf(stderr, " dir %-4s%-5s ", name_of(dir_names, DSM_DIR_STATES, record->dir),
 			record->busy ? " busy" : "");
 	else
@@ -136,19 +132,18 @@ static void print_record(const struct sim *sim, const struct record *record)
 static void print_log(const struct sim *sim, u32 block)
 {
 	const struct log *log = sim->log;
-	u64 oldest = log->n > LOG_SIZE ? log->n - LOG_SIZE : 0, first = log->n;
-	u32 shown = 0;
+	u64 shown = log->n < LOG_SIZE ? log->n : LOG_SIZE, i;
 
-	while (first > oldest && shown < LOG_SHOWN)
-		shown += log->record[--first % LOG_SIZE].block == block;
-	fprintf(stderr, "# the last %u steps of block %u, whose home is node %u:\n", shown, block,
-		sim->block[block].home);
-	for (; first < log->n; first++)
-		if (log->record[first % LOG_SIZE].block == block)
-			print_record(sim, &log->record[first % LOG_SIZE]);
+	fprintf(stderr, "# the last %llu steps of block %u, whose home is node %u:\n",
+		(unsigned long long)shown, block, sim->block[block].home);
+	for (i = log->n - shown; i < log->n; i++)
+		print_record(sim, &log->record[i % LOG_SIZE]);
 }
 
-/* A violation: the run ends. Only the first is told. */
+/*
+ * A violation: the run ends. Only the first is told, and only where its block's
+ * steps have been kept: sim_run() does it all again for that.
+ */
 void check_fail(struct sim *sim, u32 block, const char *format, ...)
 {
 	va_list args;
@@ -156,6 +151,9 @@ void check_fail(struct sim *sim, u32 block, const char *format, ...)
 	if (sim->failed)
 		return;
 	sim->failed = true;
+	sim->suspect = block;
+	if (sim->watched != block)
+		return;
 	fprintf(stderr, "# violation: seed %llu, %.3f us, block %u: ",
 		(unsigned long long)sim->config->seed, sim->now / 1000.0, block);
 	va_start(args, format);

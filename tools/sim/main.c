@@ -45,7 +45,7 @@ static bool run(struct totals *totals, const char *name, struct config *config)
 
 	if (!config_complete(config))
 		return false;
-	sim = sim_create(config);
+	sim = sim_create(config, NONE);
 	if (!sim)
 		return config_error("%s: not enough memory", name);
 	start = cpu_time();

@@ -20,22 +20,28 @@ static struct pair *pair_at(struct sim *sim, u32 number)
 	return pool_at(&sim->pairs, number);
 }
 
-static u32 pair_number(struct sim *sim, u16 a, u16 b)
+static u64 pair_key(const struct sim *sim, u16 a, u16 b)
 {
 	u16 low = a < b ? a : b, high = a < b ? b : a;
-	u32 *number = index_get(&sim->pair_index, (u64)low * sim->config->nodes + high);
+
+	return (u64)low * sim->config->nodes + high;
+}
+
+static u32 pair_number(struct sim *sim, u16 a, u16 b)
+{
+	u32 fresh = sim->pairs.n;
+	u32 number = index_get(&sim->pair_index, pair_key(sim, a, b), fresh);
 	struct pair *pair;
 
-	if (*number == NONE) {
-		*number = pool_get(&sim->pairs);
-		pair = pair_at(sim, *number);
-		pair->node[0] = low;
-		pair->node[1] = high;
+	if (number == fresh) {
+		pair = pair_at(sim, pool_get(&sim->pairs));
+		pair->node[0] = a < b ? a : b;
+		pair->node[1] = a < b ? b : a;
 		pair->up = true;
 		pair->side[0].first = NONE;
 		pair->side[1].first = NONE;
 	}
-	return *number;
+	return number;
 }
 
 static u64 later(u64 a, u64 b)
@@ -64,7 +70,6 @@ static u64 travel(struct sim *sim, struct pair *pair, int s, u64 from, u32 bytes
 {
 	const struct config *config = sim->config;
 	struct node *node = &sim->node[pair->node[s]];
-	struct side *side = &pair->side[s];
 	u64 time;
 
 	node->helper_free = later(from, node->helper_free) + config->helper;
@@ -72,8 +77,8 @@ static u64 travel(struct sim *sim, struct pair *pair, int s, u64 from, u32 bytes
 	time = node->card_free + dist_sample(&config->latency, &sim->net_rng);
 	if (rng_chance(&sim->fault_rng, config->stall))
 		time += dist_sample(&config->stall_time, &sim->fault_rng);
-	side->arrives = later(side->arrives, time);
-	return side->arrives;
+	pair->arrives[s] = later(pair->arrives[s], time);
+	return pair->arrives[s];
 }
 
 static void put_frame(struct sim *sim, u32 number, int s, const struct message *msg, u64 time)
@@ -124,20 +129,12 @@ static void transmit(struct sim *sim, u32 number, int s, const struct message *m
 		put_frame(sim, number, s, msg, time);
 }
 
-/* The bytes of DATA are those its sender has now. */
-void net_send(struct sim *sim, const struct dsm_coh_msg *coh, u32 block, u64 value)
+static void keep(struct sim *sim, struct side *side, const struct message *msg)
 {
-	u32 number = pair_number(sim, coh->from, coh->to), i;
-	struct pair *pair = pair_at(sim, number);
-	int s = coh->from == pair->node[1];
-	struct side *side = &pair->side[s];
-	struct message *msg, *last;
+	u32 i = pool_get(&sim->messages);
+	struct message *last;
 
-	i = pool_get(&sim->messages);
-	msg = pool_at(&sim->messages, i);
-	*msg = (struct message){
-		.coh = *coh, .block = block, .value = value, .next = NONE, .seq = ++side->tx_seq,
-	};
+	*(struct message *)pool_at(&sim->messages, i) = *msg;
 	if (side->first == NONE) {
 		side->first = i;
 	} else {
@@ -145,9 +142,26 @@ void net_send(struct sim *sim, const struct dsm_coh_msg *coh, u32 block, u64 val
 		last->next = i;
 	}
 	side->final = i;
+}
+
+/* The bytes of DATA are those its sender has now. */
+void net_send(struct sim *sim, const struct dsm_coh_msg *coh, u32 block, u64 value)
+{
+	u32 number = pair_number(sim, coh->from, coh->to);
+	struct pair *pair = pair_at(sim, number);
+	int s = coh->from == pair->node[1];
+	struct message msg = {
+		.coh = *coh, .block = block, .value = value, .next = NONE,
+		.seq = ++pair->side[s].tx_seq,
+	};
+
+	if (!msg.seq)
+		check_fail(sim, block, "node %u: no number is left for node %u", coh->from, coh->to);
+	if (sim->resends)
+		keep(sim, &pair->side[s], &msg);
 	sim->stats.messages++;
 	sim->stats.data += coh->type == DSM_DATA;
-	transmit(sim, number, s, msg);
+	transmit(sim, number, s, &msg);
 }
 
 void net_reconnect(struct sim *sim, u32 number)
@@ -162,7 +176,7 @@ void net_reconnect(struct sim *sim, u32 number)
 		u32 i = pair->side[s].first;
 
 		/* A new connection: nothing of the old one is before it. */
-		pair->side[s].arrives = sim->now;
+		pair->arrives[s] = sim->now;
 		while (i != NONE) {
 			struct message *msg = pool_at(&sim->messages, i);
 
@@ -177,7 +191,7 @@ void net_reconnect(struct sim *sim, u32 number)
  * Receiving
  */
 
-static void take_ack(struct sim *sim, struct side *side, u64 ack)
+static void take_ack(struct sim *sim, struct side *side, u32 ack)
 {
 	while (side->first != NONE) {
 		u32 i = side->first;
@@ -192,11 +206,11 @@ static void take_ack(struct sim *sim, struct side *side, u64 ack)
 
 static void arm_ack(struct sim *sim, u32 number, int s)
 {
-	struct side *side = &pair_at(sim, number)->side[s];
+	struct pair *pair = pair_at(sim, number);
 
-	if (side->ack_timer)
+	if (pair->ack_timers >> s & 1)
 		return;
-	side->ack_timer = true;
+	pair->ack_timers |= 1 << s;
 	sim_put(sim, sim->now + ACK_NS, EV_ACK, number, s);
 }
 
@@ -212,7 +226,7 @@ static void send_ack(struct sim *sim, u32 number, int s)
 
 void net_ack(struct sim *sim, u32 number, u16 s)
 {
-	pair_at(sim, number)->side[s].ack_timer = false;
+	pair_at(sim, number)->ack_timers &= ~(1U << s);
 	sim->ctx_end = sim->now;
 	send_ack(sim, number, s);
 }
@@ -255,9 +269,8 @@ static void receive(struct sim *sim, u32 i)
 		sim->stats.duplicates++;
 		side->acked = 0;
 	} else if (frame.seq != side->rx_seq + 1) {
-		check_fail(sim, frame.block, "node %u: number %llu after %llu",
-			   frame.coh.to, (unsigned long long)frame.seq,
-			   (unsigned long long)side->rx_seq);
+		check_fail(sim, frame.block, "node %u: number %u after %u", frame.coh.to,
+			   frame.seq, side->rx_seq);
 		return;
 	} else {
 		u64 value = value_of(sim, &frame);
@@ -358,6 +371,7 @@ bool net_create(struct sim *sim)
 
 	pool_init(&sim->frames, sizeof(struct frame));
 	pool_init(&sim->pairs, sizeof(struct pair));
+	sim->resends = config->loss || config->restart_every.a;
 	for (i = 0; i < config->nodes; i++) {
 		u64 bandwidth = dist_sample(&config->bandwidth, &sim->net_rng);
 
@@ -368,6 +382,30 @@ bool net_create(struct sim *sim)
 			sim_put(sim, after(sim, &config->restart_every), EV_RESTART, i, 0);
 	}
 	return true;
+}
+
+/*
+ * What is said between two nodes soon: memory that is asked for early need not be
+ * waited for. Nothing changes by it.
+ */
+void net_prefetch(struct sim *sim, u16 a, u16 b, bool near)
+{
+	u32 number;
+
+	if (a == b)
+		return;
+	if (!near) {
+		index_prefetch(&sim->pair_index, pair_key(sim, a, b));
+		return;
+	}
+	number = index_find(&sim->pair_index, pair_key(sim, a, b));
+	if (number != NONE)
+		__builtin_prefetch(pair_at(sim, number), 1);
+}
+
+void net_prefetch_pair(struct sim *sim, u32 number)
+{
+	__builtin_prefetch(pair_at(sim, number), 1);
 }
 
 /* Everything that was said has arrived. */

@@ -32,18 +32,17 @@ struct copy *node_copy_find(struct sim *sim, u32 block, u16 node)
 
 static u32 copy_number(struct sim *sim, u32 block, u16 node)
 {
-	u32 *i = index_get(&sim->copy_index, copy_key(sim, block, node));
+	u32 fresh = sim->copies.n;
+	u32 number = index_get(&sim->copy_index, copy_key(sim, block, node), fresh);
 
-	if (*i == NONE) {
-		struct copy *copy;
+	if (number == fresh) {
+		struct copy *copy = pool_at(&sim->copies, pool_get(&sim->copies));
 
-		*i = pool_get(&sim->copies);
-		copy = pool_at(&sim->copies, *i);
 		copy->block = block;
 		copy->node = node;
 		copy->waiting = NONE;
 	}
-	return *i;
+	return number;
 }
 
 struct copy *node_copy(struct sim *sim, u32 block, u16 node)
@@ -340,6 +339,11 @@ static void perform(struct sim *sim, struct copy *copy, const struct dsm_coh *co
 static bool for_home(u8 type)
 {
 	return type == DSM_GET_S || type == DSM_GET_M || type == DSM_PUT_S || type == DSM_PUT_M;
+}
+
+static bool for_requester(u8 type)
+{
+	return type == DSM_FWD_GET_S || type == DSM_FWD_GET_M || type == DSM_INV;
 }
 
 /* Requests are served in the order in which they came, and none is forgotten. */
@@ -669,6 +673,64 @@ void node_thread(struct sim *sim, u32 number)
 		}
 	}
 	fault(sim, number, copy);
+}
+
+static void prefetch_copy(struct sim *sim, u32 block, u16 node, bool near)
+{
+	u64 key = copy_key(sim, block, node);
+	u32 i;
+
+	if (!near) {
+		index_prefetch(&sim->copy_index, key);
+		__builtin_prefetch(&sim->block[block], 1);
+		return;
+	}
+	i = index_find(&sim->copy_index, key);
+	if (i != NONE)
+		__builtin_prefetch(pool_at(&sim->copies, i), 1);
+}
+
+/*
+ * What an event will touch, as far as can be told: in a large cluster, all but the
+ * time that it takes is spent waiting for memory.
+ */
+void node_prefetch(struct sim *sim, const struct event *event, bool near)
+{
+	const struct thread *thread;
+	const struct frame *frame;
+	const struct copy *copy;
+
+	switch ((enum sim_event)event->type) {
+	case EV_ARRIVE:
+	case EV_SERVICE:
+		frame = pool_at(&sim->frames, event->arg);
+		net_prefetch(sim, frame->coh.from, frame->coh.to, near);
+		if (frame->coh.type == DSM_ACK)
+			break;
+		prefetch_copy(sim, frame->block, frame->coh.to, near);
+		if (for_requester(frame->coh.type))
+			net_prefetch(sim, frame->coh.to, frame->coh.node, near);
+		break;
+	case EV_THREAD:
+		thread = &sim->thread[event->arg];
+		prefetch_copy(sim, thread->block, thread->node, near);
+		if (sim->block[thread->block].home != NO_HOME)
+			net_prefetch(sim, thread->node, sim->block[thread->block].home, near);
+		break;
+	case EV_REVOKED:
+	case EV_HOLD:
+		copy = pool_at(&sim->copies, event->arg);
+		if (near)
+			net_prefetch(sim, copy->node, copy->line.fwd.node, near);
+		else
+			__builtin_prefetch(copy, 1);
+		break;
+	case EV_ACK:
+		net_prefetch_pair(sim, event->arg);
+		break;
+	default:
+		break;
+	}
 }
 
 bool node_create(struct sim *sim)

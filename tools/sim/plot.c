@@ -63,7 +63,7 @@ static bool measure(struct table *table, const struct config *base, u32 workload
 	config.warmup = config.accesses / 2;
 	if (!config_complete(&config))
 		return false;
-	sim = sim_create(&config);
+	sim = sim_create(&config, NONE);
 	if (!sim)
 		return false;
 	ok = sim_run(sim);

@@ -1,7 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include "pool.h"
+
+/*
+ * Memory for what is read here and there: in pages as large as can be had, since
+ * looking up where a page is takes as long as reading what is in it.
+ */
+static void *memory_get(size_t size)
+{
+	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (at == MAP_FAILED)
+		abort();
+	/* A matter of speed only. */
+	(void)madvise(at, size, MADV_HUGEPAGE);
+	return at;
+}
 
 void pool_init(struct pool *pool, u32 size)
 {
@@ -18,9 +34,7 @@ u32 pool_grow(struct pool *pool)
 	char **slab = &pool->slab[pool->n >> POOL_SHIFT];
 
 	if (!*slab)
-		*slab = calloc(1U << POOL_SHIFT, pool->size);
-	if (!*slab)
-		abort();
+		*slab = memory_get((size_t)pool->size << POOL_SHIFT);
 	return pool->n++;
 }
 
@@ -29,18 +43,31 @@ void pool_destroy(struct pool *pool)
 	u32 i;
 
 	for (i = 0; pool->slab && i < POOL_SLABS && pool->slab[i]; i++)
-		free(pool->slab[i]);
+		munmap(pool->slab[i], (size_t)pool->size << POOL_SHIFT);
 	free(pool->slab);
+}
+
+/* Where it is, if nothing else is there. */
+static u32 first_slot(const struct index *index, u64 key)
+{
+	u64 hash = key * 0x9e3779b97f4a7c15ULL;
+
+	return (hash ^ hash >> 32) & (index->size - 1);
 }
 
 static u32 slot_of(const struct index *index, u64 key)
 {
-	u64 hash = key * 0x9e3779b97f4a7c15ULL;
-	u32 i = (hash ^ hash >> 32) & (index->size - 1);
+	u32 i = first_slot(index, key);
 
-	while (index->slot[i].key && index->slot[i].key != key)
+	while (index->slot[i] && index->slot[i] >> INDEX_SHIFT != key)
 		i = (i + 1) & (index->size - 1);
 	return i;
+}
+
+static void slots_free(struct index *index)
+{
+	if (index->slot)
+		munmap(index->slot, index->size * sizeof(*index->slot));
 }
 
 static void grow(struct index *index)
@@ -49,28 +76,32 @@ static void grow(struct index *index)
 	u32 i;
 
 	index->size = old.size ? 2 * old.size : 1024;
-	index->slot = calloc(index->size, sizeof(*index->slot));
-	if (!index->slot)
-		abort();
+	index->slot = memory_get(index->size * sizeof(*index->slot));
 	for (i = 0; i < old.size; i++)
-		if (old.slot[i].key)
-			index->slot[slot_of(index, old.slot[i].key)] = old.slot[i];
-	free(old.slot);
+		if (old.slot[i])
+			index->slot[slot_of(index, old.slot[i] >> INDEX_SHIFT)] = old.slot[i];
+	slots_free(&old);
 }
 
-u32 *index_get(struct index *index, u64 key)
+static u32 number_in(u64 slot)
+{
+	return (slot & INDEX_MAX) - 1;
+}
+
+u32 index_get(struct index *index, u64 key, u32 number)
 {
 	u32 i;
 
 	if (index->n >= index->size / 2)
 		grow(index);
-	i = slot_of(index, ++key);
-	if (!index->slot[i].key) {
-		index->slot[i].key = key;
-		index->slot[i].value = UINT32_MAX;
-		index->n++;
-	}
-	return &index->slot[i].value;
+	i = slot_of(index, key);
+	if (index->slot[i])
+		return number_in(index->slot[i]);
+	if (number >= INDEX_MAX || key >> (64 - INDEX_SHIFT))
+		abort();
+	index->slot[i] = key << INDEX_SHIFT | (number + 1);
+	index->n++;
+	return number;
 }
 
 u32 index_find(const struct index *index, u64 key)
@@ -79,11 +110,17 @@ u32 index_find(const struct index *index, u64 key)
 
 	if (!index->size)
 		return UINT32_MAX;
-	i = slot_of(index, key + 1);
-	return index->slot[i].key ? index->slot[i].value : UINT32_MAX;
+	i = slot_of(index, key);
+	return index->slot[i] ? number_in(index->slot[i]) : UINT32_MAX;
+}
+
+void index_prefetch(const struct index *index, u64 key)
+{
+	if (index->size)
+		__builtin_prefetch(&index->slot[first_slot(index, key)]);
 }
 
 void index_destroy(struct index *index)
 {
-	free(index->slot);
+	slots_free(index);
 }

@@ -4,7 +4,7 @@
 
 #include "coherence.h"
 
-#define POOL_SHIFT	14
+#define POOL_SHIFT	15
 #define POOL_SLABS	(1U << 16)
 
 /**
@@ -46,19 +46,26 @@ static inline void pool_put(struct pool *pool, u32 i)
 	pool->free = i;
 }
 
+/* Keys are of 36 bits, numbers below this. */
+#define INDEX_SHIFT	28
+#define INDEX_MAX	((1U << INDEX_SHIFT) - 1)
+
 /**
  * struct index - numbers by key: a hash table with open addressing
- * @key: key + 1; 0 is free
+ * @slot: key and number + 1; 0 is free
  */
 struct index {
-	struct { u64 key; u32 value; } *slot;
+	u64 *slot;
 	u32 n;
 	u32 size;
 };
 
-/* The number of @key; if there is none, UINT32_MAX, for the caller to set at once. */
-u32 *index_get(struct index *index, u64 key);
+/* The number of @key; if there is none, @number from now on. */
+u32 index_get(struct index *index, u64 key, u32 number);
+/* UINT32_MAX if there is none */
 u32 index_find(const struct index *index, u64 key);
+/* Says that @key will be looked for soon. */
+void index_prefetch(const struct index *index, u64 key);
 void index_destroy(struct index *index);
 
 #endif /* _SIM_POOL_H */

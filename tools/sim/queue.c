@@ -35,6 +35,17 @@ void queue_put(struct queue *queue, const struct event *event)
 	queue->n++;
 }
 
+/* All of the lowest bucket's events come before any other that is there. */
+static void announce(const struct queue *queue, const struct bucket *bucket)
+{
+	u32 i;
+
+	if (!queue->soon || bucket->n > QUEUE_FAR)
+		return;
+	for (i = 0; i < bucket->n; i++)
+		queue->soon(queue->context, &bucket->event[i], bucket->n <= QUEUE_NEAR);
+}
+
 /* The lowest bucket's events become those of the buckets below. */
 static void refill(struct queue *queue)
 {
@@ -46,6 +57,7 @@ static void refill(struct queue *queue)
 	for (i = 1; i < bucket->n; i++)
 		if (bucket->event[i].time < least)
 			least = bucket->event[i].time;
+	announce(queue, bucket);
 	queue->last = least;
 	for (i = 0; i < bucket->n; i++)
 		append(queue, bucket_of(queue, bucket->event[i].time), &bucket->event[i]);

@@ -31,6 +31,9 @@ struct bucket {
  * @used: a bit a bucket that is not empty
  * @next: the first of bucket 0 that has not been taken
  * @n: how many events
+ * @soon: told of an event some time before it is taken, and again shortly before
+ *	(@near); it changes nothing
+ * @context: for it
  * @bucket: 0: those at @last; i: those that differ from it in bit i - 1, and
  *	in none above
  */
@@ -39,8 +42,14 @@ struct queue {
 	u64 used;
 	u32 next;
 	u32 n;
+	void (*soon)(void *context, const struct event *event, bool near);
+	void *context;
 	struct bucket bucket[64];
 };
+
+/* How many events are taken between what soon() says and the event, about. */
+#define QUEUE_NEAR	8
+#define QUEUE_FAR	32
 
 void queue_put(struct queue *queue, const struct event *event);
 bool queue_take(struct queue *queue, struct event *event);

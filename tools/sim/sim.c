@@ -2,6 +2,7 @@
 /*
  * A run, from its beginning to the moment when nothing happens any more.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "sim.h"
@@ -10,17 +11,27 @@
 /* Streams of random numbers; threads have theirs from 16 on. */
 enum { STREAM_NET, STREAM_FAULTS };
 
-struct sim *sim_create(const struct config *config)
+/* Brings into the caches what happen() will need. */
+static void soon(void *context, const struct event *event, bool near)
+{
+	node_prefetch(context, event, near);
+}
+
+/* @watched: the block whose steps are kept, to be told of if it goes wrong; or NONE */
+struct sim *sim_create(const struct config *config, u32 watched)
 {
 	struct sim *sim = calloc(1, sizeof(*sim));
 
 	if (!sim)
 		return NULL;
 	sim->config = config;
+	sim->watched = watched;
 	sim->net_rng = rng_seed(config->seed, STREAM_NET);
 	sim->fault_rng = rng_seed(config->seed, STREAM_FAULTS);
 	sim->warm = !config->warmup;
 	if (check_create(sim) && node_create(sim) && net_create(sim) && workload_create(sim)) {
+		sim->queue.soon = soon;
+		sim->queue.context = sim;
 		sim_put(sim, config->stuck, EV_SWEEP, 0, 0);
 		return sim;
 	}
@@ -95,8 +106,7 @@ static void happen(struct sim *sim, const struct event *event)
 	}
 }
 
-/* Returns whether all that must hold did. */
-bool sim_run(struct sim *sim)
+static void run(struct sim *sim)
 {
 	struct event event;
 
@@ -106,5 +116,27 @@ bool sim_run(struct sim *sim)
 	}
 	if (!sim->failed)
 		check_quiet(sim);
+}
+
+/* The same again, for the steps that led to what is wrong. */
+static void tell(const struct sim *sim)
+{
+	struct sim *again = sim_create(sim->config, sim->suspect);
+
+	if (!again)
+		abort();
+	run(again);
+	if (!again->failed || again->suspect != sim->suspect || again->now != sim->now)
+		fprintf(stderr, "# violation: seed %llu, %.3f us, block %u: and not the next time: the simulator is wrong\n",
+			(unsigned long long)sim->config->seed, sim->now / 1000.0, sim->suspect);
+	sim_destroy(again);
+}
+
+/* Returns whether all that must hold did. What did not is told on stderr. */
+bool sim_run(struct sim *sim)
+{
+	run(sim);
+	if (sim->failed)
+		tell(sim);
 	return !sim->failed;
 }

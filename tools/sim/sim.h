@@ -86,20 +86,23 @@ enum sim_event {
  * @waiting: the first thread that waits for it
  * @value: its version
  * @hold_until: as in module/block.c
+ *
+ * One cache line, as a pair is: in large clusters, hardly anything that an event
+ * touches is in a cache.
  */
 struct copy {
 	struct dsm_line line;
 	u32 block;
 	u16 node;
 	u16 hold_no;
+	u32 waiting;
 	u8 access;
 	u8 granted;
 	u8 revoke;
-	bool fresh;
-	bool demanded;
-	bool kept;
-	bool hold_armed;
-	u32 waiting;
+	bool fresh : 1;
+	bool demanded : 1;
+	bool kept : 1;
+	bool hold_armed : 1;
 	u64 value;
 	u64 hold_until;
 };
@@ -138,7 +141,7 @@ struct message {
 	struct dsm_coh_msg coh;
 	u32 block;
 	u32 next;
-	u64 seq;
+	u32 seq;
 	u64 value;
 };
 
@@ -152,34 +155,39 @@ struct frame {
 	struct dsm_coh_msg coh;
 	u32 block;
 	u32 pair;
-	u64 seq;
-	u64 ack;
-	u64 value;
+	u32 seq;
+	u32 ack;
 	u32 epoch;
+	u64 value;
 };
 
 /**
  * struct side - what one of two nodes keeps for the other; see module/peer.h
- * @first: the oldest message not acknowledged
+ * @first: the oldest message that is kept: those not acknowledged, if they may
+ *	have to be sent again
  * @final: the newest
- * @arrives: when the last frame will have arrived
- * @ack_timer: it runs
  */
 struct side {
-	u64 tx_seq;
-	u64 rx_seq;
-	u64 acked;
+	u32 tx_seq;
+	u32 rx_seq;
+	u32 acked;
 	u32 first;
 	u32 final;
-	u64 arrives;
-	bool ack_timer;
 };
 
-/* Two nodes, the lesser first, and their connection. */
+/**
+ * struct pair - two nodes, the lesser first, and their connection
+ * @epoch: how often it was lost
+ * @up: it is there
+ * @ack_timers: a bit a side whose timer runs
+ * @arrives: when the last frame of a side will have arrived
+ */
 struct pair {
 	u16 node[2];
-	u32 epoch;
-	bool up;
+	u32 epoch : 29;
+	u32 up : 1;
+	u32 ack_timers : 2;
+	u64 arrives[2];
 	struct side side[2];
 };
 
@@ -273,6 +281,9 @@ struct log;
  * @ended: when the last access was made
  * @running: threads that are not done
  * @failed: a violation was found
+ * @suspect: in which block
+ * @watched: the block whose steps are kept, or NONE
+ * @resends: frames may be lost
  * @spare: the first sharer set that is not in use
  * @no_sharers: the sharer set of blocks that have none
  */
@@ -285,8 +296,11 @@ struct sim {
 	u64 ended;
 	u32 running;
 	u32 n_threads;
+	u32 suspect;
+	u32 watched;
 	bool failed;
 	bool warm;
+	bool resends;
 
 	struct queue queue;
 	struct node *node;
@@ -317,7 +331,7 @@ struct sim {
 	struct stats stats;
 };
 
-struct sim *sim_create(const struct config *config);
+struct sim *sim_create(const struct config *config, u32 watched);
 void sim_destroy(struct sim *sim);
 bool sim_run(struct sim *sim);
 
@@ -336,6 +350,8 @@ void node_hold(struct sim *sim, u32 copy, u16 number);
 struct copy *node_copy(struct sim *sim, u32 block, u16 node);
 struct copy *node_copy_find(struct sim *sim, u32 block, u16 node);
 
+void node_prefetch(struct sim *sim, const struct event *event, bool near);
+
 /* net.c */
 bool net_create(struct sim *sim);
 void net_send(struct sim *sim, const struct dsm_coh_msg *coh, u32 block, u64 value);
@@ -345,6 +361,8 @@ void net_ack(struct sim *sim, u32 pair, u16 side);
 void net_reconnect(struct sim *sim, u32 pair);
 void net_restart(struct sim *sim, u16 node);
 void net_pause(struct sim *sim, u16 node);
+void net_prefetch(struct sim *sim, u16 a, u16 b, bool near);
+void net_prefetch_pair(struct sim *sim, u32 number);
 bool net_quiet(struct sim *sim);
 
 /* workload.c */
@@ -356,8 +374,8 @@ enum log_kind { LOG_EVENT, LOG_SEND, LOG_USE, LOG_NOTE };
 
 bool check_create(struct sim *sim);
 void check_destroy(struct sim *sim);
-void check_log(struct sim *sim, enum log_kind kind, const struct copy *copy,
-	       const struct dsm_event *ev, const struct dsm_coh_msg *msg);
+void check_step(struct sim *sim, enum log_kind kind, const struct copy *copy,
+		const struct dsm_event *ev, const struct dsm_coh_msg *msg);
 void check_access(struct sim *sim, struct copy *copy);
 void check_revoked(struct sim *sim, struct copy *copy);
 void check_use(struct sim *sim, struct copy *copy, bool write);
@@ -367,5 +385,13 @@ void check_stuck(struct sim *sim);
 void check_quiet(struct sim *sim);
 void check_fail(struct sim *sim, u32 block, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* @ev: EVENT; @msg: SEND, and EVENT of that type; USE: its type says if it wrote */
+static inline void check_log(struct sim *sim, enum log_kind kind, const struct copy *copy,
+			     const struct dsm_event *ev, const struct dsm_coh_msg *msg)
+{
+	if (copy->block == sim->watched)
+		check_step(sim, kind, copy, ev, msg);
+}
 
 #endif /* _SIM_SIM_H */

@@ -36,7 +36,7 @@ struct log {
 };
 
 static const char *const line_names[DSM_LINE_STATES] = {
-	"I", "S", "M", "IS", "IM", "SM", "MS_R", "MI_R", "SI_R", "SMI_R",
+	"I", "S", "M", "IS", "IM", "SM", "MS_R", "MI_R", "SI_R", "SMI_R", "II_R",
 };
 
 static const char *const dir_names[DSM_DIR_STATES] = { "ZERO", "S", "M" };
@@ -216,7 +216,7 @@ void check_use(struct sim *sim, struct copy *copy, bool write)
 			   copy->node, (unsigned long long)copy->value,
 			   (unsigned long long)block->last);
 	if (write)
-		copy->value = ++block->last;
+		copy->value = block->last = ++block->versions;
 }
 
 /* The home has ended a request that it has answered alone. */
@@ -255,12 +255,24 @@ void check_transaction(struct sim *sim, u32 number)
 	for (i = 0; i < sim->words; i++)
 		for (word = dir->sharers[i]; word; word &= word - 1)
 			n++;
+	if (dir->state == DSM_DIR_ZERO && block->last)
+		check_fail(sim, number, "the home takes for zeroes what has been written");
 	if (n != block->readers + block->granted || block->writers)
 		check_fail(sim, number,
 			   "the home knows of %u sharers, and %u nodes may read it or will", n,
 			   block->readers + block->granted);
 	if (dir->state == DSM_DIR_S && !dsm_sharers_has(dir->sharers, dir->owner))
 		check_fail(sim, number, "the supplier, node %u, is no sharer", dir->owner);
+}
+
+/* The home says that it is zeroes: nobody can have anything else. */
+void check_discarded(struct sim *sim, u32 number)
+{
+	struct block *block = &sim->block[number];
+
+	if (block->readers)
+		check_fail(sim, number, "%u nodes can read what is discarded", block->readers);
+	block->last = 0;
 }
 
 void check_stuck(struct sim *sim)
@@ -297,6 +309,10 @@ void check_quiet(struct sim *sim)
 			check_fail(sim, block, "node %u waits for ever", copy->node);
 		if (dir->busy || sim->block[block].first != NONE)
 			check_fail(sim, block, "a transaction does not end");
+		if (copy->line.discards)
+			check_fail(sim, block, "node %u discards for ever", copy->node);
+		if (copy->line.put)
+			check_fail(sim, block, "node %u is not rid of its copy", copy->node);
 		if (dir->state == DSM_DIR_M)
 			expected = copy->node == dir->owner ? DSM_LINE_M : DSM_LINE_I;
 		else if (dsm_sharers_has(dir->sharers, copy->node))

@@ -46,6 +46,8 @@ struct config {
 	const char *trace;
 	struct dist think;
 	u64 evict;
+	u64 discard;
+	struct dist free;
 	u64 prefetch;
 
 	u64 home;

@@ -172,7 +172,10 @@ static void say(struct sim *sim, struct copy *copy, struct dsm_coh_msg coh)
 			   copy->node, coh.from, coh.to);
 		return;
 	}
+	if (coh.type == DSM_DISCARDED)
+		check_discarded(sim, copy->block);
 	if (coh.to != copy->node) {
+		copy->sending |= coh.type == DSM_DATA;
 		net_send(sim, &coh, copy->block, copy->value);
 		return;
 	}
@@ -218,7 +221,7 @@ static void revoke(struct sim *sim, struct copy *copy, u8 type)
 	copy->fresh = false;
 	copy->kept = false;
 	copy->revoke = type;
-	sim->stats.invalidations += type == DSM_ACT_REVOKE;
+	sim->stats.invalidations += type != DSM_ACT_CLEAN && copy->line.state != DSM_LINE_II_R;
 	node->kernel_free = (node->kernel_free > sim->ctx_end ? node->kernel_free : sim->ctx_end) +
 			    config->revoke;
 	sim_put(sim, sim->ctx_end + config->revoke, EV_REVOKED, number_of(sim, copy), 0);
@@ -338,7 +341,8 @@ static void perform(struct sim *sim, struct copy *copy, const struct dsm_coh *co
 
 static bool for_home(u8 type)
 {
-	return type == DSM_GET_S || type == DSM_GET_M || type == DSM_PUT_S || type == DSM_PUT_M;
+	return type == DSM_GET_S || type == DSM_GET_M || type == DSM_PUT_S || type == DSM_PUT_M ||
+	       type == DSM_DISCARD;
 }
 
 static bool for_requester(u8 type)
@@ -404,6 +408,9 @@ static void step(struct sim *sim, struct copy *copy, const struct dsm_event *fir
 			return;
 		}
 		over = over && !coh.dir->busy;
+		if (copy->line.discards != copy->discards)
+			check_fail(sim, copy->block, "node %u %s", copy->node, copy->discards ?
+				   "does not wait for its discard" : "waits for a discard that is over");
 		perform(sim, copy, &coh, &ev, after);
 		check_access(sim, copy);
 		if (put && !coh.dir->busy && !after->pull)
@@ -460,6 +467,8 @@ static void take(struct sim *sim, const struct dsm_coh_msg *coh, u32 block, u64 
 		copy->value = value;
 	else if (coh->type == DSM_GRANT && (coh->flags & DSM_WIRE_ZERO))
 		copy->value = 0;
+	if (coh->type == DSM_DISCARDED)
+		copy->discards = false;
 	if (for_home(coh->type) || coh->type == DSM_DONE)
 		sim->stats.at_homes++;
 	event(sim, copy, &ev);
@@ -503,8 +512,28 @@ void node_revoked(struct sim *sim, u32 number)
 		return;
 	sim->ctx_end = sim->now;
 	check_revoked(sim, copy);
+	/* What is still being sent stays, if it is not being discarded: as the module does. */
+	if (copy->revoke == DSM_ACT_DROP && !(copy->line.state == DSM_LINE_II_R && copy->sending)) {
+		copy->value = 0;
+		sim->stats.freed++;
+	}
 	copy->revoke = 0;
 	event(sim, copy, &ev);
+	run_local(sim);
+	if (sim->config->free.a && copy->line.state == DSM_LINE_I && copy->value)
+		sim_put(sim, sim->now + dist_sample(&sim->config->free, &sim->fault_rng), EV_FREE,
+			number, 0);
+}
+
+/* Whatever has become of it since: the protocol knows whether it is of use. */
+void node_free(struct sim *sim, u32 number)
+{
+	struct copy *copy = pool_at(&sim->copies, number);
+
+	if (paused(sim, copy->node, EV_FREE, number, 0))
+		return;
+	sim->ctx_end = sim->now + sim->config->kernel;
+	event(sim, copy, &(struct dsm_event){ .type = DSM_EV_FREE });
 	run_local(sim);
 }
 
@@ -594,6 +623,15 @@ static void done(struct sim *sim, u32 number)
 		copy = node_copy(sim, thread->block, thread->node);
 		sim->ctx_end = sim->now + config->fault;
 		event(sim, copy, &(struct dsm_event){ .type = DSM_EV_EVICT,
+						      .req = next_req(sim, thread->node) });
+		run_local(sim);
+	}
+	if (config->discard && rng_chance(&sim->fault_rng, config->discard)) {
+		copy = node_copy(sim, thread->block, thread->node);
+		copy->discards = true;
+		sim->stats.discards++;
+		sim->ctx_end = sim->now + config->fault;
+		event(sim, copy, &(struct dsm_event){ .type = DSM_EV_DISCARD,
 						      .req = next_req(sim, thread->node) });
 		run_local(sim);
 	}
@@ -719,6 +757,7 @@ void node_prefetch(struct sim *sim, const struct event *event, bool near)
 		break;
 	case EV_REVOKED:
 	case EV_HOLD:
+	case EV_FREE:
 		copy = pool_at(&sim->copies, event->arg);
 		if (near)
 			net_prefetch(sim, copy->node, copy->line.fwd.node, near);

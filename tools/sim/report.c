@@ -85,6 +85,8 @@ static struct json_object *counters(const struct stats *stats)
 	add_number(object, "invalidations", stats->invalidations);
 	add_number(object, "held", stats->held);
 	add_number(object, "deferred", stats->deferred);
+	add_number(object, "discards", stats->discards);
+	add_number(object, "freed", stats->freed);
 	add_number(object, "lost", stats->lost);
 	add_number(object, "resent", stats->resent);
 	add_number(object, "duplicates", stats->duplicates);

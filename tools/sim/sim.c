@@ -88,6 +88,9 @@ static void happen(struct sim *sim, const struct event *event)
 	case EV_HOLD:
 		node_hold(sim, event->arg, event->extra);
 		break;
+	case EV_FREE:
+		node_free(sim, event->arg);
+		break;
 	case EV_ACK:
 		net_ack(sim, event->arg, event->extra);
 		break;

@@ -61,6 +61,7 @@ enum sim_event {
 	EV_THREAD,	/* a thread goes on */
 	EV_REVOKED,	/* a copy: page tables have changed */
 	EV_HOLD,	/* a copy, and the hold's number */
+	EV_FREE,	/* a copy, whose frames may be of no use */
 	EV_ACK,		/* a pair, and the side that acknowledges */
 	EV_RECONNECT,	/* a pair */
 	EV_PAUSE,	/* a node */
@@ -83,6 +84,8 @@ enum sim_event {
  * @demanded: a thread has asked for the grant under way
  * @kept: a thread had asked for what it holds
  * @hold_armed: the hold's timer runs
+ * @discards: a thread has asked for the block to be discarded
+ * @sending: its bytes are on their way to who was granted them
  * @waiting: the first thread that waits for it
  * @value: its version
  * @hold_until: as in module/block.c
@@ -103,6 +106,8 @@ struct copy {
 	bool demanded : 1;
 	bool kept : 1;
 	bool hold_armed : 1;
+	bool discards : 1;
+	bool sending : 1;
 	u64 value;
 	u64 hold_until;
 };
@@ -112,7 +117,8 @@ struct copy {
 /**
  * struct block - a block, as nobody sees it; and its home's entry
  * @dir: the entry
- * @last: the version that the last write made
+ * @last: the version that the last write made; 0, zeroes, if it was discarded since
+ * @versions: so many have been made
  * @home: or NO_HOME
  * @readers: nodes that may read it
  * @writers: nodes that may write it
@@ -124,6 +130,7 @@ struct copy {
 struct block {
 	struct dsm_dir dir;
 	u64 last;
+	u64 versions;
 	u16 home;
 	u16 readers;
 	u16 writers;
@@ -266,6 +273,8 @@ struct stats {
 	u64 prefetches;
 	u64 at_homes;
 	u64 deferred;
+	u64 discards;
+	u64 freed;
 	struct histogram latency;
 };
 
@@ -347,6 +356,7 @@ void node_thread(struct sim *sim, u32 thread);
 void node_message(struct sim *sim, const struct dsm_coh_msg *coh, u32 block, u64 value);
 void node_revoked(struct sim *sim, u32 copy);
 void node_hold(struct sim *sim, u32 copy, u16 number);
+void node_free(struct sim *sim, u32 copy);
 struct copy *node_copy(struct sim *sim, u32 block, u16 node);
 struct copy *node_copy_find(struct sim *sim, u32 block, u16 node);
 
@@ -381,6 +391,7 @@ void check_revoked(struct sim *sim, struct copy *copy);
 void check_use(struct sim *sim, struct copy *copy, bool write);
 void check_granted(struct sim *sim, u32 block, u16 node, u32 req);
 void check_transaction(struct sim *sim, u32 block);
+void check_discarded(struct sim *sim, u32 block);
 void check_stuck(struct sim *sim);
 void check_quiet(struct sim *sim);
 void check_fail(struct sim *sim, u32 block, const char *format, ...)

@@ -27,7 +27,7 @@ help:
 	@echo 'make check-debug       some of them, and failing allocations, in a kernel that checks what it does'
 	@echo 'make fuzz              looks for inputs that break us; SECONDS=60: for so long, each target'
 	@echo 'make explore           walks through every state of the protocol; DEEP=1: of larger clusters'
-	@echo 'make mutants           makes mistakes in the protocol, and tells what finds them; KUNIT=1: also KUnit'
+	@echo 'make mutants           makes mistakes in the protocol, and tells what finds them'
 	@echo 'make sim               simulates clusters of up to 4,096 nodes; writes $(O)/sim.json'
 	@echo 'make demo              counts the words of INPUT on NODES virtual machines'
 	@echo 'make bench             faults, scans and waiting, against what one would use instead; ONLY=ID,ID'

@@ -36,14 +36,19 @@ void queue_put(struct queue *queue, const struct event *event)
 }
 
 /* All of the lowest bucket's events come before any other that is there. */
-static void announce(const struct queue *queue, const struct bucket *bucket)
+static void announce(const struct queue *queue, struct bucket *bucket)
 {
+	u8 told = bucket->n <= QUEUE_NEAR ? 2 : 1;
 	u32 i;
 
 	if (!queue->soon || bucket->n > QUEUE_FAR)
 		return;
-	for (i = 0; i < bucket->n; i++)
-		queue->soon(queue->context, &bucket->event[i], bucket->n <= QUEUE_NEAR);
+	for (i = 0; i < bucket->n; i++) {
+		if (bucket->event[i].told >= told)
+			continue;
+		bucket->event[i].told = told;
+		queue->soon(queue->context, &bucket->event[i], told == 2);
+	}
 }
 
 /* The lowest bucket's events become those of the buckets below. */

@@ -10,12 +10,14 @@
  * @arg: to whom; what it means depends on @type
  * @extra: the same
  * @type: enum sim_event
+ * @told: the queue's: soon() has been told of it
  */
 struct event {
 	u64 time;
 	u32 arg;
 	u16 extra;
 	u8 type;
+	u8 told;
 };
 
 struct bucket {
@@ -48,8 +50,8 @@ struct queue {
 };
 
 /* How many events are taken between what soon() says and the event, about. */
-#define QUEUE_NEAR	8
-#define QUEUE_FAR	32
+#define QUEUE_NEAR	12
+#define QUEUE_FAR	96
 
 void queue_put(struct queue *queue, const struct event *event);
 bool queue_take(struct queue *queue, struct event *event);

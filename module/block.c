@@ -374,7 +374,7 @@ static int step(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
 	if (block->line.state != line) {
 		trace_dsm_line_state(region->id, index, line, block->line.state);
 		if (dsm_line_outstanding(&block->line) || block->line.state == DSM_LINE_I)
-			block->asked = jiffies;
+			WRITE_ONCE(block->asked, jiffies);
 		lost = block->line.state == DSM_LINE_I && line != DSM_LINE_II_R;
 	}
 	if (block->dir.state != dir)
@@ -885,7 +885,7 @@ int dsm_block_acquire(struct dsm_region *region, u64 index, bool write, bool aga
 	if (err)
 		return err;
 	block = dsm_chunk_block(region, chunk, index);
-	if (again && dsm_line_outstanding(&block->line))
+	if (again && data_race(dsm_line_outstanding(&block->line)))
 		deadline = READ_ONCE(block->asked) + timeout;
 
 	for (;; first = false) {
@@ -898,7 +898,8 @@ int dsm_block_acquire(struct dsm_region *region, u64 index, bool write, bool aga
 			prepare(region, block, index, write, &wanted);
 		}
 		err = dsm_wait_killable(dsm_waitqueue(block), settled(block, write), deadline);
-		if (err || usable(&block->line, write))
+		/* A guess as well: dsm_block_use() looks with the lock. */
+		if (err || data_race(usable(&block->line, write)))
 			break;
 		dsm_stat(region, DSM_STAT_retries, 1);
 	}

@@ -173,7 +173,7 @@ static void set_home(struct dsm_region *region, struct dsm_chunk *chunk, u16 hom
 	spin_lock(&chunk->lock);
 	if (chunk->home == DSM_NO_HOME)
 		WRITE_ONCE(chunk->home, home);
-	chunk->claiming = false;
+	WRITE_ONCE(chunk->claiming, false);
 	list_splice_init(&chunk->early, &early);
 	spin_unlock(&chunk->lock);
 	wake_up_all(dsm_waitqueue(chunk));
@@ -202,7 +202,7 @@ int dsm_chunk_claim(struct dsm_region *region, struct dsm_chunk *chunk, u64 numb
 	if (steward == node->id) {
 		spin_lock(&chunk->lock);
 		if (chunk->claim == DSM_NO_HOME)
-			chunk->claim = node->id;
+			WRITE_ONCE(chunk->claim, node->id);
 		home = chunk->claim;
 		spin_unlock(&chunk->lock);
 		set_home(region, chunk, home);
@@ -220,7 +220,7 @@ int dsm_chunk_claim(struct dsm_region *region, struct dsm_chunk *chunk, u64 numb
 		dsm_msg_free(msg);
 		return 0;
 	}
-	chunk->claiming = true;
+	WRITE_ONCE(chunk->claiming, true);
 	spin_unlock(&chunk->lock);
 	dsm_node_post(node, steward, msg);
 	return 0;
@@ -375,7 +375,7 @@ static int receive_claim(struct dsm_region *region, struct dsm_chunk *chunk, str
 		return -ENOMEM;
 	spin_lock(&chunk->lock);
 	if (chunk->claim == DSM_NO_HOME)
-		chunk->claim = msg->coh.from;
+		WRITE_ONCE(chunk->claim, msg->coh.from);
 	reply->coh.node = chunk->claim;
 	reply->coh.type = DSM_HOME;
 	reply->region = region->id;

@@ -156,7 +156,8 @@ static bool free_stale(struct dsm_region *region, struct dsm_chunk *chunk, u64 n
 		struct dsm_block *block = dsm_chunk_block(region, chunk, first + i);
 		bool stale, old;
 
-		if (READ_ONCE(block->line.state) != DSM_LINE_I ||
+		/* A guess: it is asked again with the lock. */
+		if (data_race(block->line.state) != DSM_LINE_I ||
 		    !dsm_frames_present(region, first + i))
 			continue;
 		spin_lock(&block->lock);

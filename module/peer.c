@@ -31,7 +31,7 @@ void dsm_peer_queue(struct dsm_peer *peer, struct dsm_msg *msg)
 	list_add_tail(&msg->list, &peer->queue);
 	if (peer->unsent == &peer->queue)
 		peer->unsent = &msg->list;
-	peer->n_queue++;
+	WRITE_ONCE(peer->n_queue, peer->n_queue + 1);
 	spin_unlock(&peer->lock);
 	set_bit(peer->id, peer->node->dirty);
 }
@@ -152,7 +152,7 @@ static bool flush_some(struct dsm_peer *peer)
 	if (msg->seq > peer->sent_seq)
 		peer->sent_seq = msg->seq;
 	peer->credits -= n;
-	peer->acked = ack;
+	WRITE_ONCE(peer->acked, ack);
 	atomic64_add(n, &peer->tx_frames);
 	return true;
 }
@@ -201,7 +201,7 @@ static void send_ack(struct dsm_peer *peer)
 	    dsm_netlink_send(peer->node, skb))
 		goto later;
 	peer->credits--;
-	peer->acked = ack;
+	WRITE_ONCE(peer->acked, ack);
 	atomic64_inc(&peer->tx_frames);
 	goto unlock;
 later:
@@ -236,7 +236,7 @@ static int take_ack(struct dsm_peer *peer, u64 ack)
 		if (peer->unsent == &msg->list)
 			peer->unsent = msg->list.next;
 		list_move_tail(&msg->list, &done);
-		peer->n_queue--;
+		WRITE_ONCE(peer->n_queue, peer->n_queue - 1);
 	}
 	spin_unlock(&peer->lock);
 	dsm_batch_give_list(&peer->rx_batch, &done);
@@ -350,18 +350,18 @@ int dsm_peer_up(struct dsm_peer *peer, u64 incarnation)
 	spin_lock(&peer->lock);
 	if (peer->incarnation && peer->incarnation != incarnation) {
 		if (have_regions(peer->node)) {
-			peer->link = DSM_LINK_STALE;
+			WRITE_ONCE(peer->link, DSM_LINK_STALE);
 			err = -ESTALE;
 			goto unlock;
 		}
 		list_splice_init(&peer->queue, &lost);
-		peer->n_queue = 0;
+		WRITE_ONCE(peer->n_queue, 0);
 		peer->tx_seq = 0;
 		peer->sent_seq = 0;
-		peer->rx_seq = 0;
-		peer->acked = 0;
+		WRITE_ONCE(peer->rx_seq, 0);
+		WRITE_ONCE(peer->acked, 0);
 	}
-	peer->incarnation = incarnation;
+	WRITE_ONCE(peer->incarnation, incarnation);
 	list_for_each_entry(msg, &peer->queue, list) {
 		if (msg->seq > peer->sent_seq)
 			break;
@@ -369,7 +369,7 @@ int dsm_peer_up(struct dsm_peer *peer, u64 incarnation)
 	}
 	peer->unsent = peer->queue.next;
 	peer->credits = DSM_PEER_CREDITS;
-	peer->link = DSM_LINK_UP;
+	WRITE_ONCE(peer->link, DSM_LINK_UP);
 unlock:
 	spin_unlock(&peer->lock);
 	mutex_unlock(&peer->rx_lock);
@@ -387,7 +387,7 @@ void dsm_peer_down(struct dsm_peer *peer)
 {
 	spin_lock(&peer->lock);
 	if (peer->link == DSM_LINK_UP)
-		peer->link = DSM_LINK_DOWN;
+		WRITE_ONCE(peer->link, DSM_LINK_DOWN);
 	spin_unlock(&peer->lock);
 	dsm_registry_peer_down(peer->node, peer->id);
 }

@@ -178,7 +178,7 @@ void dsm_region_set_gone(struct dsm_region *region)
 
 	if (region->gone)
 		return;
-	region->gone = true;
+	WRITE_ONCE(region->gone, true);
 	dsm_sysfs_region_del(region);
 	if (!atomic_read(&region->users))
 		say_idle(region);
@@ -192,7 +192,7 @@ void dsm_region_remove(struct dsm_region *region)
 	lockdep_assert_held(&node->regions_lock);
 
 	if (!region->gone) {
-		region->gone = true;
+		WRITE_ONCE(region->gone, true);
 		dsm_sysfs_region_del(region);
 	}
 	xa_erase(&node->regions, region->id);

@@ -24,7 +24,8 @@ help:
 	@echo 'make selftests         the test programs'
 	@echo 'make check             runs the tests; ONLY=GLOB: those whose names match'
 	@echo 'make kunit             the tests inside a user mode kernel; COVERAGE=1: what they leave out'
-	@echo 'make check-debug       some of them, and failing allocations, in a kernel that checks what it does'
+	@echo 'make check-debug       most of them, and failing allocations, in a kernel that checks what it does;'
+	@echo '                       KCSAN=1: some of them, in one that looks for data races'
 	@echo 'make fuzz              looks for inputs that break us; SECONDS=60: for so long, each target'
 	@echo 'make explore           walks through every state of the protocol; DEEP=1: of larger clusters'
 	@echo 'make mutants           makes mistakes in the protocol, and tells what finds them'
@@ -112,7 +113,7 @@ kunit:
 
 check-debug:
 	@selftests/vm/deps
-	@O=$(out) selftests/check-debug '$(ONLY)'
+	@O=$(out) KCSAN='$(KCSAN)' selftests/check-debug '$(ONLY)'
 
 fuzz:
 	@selftests/vm/deps

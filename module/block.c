@@ -372,13 +372,14 @@ static int step(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
 		dsm_batch_give(batch, next);
 	}
 	if (block->line.state != line) {
-		trace_dsm_line_state(region->id, index, line, block->line.state);
+		trace_dsm_line_state(node->id, region->id, index, line, block->line.state);
 		if (dsm_line_outstanding(&block->line) || block->line.state == DSM_LINE_I)
 			WRITE_ONCE(block->asked, jiffies);
 		lost = block->line.state == DSM_LINE_I && line != DSM_LINE_II_R;
 	}
 	if (block->dir.state != dir)
-		trace_dsm_dir_state(region->id, index, dir, block->dir.state, block->dir.owner);
+		trace_dsm_dir_state(node->id, region->id, index, dir, block->dir.state,
+				    block->dir.owner);
 	/* Nobody shares it: written, or discarded just now. */
 	if ((block->dir.state == DSM_DIR_M ||
 	     (block->dir.state == DSM_DIR_ZERO && dir != DSM_DIR_ZERO)) &&

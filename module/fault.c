@@ -24,6 +24,7 @@
 #include "block.h"
 #include "compat.h"
 #include "fault.h"
+#include "node.h"
 #include "region.h"
 #include "trace.h"
 
@@ -149,15 +150,16 @@ static vm_fault_t region_fault(struct vm_fault *vmf)
 	bool write = vmf->flags & FAULT_FLAG_WRITE;
 	struct dsm_region *region = region_of(vmf);
 	u64 index = block_of(region, vmf);
+	u16 self = region->node->id;
 	u32 id = region->id;
 	vm_fault_t ret;
 
-	trace_dsm_fault_start(id, index, write);
+	trace_dsm_fault_start(self, id, index, write);
 	/* The second time round it is the same fault. */
 	if (!(vmf->flags & FAULT_FLAG_TRIED))
 		dsm_stat(region, write ? DSM_STAT_faults_write : DSM_STAT_faults_read, 1);
 	ret = fault(vmf, region, index, write);
-	trace_dsm_fault_end(id, index, write, (__force int)ret);
+	trace_dsm_fault_end(self, id, index, write, (__force int)ret);
 	return ret;
 }
 
@@ -202,12 +204,12 @@ static vm_fault_t region_page_mkwrite(struct vm_fault *vmf)
 	u64 index = block_of(region, vmf);
 	vm_fault_t ret;
 
-	trace_dsm_fault_start(region->id, index, true);
+	trace_dsm_fault_start(region->node->id, region->id, index, true);
 	ret = mkwrite(vmf, region, index);
 	/* Of a write fault this is the second half, or the first: not another. */
 	if (pte_present(vmf->orig_pte) && ret & VM_FAULT_LOCKED)
 		dsm_stat(region, DSM_STAT_faults_write, 1);
-	trace_dsm_fault_end(region->id, index, true, (__force int)ret);
+	trace_dsm_fault_end(region->node->id, region->id, index, true, (__force int)ret);
 	return ret;
 }
 

@@ -148,7 +148,8 @@ static bool flush_some(struct dsm_peer *peer)
 		return false;
 
 	for (; peer->unsent != pos; peer->unsent = peer->unsent->next)
-		trace_dsm_msg_send(peer->id, list_entry(peer->unsent, struct dsm_msg, list));
+		trace_dsm_msg_send(node->id, peer->id,
+				   list_entry(peer->unsent, struct dsm_msg, list));
 	if (msg->seq > peer->sent_seq)
 		peer->sent_seq = msg->seq;
 	peer->credits -= n;
@@ -255,7 +256,7 @@ static int receive_one(struct dsm_peer *peer, struct dsm_msg *msg, bool in_windo
 	}
 	if (msg->seq != peer->rx_seq + 1)
 		return -EPROTO;
-	trace_dsm_msg_recv(peer->id, msg);
+	trace_dsm_msg_recv(peer->node->id, peer->id, msg);
 	err = dsm_receive(peer->node, msg, in_window, &peer->rx_batch);
 	if (!err)
 		WRITE_ONCE(peer->rx_seq, msg->seq);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Tracepoints: the start and end of each fault, each message sent to a peer
- * and received from one, each change of a block's state.
+ * and received from one, each change of a block's state. A kernel may have
+ * several nodes: @self is the one it happens on.
  *
  * trace.c is built with this directory in its include path, because
  * define_trace.h includes this file again.
@@ -87,32 +88,35 @@ DSM_TRACE_DIR_STATES
 	{ DSM_WIRE_ASK,		"ASK" })
 
 TRACE_EVENT(dsm_fault_start,
-	TP_PROTO(u32 region, u64 block, bool write),
+	TP_PROTO(u16 self, u32 region, u64 block, bool write),
 
-	TP_ARGS(region, block, write),
+	TP_ARGS(self, region, block, write),
 
 	TP_STRUCT__entry(
+		__field(u16, self)
 		__field(u32, region)
 		__field(u64, block)
 		__field(bool, write)
 	),
 
 	TP_fast_assign(
+		__entry->self = self;
 		__entry->region = region;
 		__entry->block = block;
 		__entry->write = write;
 	),
 
-	TP_printk("region=%u block=%llu %s", __entry->region, __entry->block,
-		  __entry->write ? "write" : "read")
+	TP_printk("region=%u block=%llu %s self=%u", __entry->region, __entry->block,
+		  __entry->write ? "write" : "read", __entry->self)
 );
 
 TRACE_EVENT(dsm_fault_end,
-	TP_PROTO(u32 region, u64 block, bool write, int ret),
+	TP_PROTO(u16 self, u32 region, u64 block, bool write, int ret),
 
-	TP_ARGS(region, block, write, ret),
+	TP_ARGS(self, region, block, write, ret),
 
 	TP_STRUCT__entry(
+		__field(u16, self)
 		__field(u32, region)
 		__field(u64, block)
 		__field(bool, write)
@@ -120,22 +124,24 @@ TRACE_EVENT(dsm_fault_end,
 	),
 
 	TP_fast_assign(
+		__entry->self = self;
 		__entry->region = region;
 		__entry->block = block;
 		__entry->write = write;
 		__entry->ret = ret;
 	),
 
-	TP_printk("region=%u block=%llu %s ret=%d", __entry->region, __entry->block,
-		  __entry->write ? "write" : "read", __entry->ret)
+	TP_printk("region=%u block=%llu %s ret=%d self=%u", __entry->region, __entry->block,
+		  __entry->write ? "write" : "read", __entry->ret, __entry->self)
 );
 
 DECLARE_EVENT_CLASS(dsm_msg,
-	TP_PROTO(u16 peer, const struct dsm_msg *msg),
+	TP_PROTO(u16 self, u16 peer, const struct dsm_msg *msg),
 
-	TP_ARGS(peer, msg),
+	TP_ARGS(self, peer, msg),
 
 	TP_STRUCT__entry(
+		__field(u16, self)
 		__field(u16, peer)
 		__field(u8, type)
 		__field(u8, flags)
@@ -149,6 +155,7 @@ DECLARE_EVENT_CLASS(dsm_msg,
 	),
 
 	TP_fast_assign(
+		__entry->self = self;
 		__entry->peer = peer;
 		__entry->type = msg->coh.type;
 		__entry->flags = msg->coh.flags;
@@ -161,28 +168,30 @@ DECLARE_EVENT_CLASS(dsm_msg,
 		__entry->len = msg->data_len + msg->body_len;
 	),
 
-	TP_printk("peer=%u %s flags=%s region=%u block=%llu req=%u node=%u acks=%u seq=%llu len=%u",
+	TP_printk("peer=%u %s flags=%s region=%u block=%llu req=%u node=%u acks=%u seq=%llu len=%u self=%u",
 		  __entry->peer, dsm_show_type(__entry->type),
 		  dsm_show_wire_flags(__entry->flags), __entry->region, __entry->block,
-		  __entry->req, __entry->node, __entry->acks, __entry->seq, __entry->len)
+		  __entry->req, __entry->node, __entry->acks, __entry->seq, __entry->len,
+		  __entry->self)
 );
 
 DEFINE_EVENT(dsm_msg, dsm_msg_send,
-	TP_PROTO(u16 to, const struct dsm_msg *msg),
-	TP_ARGS(to, msg)
+	TP_PROTO(u16 self, u16 to, const struct dsm_msg *msg),
+	TP_ARGS(self, to, msg)
 );
 
 DEFINE_EVENT(dsm_msg, dsm_msg_recv,
-	TP_PROTO(u16 from, const struct dsm_msg *msg),
-	TP_ARGS(from, msg)
+	TP_PROTO(u16 self, u16 from, const struct dsm_msg *msg),
+	TP_ARGS(self, from, msg)
 );
 
 TRACE_EVENT(dsm_line_state,
-	TP_PROTO(u32 region, u64 block, u8 from, u8 to),
+	TP_PROTO(u16 self, u32 region, u64 block, u8 from, u8 to),
 
-	TP_ARGS(region, block, from, to),
+	TP_ARGS(self, region, block, from, to),
 
 	TP_STRUCT__entry(
+		__field(u16, self)
 		__field(u32, region)
 		__field(u64, block)
 		__field(u8, from)
@@ -190,22 +199,25 @@ TRACE_EVENT(dsm_line_state,
 	),
 
 	TP_fast_assign(
+		__entry->self = self;
 		__entry->region = region;
 		__entry->block = block;
 		__entry->from = from;
 		__entry->to = to;
 	),
 
-	TP_printk("region=%u block=%llu %s -> %s", __entry->region, __entry->block,
-		  dsm_show_line_state(__entry->from), dsm_show_line_state(__entry->to))
+	TP_printk("region=%u block=%llu %s -> %s self=%u", __entry->region, __entry->block,
+		  dsm_show_line_state(__entry->from), dsm_show_line_state(__entry->to),
+		  __entry->self)
 );
 
 TRACE_EVENT(dsm_dir_state,
-	TP_PROTO(u32 region, u64 block, u8 from, u8 to, u16 owner),
+	TP_PROTO(u16 self, u32 region, u64 block, u8 from, u8 to, u16 owner),
 
-	TP_ARGS(region, block, from, to, owner),
+	TP_ARGS(self, region, block, from, to, owner),
 
 	TP_STRUCT__entry(
+		__field(u16, self)
 		__field(u32, region)
 		__field(u64, block)
 		__field(u8, from)
@@ -214,6 +226,7 @@ TRACE_EVENT(dsm_dir_state,
 	),
 
 	TP_fast_assign(
+		__entry->self = self;
 		__entry->region = region;
 		__entry->block = block;
 		__entry->from = from;
@@ -221,9 +234,9 @@ TRACE_EVENT(dsm_dir_state,
 		__entry->owner = owner;
 	),
 
-	TP_printk("region=%u block=%llu %s -> %s owner=%u", __entry->region, __entry->block,
+	TP_printk("region=%u block=%llu %s -> %s owner=%u self=%u", __entry->region, __entry->block,
 		  dsm_show_dir_state(__entry->from), dsm_show_dir_state(__entry->to),
-		  __entry->owner)
+		  __entry->owner, __entry->self)
 );
 
 #endif /* _DSM_TRACE_H */

@@ -19,6 +19,7 @@
 #include "node.h"
 #include "peer.h"
 #include "region.h"
+#include "trace.h"
 
 static struct genl_family family;
 
@@ -43,12 +44,16 @@ struct sk_buff *dsm_netlink_new(const struct dsm_msg *msg)
 int dsm_netlink_send(struct dsm_node *node, struct sk_buff *skb)
 {
 	u32 port = READ_ONCE(node->helper);
+	u32 len = skb->len;
+	int err;
 
 	if (!port) {
 		nlmsg_free(skb);
 		return -ENOTCONN;
 	}
-	return genlmsg_unicast(node->net, skb, port);
+	err = genlmsg_unicast(node->net, skb, port);
+	trace_dsm_upcall(node->id, len, err);
+	return err;
 }
 
 static int put_place(struct sk_buff *skb, u32 region, u64 offset, u32 length)
@@ -207,7 +212,7 @@ unlock:
 }
 
 /* The helper's own commands: it must be the helper, and name a peer. */
-static struct dsm_peer *peer_of(struct genl_info *info)
+static struct dsm_peer *peer_of(struct genl_info *info, u8 cmd)
 {
 	struct dsm_node *node = dsm_node_of(genl_info_net(info));
 	u32 id;
@@ -223,12 +228,13 @@ static struct dsm_peer *peer_of(struct genl_info *info)
 		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[DSM_A_PEER], "no such peer");
 		return ERR_PTR(-EINVAL);
 	}
+	trace_dsm_downcall(node->id, id, cmd);
 	return node->peers[id];
 }
 
 static int do_receive(struct sk_buff *skb, struct genl_info *info)
 {
-	struct dsm_peer *peer = peer_of(info);
+	struct dsm_peer *peer = peer_of(info, DSM_CMD_RECEIVE);
 	struct nlattr *frame = info->attrs[DSM_A_FRAME];
 
 	if (IS_ERR(peer))
@@ -241,7 +247,7 @@ static int do_receive(struct sk_buff *skb, struct genl_info *info)
 
 static int do_credit(struct sk_buff *skb, struct genl_info *info)
 {
-	struct dsm_peer *peer = peer_of(info);
+	struct dsm_peer *peer = peer_of(info, DSM_CMD_CREDIT);
 
 	if (IS_ERR(peer))
 		return PTR_ERR(peer);
@@ -253,7 +259,7 @@ static int do_credit(struct sk_buff *skb, struct genl_info *info)
 
 static int do_peer(struct sk_buff *skb, struct genl_info *info)
 {
-	struct dsm_peer *peer = peer_of(info);
+	struct dsm_peer *peer = peer_of(info, DSM_CMD_PEER);
 
 	if (IS_ERR(peer))
 		return PTR_ERR(peer);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Tracepoints: the start and end of each fault, each message sent to a peer
- * and received from one, each change of a block's state. A kernel may have
- * several nodes: @self is the one it happens on.
+ * and received from one, each netlink buffer given to the helper and each
+ * message of the helper's about a peer, each change of a block's state. A
+ * kernel may have several nodes: @self is the one it happens on.
  *
  * trace.c is built with this directory in its include path, because
  * define_trace.h includes this file again.
@@ -13,6 +14,7 @@
 #if !defined(_DSM_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
 #define _DSM_TRACE_H
 
+#include <linux/dsm_netlink.h>
 #include <linux/tracepoint.h>
 #include "coherence.h"
 #include "msg.h"
@@ -64,6 +66,11 @@
 	EM(DSM_DIR_S,		"S")		\
 	EMe(DSM_DIR_M,		"M")
 
+#define DSM_TRACE_DOWNCALLS			\
+	EM(DSM_CMD_RECEIVE,	"RECEIVE")	\
+	EM(DSM_CMD_CREDIT,	"CREDIT")	\
+	EMe(DSM_CMD_PEER,	"PEER")
+
 /* The names reach user space by value: tell it the values. */
 #undef EM
 #undef EMe
@@ -73,6 +80,7 @@
 DSM_TRACE_TYPES
 DSM_TRACE_LINE_STATES
 DSM_TRACE_DIR_STATES
+DSM_TRACE_DOWNCALLS
 
 #undef EM
 #undef EMe
@@ -183,6 +191,47 @@ DEFINE_EVENT(dsm_msg, dsm_msg_send,
 DEFINE_EVENT(dsm_msg, dsm_msg_recv,
 	TP_PROTO(u16 self, u16 from, const struct dsm_msg *msg),
 	TP_ARGS(self, from, msg)
+);
+
+TRACE_EVENT(dsm_upcall,
+	TP_PROTO(u16 self, u32 len, int err),
+
+	TP_ARGS(self, len, err),
+
+	TP_STRUCT__entry(
+		__field(u16, self)
+		__field(u32, len)
+		__field(int, err)
+	),
+
+	TP_fast_assign(
+		__entry->self = self;
+		__entry->len = len;
+		__entry->err = err;
+	),
+
+	TP_printk("len=%u err=%d self=%u", __entry->len, __entry->err, __entry->self)
+);
+
+TRACE_EVENT(dsm_downcall,
+	TP_PROTO(u16 self, u16 peer, u8 cmd),
+
+	TP_ARGS(self, peer, cmd),
+
+	TP_STRUCT__entry(
+		__field(u16, self)
+		__field(u16, peer)
+		__field(u8, cmd)
+	),
+
+	TP_fast_assign(
+		__entry->self = self;
+		__entry->peer = peer;
+		__entry->cmd = cmd;
+	),
+
+	TP_printk("peer=%u %s self=%u", __entry->peer,
+		  __print_symbolic(__entry->cmd, DSM_TRACE_DOWNCALLS), __entry->self)
 );
 
 TRACE_EVENT(dsm_line_state,

@@ -13,6 +13,7 @@
 
 #include "print.h"
 #include "sysfs.h"
+#include "trace.h"
 
 static bool json;
 
@@ -269,6 +270,73 @@ static int heap(char **argv)
 	return 0;
 }
 
+/* ---- where the time of faults goes --------------------------------------- */
+
+static int trace_show(struct json_object *ways)
+{
+	static const char *const columns[] = { "p50_us", "p99_us", "faults", NULL };
+
+	if (json) {
+		print_json(ways);
+		return 0;
+	}
+	json_object_object_foreach(ways, way, legs) {
+		printf("%s\n", way);
+		print_table(legs, "until", columns);
+		putchar('\n');
+	}
+	return 0;
+}
+
+static int trace_latency(char **files)
+{
+	struct trace trace = { };
+	char *here[2] = { (char *)trace_file(), NULL };
+	struct json_object *ways;
+	const char *why;
+	int ret = 1;
+
+	if (!*files) {
+		if (!*here)
+			return complain("%s", "nothing is recorded: see 'dsmctl trace start'");
+		files = here;
+	}
+	for (; *files; files++) {
+		if (trace_read(&trace, *files)) {
+			fprintf(stderr, "dsmctl: %s: %s\n", *files, strerror(errno));
+			goto out;
+		}
+	}
+	ways = latency_of(&trace, &why);
+	if (ways) {
+		ret = trace_show(ways);
+		json_object_put(ways);
+	} else {
+		complain("%s", why);
+	}
+out:
+	trace_free(&trace);
+	return ret;
+}
+
+static int trace(char **argv)
+{
+	const char *path;
+
+	if (!strcmp(*argv, "latency"))
+		return trace_latency(argv + 1);
+	if (argv[1] || (strcmp(*argv, "start") && strcmp(*argv, "stop"))) {
+		complain("trace %s: is it start, stop or latency [FILE]...?", *argv);
+		return 2;
+	}
+	if (!strcmp(*argv, "stop"))
+		return trace_stop() ? complain("nothing is recorded: %s", strerror(errno)) : 0;
+	if (!trace_start(&path))
+		return 0;
+	fprintf(stderr, "dsmctl: %s: %s\n", path, strerror(errno));
+	return 1;
+}
+
 /* ---- what there is to do ---------------------------------------------- */
 
 static int destroy(char **argv)
@@ -301,6 +369,7 @@ static const struct command {
 	{ "regions", "",	 "regions this node knows",		0, 0, true,  regions },
 	{ "stat",    "[REGION]", "a region's counters, or all added up", 0, 1, true, stat_show },
 	{ "heap",    "REGION",	 "what is in a region's heap, by node and size", 1, 1, false, heap },
+	{ "trace",   "WHAT...",	 "start, stop, latency [FILE]...: where the time of faults goes", 1, 16, false, trace },
 	{ "destroy", "REGION",	 "remove a region's name, on all nodes", 1, 1, false, destroy },
 	{ "version", "",	 "this program's version",		0, 0, false, version },
 };
@@ -311,7 +380,7 @@ static void usage(FILE *to)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		fprintf(to, "  %-7s %-9s %s\n", commands[i].name,
 			commands[i].args, commands[i].help);
-	fprintf(to, "\n  -j, --json   status, peers, regions, stat, heap: as JSON\n"
+	fprintf(to, "\n  -j, --json   status, peers, regions, stat, heap, trace latency: as JSON\n"
 		    "  -h, --help\n  -V, --version\n");
 }
 

@@ -1,0 +1,548 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Where the time of a fault goes that waits for other nodes.
+ *
+ * Of each fault we find the change of state that let it go on, and go back from
+ * there: the message that was taken last before it, where and when that was
+ * sent, the message that was taken there last before that, and so on, to the
+ * one that the faulting thread sent. Of all messages, these are those that the
+ * fault waited for. What lies between two things that were recorded is a leg;
+ * faults whose messages are of the same types, in the same order, go together.
+ *
+ * Of each kernel there is a recording. Their clocks are related by the messages
+ * between them: the fastest each way is taken to have needed the same time.
+ */
+#include "trace.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <json.h>
+
+enum {
+	VM_FAULT_LOCKED	= 0x200,	/* the page is there: the fault's end */
+
+	HOPS_MAX	= 6,
+	HOP_STEPS	= 6,
+	STEPS_MAX	= HOPS_MAX * HOP_STEPS + 3,
+	LOOK_BACK	= 4000,		/* events */
+};
+
+/* What happens to a message, in this order. */
+enum step {
+	REVOKED,	/* before it is sent: the sender has given up its access */
+	QUEUED,		/* the helper has been given it */
+	HELPER_AWAKE,
+	SENT,
+	PEER_AWAKE,	/* the other node's helper, for it */
+	RECEIVED,	/* the other node's module has it */
+};
+
+/* What follows the last of them. */
+enum { INSTALLED, THREAD_AWAKE, RESUMED, END_STEPS };
+
+/* A fault's: when what it waited for happened; 0: that was not recorded. */
+struct way {
+	int	hops;
+	char	type[HOPS_MAX][16];
+	int64_t	at[STEPS_MAX];
+	int64_t	start;
+};
+
+/* Of faults that took the same way. */
+struct group {
+	struct way	*ways;
+	size_t		n;
+	struct group	*next;
+};
+
+/* A thread in a fault. */
+struct thread {
+	const struct trace_event *start;
+	int64_t			 awake;		/* when it first went on */
+	int			 file;
+	int			 pid;
+	struct thread		*next;
+};
+
+/* ---- clocks -------------------------------------------------------------- */
+
+struct pair {
+	int64_t least[2];	/* from the first recording's kernel, and to it */
+	bool	known[2];
+};
+
+static int by_message(const void *a, const void *b)
+{
+	const struct trace_event *x = *(const struct trace_event *const *)a;
+	const struct trace_event *y = *(const struct trace_event *const *)b;
+	int from_x = x->kind == TRACE_SEND ? x->self : x->peer;
+	int from_y = y->kind == TRACE_SEND ? y->self : y->peer;
+	int to_x = x->kind == TRACE_SEND ? x->peer : x->self;
+	int to_y = y->kind == TRACE_SEND ? y->peer : y->self;
+
+	if (from_x != from_y)
+		return from_x < from_y ? -1 : 1;
+	if (to_x != to_y)
+		return to_x < to_y ? -1 : 1;
+	if (x->seq != y->seq)
+		return x->seq < y->seq ? -1 : 1;
+	return (x->kind > y->kind) - (x->kind < y->kind);
+}
+
+static bool same_message(const struct trace_event *sent, const struct trace_event *received)
+{
+	return sent->kind == TRACE_SEND && received->kind == TRACE_RECV &&
+	       sent->self == received->peer && sent->peer == received->self &&
+	       sent->seq == received->seq;
+}
+
+/* All that was sent and received, each message's two events side by side. */
+static const struct trace_event **messages(const struct trace *trace, size_t *n)
+{
+	const struct trace_event **list = malloc((trace->n + 1) * sizeof(struct trace_event *));
+
+	if (!list)
+		abort();
+	*n = 0;
+	for (size_t i = 0; i < trace->n; i++)
+		if (trace->event[i].kind == TRACE_SEND || trace->event[i].kind == TRACE_RECV)
+			list[(*n)++] = &trace->event[i];
+	qsort(list, *n, sizeof(struct trace_event *), by_message);
+	return list;
+}
+
+static void clock_seen(struct pair *pair, int way, int64_t took)
+{
+	if (!pair->known[way] || took < pair->least[way])
+		pair->least[way] = took;
+	pair->known[way] = true;
+}
+
+/* False: there is a recording that no message links to the first, both ways. */
+static bool clocks_relate(struct trace *trace)
+{
+	struct pair *pairs = calloc(trace->files + 1, sizeof(*pairs));
+	const struct trace_event **list;
+	bool all = true;
+	size_t n;
+
+	if (!pairs)
+		abort();
+	list = messages(trace, &n);
+	for (size_t i = 0; i + 1 < n; i++) {
+		const struct trace_event *sent = list[i], *received = list[i + 1];
+
+		if (!same_message(sent, received) || sent->file == received->file)
+			continue;
+		if (!sent->file)
+			clock_seen(&pairs[received->file], 0, received->time - sent->time);
+		else if (!received->file)
+			clock_seen(&pairs[sent->file], 1, received->time - sent->time);
+	}
+	free(list);
+	for (int file = 1; file < trace->files; file++)
+		all &= pairs[file].known[0] && pairs[file].known[1];
+	for (size_t i = 0; all && i < trace->n; i++) {
+		const struct pair *pair = &pairs[trace->event[i].file];
+
+		if (trace->event[i].file)
+			trace->event[i].time -= (pair->least[0] - pair->least[1]) / 2;
+	}
+	free(pairs);
+	return all;
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const struct trace_event *x = a, *y = b;
+
+	if (x->time != y->time)
+		return x->time < y->time ? -1 : 1;
+	return (x->order > y->order) - (x->order < y->order);
+}
+
+/* ---- helpers ------------------------------------------------------------- */
+
+struct helper {
+	int file;
+	int pid;
+	int self;
+};
+
+static int helper_find(const struct helper *helpers, int n, const struct trace_event *event)
+{
+	for (int i = 0; i < n; i++)
+		if (helpers[i].file == event->file && helpers[i].pid == event->pid)
+			return i;
+	return n;
+}
+
+/* Downcalls are made by helpers: so it is known whose node a helper is. */
+static void name_helpers(struct trace *trace)
+{
+	struct helper *helpers = NULL;
+	int n = 0;
+
+	for (size_t i = 0; i < trace->n; i++) {
+		const struct trace_event *event = &trace->event[i];
+
+		if (event->kind != TRACE_DOWNCALL || helper_find(helpers, n, event) < n)
+			continue;
+		helpers = realloc(helpers, (n + 1) * sizeof(*helpers));
+		if (!helpers)
+			abort();
+		helpers[n++] = (struct helper){ event->file, event->pid, event->self };
+	}
+	for (size_t i = 0; i < trace->n; i++) {
+		struct trace_event *event = &trace->event[i];
+
+		if (event->kind == TRACE_AWAKE || event->kind == TRACE_SENT) {
+			int found = helper_find(helpers, n, event);
+
+			event->self = found < n ? helpers[found].self : -1;
+		}
+	}
+	free(helpers);
+}
+
+/* ---- a fault's way ------------------------------------------------------- */
+
+/* The first that a node's helper did between two events; or NULL. */
+static const struct trace_event *helper_did(enum trace_kind kind, int node,
+					    const struct trace_event *from,
+					    const struct trace_event *to)
+{
+	for (const struct trace_event *event = from + 1; event < to; event++)
+		if (event->kind == kind && event->self == node)
+			return event;
+	return NULL;
+}
+
+static bool of_block(const struct trace_event *event, const struct trace_event *fault)
+{
+	return event->region == fault->region && event->block == fault->block;
+}
+
+/* What was there for the block on @node, last before @before. */
+static const struct trace_event *before(const struct trace *trace, enum trace_kind kind, int node,
+					const struct trace_event *fault,
+					const struct trace_event *before)
+{
+	const struct trace_event *end = before - trace->event > LOOK_BACK ?
+					before - LOOK_BACK : trace->event;
+
+	for (const struct trace_event *event = before - 1; event >= end; event--)
+		if (event->kind == kind && event->self == node && of_block(event, fault))
+			return event;
+	return NULL;
+}
+
+/* Where a message that was received had been sent. */
+static const struct trace_event *origin(const struct trace *trace,
+					const struct trace_event *received)
+{
+	const struct trace_event *end = received - trace->event > LOOK_BACK ?
+					received - LOOK_BACK : trace->event;
+
+	for (const struct trace_event *event = received - 1; event >= end; event--)
+		if (same_message(event, received))
+			return event;
+	return NULL;
+}
+
+static int64_t time_of(const struct trace_event *event)
+{
+	return event ? event->time : 0;
+}
+
+static bool is_revoked(const struct trace_event *line)
+{
+	size_t len = strlen(line->type);
+
+	return len > 2 && !strcmp(line->type + len - 2, "_R");
+}
+
+static bool was_asked_for(const struct trace_event *line)
+{
+	return !strcmp(line->type, "IS") || !strcmp(line->type, "IM") || !strcmp(line->type, "SM");
+}
+
+/*
+ * One message, from where it is queued to where it is received. @cause is what
+ * its sender had received before, NULL for the request.
+ */
+static void hop_of(const struct trace *trace, const struct trace_event *fault,
+		   const struct trace_event *queued, const struct trace_event *received,
+		   const struct trace_event *cause, int64_t *at)
+{
+	const struct trace_event *line = before(trace, TRACE_LINE, queued->self, fault, queued);
+	const struct trace_event *sent = helper_did(TRACE_SENT, queued->self, queued, received);
+
+	if (cause && line && line > cause && is_revoked(line))
+		at[REVOKED] = line->time;
+	at[QUEUED] = queued->time;
+	at[SENT] = time_of(sent);
+	/* It may be awake before the one who woke it has said so. */
+	if (sent)
+		at[HELPER_AWAKE] = time_of(helper_did(TRACE_AWAKE, queued->self,
+						      cause ? cause : fault, sent));
+	at[PEER_AWAKE] = time_of(helper_did(TRACE_AWAKE, received->self, sent ? sent : queued,
+					    received));
+	at[RECEIVED] = received->time;
+}
+
+/*
+ * Goes back from the state that let the fault go on. False: it did not wait for
+ * a message that it caused itself, or not all of that is in the recordings.
+ */
+static bool way_of(const struct trace *trace, const struct thread *thread,
+		   const struct trace_event *end, struct way *way)
+{
+	const struct trace_event *fault = thread->start;
+	const struct trace_event *installed = before(trace, TRACE_LINE, fault->self, fault, end);
+	const struct trace_event *received, *queued, *cause;
+	const struct trace_event *hops[HOPS_MAX][3];
+	int n = 0;
+
+	if (!installed || installed < fault || !was_asked_for(installed))
+		return false;
+	received = before(trace, TRACE_RECV, fault->self, fault, installed);
+	do {
+		if (n == HOPS_MAX || !received || received < fault)
+			return false;
+		queued = origin(trace, received);
+		if (!queued || queued < fault)
+			return false;
+		cause = queued->self == fault->self ? NULL :
+			before(trace, TRACE_RECV, queued->self, fault, queued);
+		hops[n][0] = queued;
+		hops[n][1] = received;
+		hops[n++][2] = cause;
+		received = cause;
+	} while (cause);
+	if (queued->self != fault->self)
+		return false;
+
+	*way = (struct way){ .hops = n, .start = fault->time };
+	for (int i = 0; i < n; i++) {
+		const struct trace_event **hop = hops[n - 1 - i];
+
+		memcpy(way->type[i], hop[0]->type, sizeof(way->type[i]));
+		hop_of(trace, fault, hop[0], hop[1], hop[2], way->at + i * HOP_STEPS);
+	}
+	way->at[n * HOP_STEPS + INSTALLED] = installed->time;
+	if (thread->awake > installed->time)
+		way->at[n * HOP_STEPS + THREAD_AWAKE] = thread->awake;
+	way->at[n * HOP_STEPS + RESUMED] = end->time;
+	return true;
+}
+
+/* ---- all faults ---------------------------------------------------------- */
+
+static struct thread *thread_of(struct thread **threads, const struct trace_event *event)
+{
+	struct thread *thread;
+
+	for (thread = *threads; thread; thread = thread->next)
+		if (thread->file == event->file && thread->pid == event->pid)
+			return thread;
+	thread = calloc(1, sizeof(*thread));
+	if (!thread)
+		abort();
+	thread->file = event->file;
+	thread->pid = event->pid;
+	thread->next = *threads;
+	*threads = thread;
+	return thread;
+}
+
+static bool same_way(const struct way *a, const struct way *b)
+{
+	return a->hops == b->hops && !memcmp(a->type, b->type, sizeof(a->type));
+}
+
+static void group_add(struct group **groups, const struct way *way)
+{
+	struct group *group;
+
+	for (group = *groups; group && !same_way(group->ways, way); group = group->next)
+		;
+	if (!group) {
+		group = calloc(1, sizeof(*group));
+		if (!group)
+			abort();
+		group->next = *groups;
+		*groups = group;
+	}
+	if (!(group->n & (group->n + 1))) {	/* full: 0, 1, 3, 7, ... */
+		group->ways = realloc(group->ways, (2 * group->n + 1) * sizeof(*way));
+		if (!group->ways)
+			abort();
+	}
+	group->ways[group->n++] = *way;
+}
+
+/* A fault may come several times until it ends: RETRY, or a write that was sent back. */
+static struct group *find_ways(const struct trace *trace)
+{
+	struct thread *threads = NULL, *thread;
+	struct group *groups = NULL;
+	struct way way;
+
+	for (size_t i = 0; i < trace->n; i++) {
+		const struct trace_event *event = &trace->event[i];
+
+		if (event->kind != TRACE_FAULT_START && event->kind != TRACE_FAULT_END)
+			continue;
+		thread = thread_of(&threads, event);
+		if (event->kind == TRACE_FAULT_START) {
+			if (!thread->start || !of_block(event, thread->start)) {
+				thread->start = event;
+				thread->awake = 0;
+			}
+		} else if (thread->start && !(event->ret & VM_FAULT_LOCKED)) {
+			thread->awake = event->time;
+		} else if (thread->start) {
+			if (way_of(trace, thread, event, &way))
+				group_add(&groups, &way);
+			thread->start = NULL;
+		}
+	}
+	while ((thread = threads)) {
+		threads = thread->next;
+		free(thread);
+	}
+	return groups;
+}
+
+/* ---- what is said of them ------------------------------------------------ */
+
+static int compare(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The median and the 99th percentile of @n times. Sorts them. */
+static void row_add(struct json_object *rows, const char *name, int64_t *times, size_t n)
+{
+	struct json_object *row = json_object_new_object();
+
+	qsort(times, n, sizeof(*times), compare);
+	json_object_object_add(row, "p50_us", json_object_new_int64(times[n / 2] / 1000));
+	json_object_object_add(row, "p99_us", json_object_new_int64(times[n * 99 / 100] / 1000));
+	json_object_object_add(row, "faults", json_object_new_int64(n));
+	json_object_object_add(rows, name, row);
+}
+
+static void step_name(const struct way *way, int step, char *name, size_t size)
+{
+	static const char *const in_hop[HOP_STEPS] = {
+		[REVOKED]	= "access revoked, for",
+		[QUEUED]	= "upcall queued:",
+		[HELPER_AWAKE]	= "helper awake:",
+		[SENT]		= "sent:",
+		[PEER_AWAKE]	= "peer's helper awake:",
+		[RECEIVED]	= "received:",
+	};
+	static const char *const at_end[END_STEPS] = {
+		[INSTALLED]	= "installed",
+		[THREAD_AWAKE]	= "thread awake",
+		[RESUMED]	= "resumed",
+	};
+	int hop = step / HOP_STEPS;
+
+	if (hop == way->hops)
+		snprintf(name, size, "%s", at_end[step % HOP_STEPS]);
+	else
+		snprintf(name, size, "%s %s", in_hop[step % HOP_STEPS], way->type[hop]);
+}
+
+/*
+ * A leg ends with a step, and starts with the one before that was recorded: so
+ * the legs of a fault add up to all of it.
+ */
+static struct json_object *legs_of(const struct group *group)
+{
+	int steps = group->ways->hops * HOP_STEPS + END_STEPS;
+	int64_t *times = malloc(group->n * sizeof(*times));
+	int64_t *last = malloc(group->n * sizeof(*last));
+	struct json_object *legs = json_object_new_object();
+	char name[48];
+
+	if (!times || !last)
+		abort();
+	for (size_t i = 0; i < group->n; i++)
+		last[i] = group->ways[i].start;
+	for (int step = 0; step < steps; step++) {
+		size_t n = 0;
+
+		for (size_t i = 0; i < group->n; i++) {
+			int64_t at = group->ways[i].at[step];
+
+			if (!at)
+				continue;
+			if (at < last[i])
+				at = last[i];
+			times[n++] = at - last[i];
+			last[i] = at;
+		}
+		step_name(group->ways, step, name, sizeof(name));
+		if (n)
+			row_add(legs, name, times, n);
+	}
+	for (size_t i = 0; i < group->n; i++)
+		times[i] = last[i] - group->ways[i].start;
+	row_add(legs, "all", times, group->n);
+	free(times);
+	free(last);
+	return legs;
+}
+
+/* The groups by size, the largest first, as what is said of them; and freed. */
+static struct json_object *groups_say(struct group *groups)
+{
+	struct json_object *all = json_object_new_object();
+
+	while (groups) {
+		struct group **largest = &groups, *group;
+		char name[HOPS_MAX * 18] = "";
+
+		for (struct group **at = &groups; *at; at = &(*at)->next)
+			if ((*at)->n > (*largest)->n)
+				largest = at;
+		group = *largest;
+		*largest = group->next;
+		for (int hop = 0; hop < group->ways->hops; hop++) {
+			strcat(name, hop ? ", " : "");
+			strcat(name, group->ways->type[hop]);
+		}
+		json_object_object_add(all, name, legs_of(group));
+		free(group->ways);
+		free(group);
+	}
+	return all;
+}
+
+struct json_object *latency_of(struct trace *trace, const char **why)
+{
+	struct json_object *all;
+
+	if (!clocks_relate(trace)) {
+		*why = "no messages went both ways between the first recording's kernel and another's";
+		return NULL;
+	}
+	qsort(trace->event, trace->n, sizeof(*trace->event), by_time);
+	name_helpers(trace);
+	all = groups_say(find_ways(trace));
+	if (!json_object_object_length(all)) {
+		*why = "no fault is recorded that waited for messages of its own";
+		json_object_put(all);
+		return NULL;
+	}
+	return all;
+}

@@ -102,6 +102,12 @@ static void check_latency(void)
 	dsmctl_says("/tmp/trace.0 /tmp/trace.1", two, sizeof(two));
 	check_legs(two);
 	EXPECT_LE(llabs(number(one, "all", "p50_us") - number(two, "all", "p50_us")), APART_US);
+
+	/* Of one's own node only. */
+	dsmctl_says("/tmp/trace.0", two, sizeof(two));
+	EXPECT_EQ(number(two, "received: DATA", "faults"), FAULTS);
+	EXPECT_EQ(number(two, "received: GET_S", "faults"), -1);
+	EXPECT_EQ(number(two, "all", "p50_us"), number(one, "all", "p50_us"));
 }
 
 TEST(latency)

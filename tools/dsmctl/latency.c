@@ -294,22 +294,53 @@ static void hop_of(const struct trace *trace, const struct trace_event *fault,
 	at[RECEIVED] = received->time;
 }
 
+/* The others' kernels were not recorded: theirs is one leg, up to the answer. */
+static bool own_way_of(const struct trace *trace, const struct trace_event *fault,
+		       const struct trace_event *received, struct way *way)
+{
+	const struct trace_event *queued = before(trace, TRACE_SEND, fault->self, fault, received);
+	const struct trace_event *sent;
+	int64_t *request = way->at, *answer = way->at + HOP_STEPS;
+
+	if (!queued || queued < fault)
+		return false;
+	memcpy(way->type[0], queued->type, sizeof(way->type[0]));
+	memcpy(way->type[1], received->type, sizeof(way->type[1]));
+	way->hops = 2;
+	request[QUEUED] = queued->time;
+	sent = helper_did(TRACE_SENT, fault->self, queued, received);
+	if (sent)
+		request[HELPER_AWAKE] = time_of(helper_did(TRACE_AWAKE, fault->self, fault, sent));
+	request[SENT] = time_of(sent);
+	answer[PEER_AWAKE] = time_of(helper_did(TRACE_AWAKE, fault->self, sent ? sent : queued,
+						received));
+	answer[RECEIVED] = received->time;
+	return true;
+}
+
 /*
  * Goes back from the state that let the fault go on. False: it did not wait for
  * a message that it caused itself, or not all of that is in the recordings.
  */
 static bool way_of(const struct trace *trace, const struct thread *thread,
-		   const struct trace_event *end, struct way *way)
+		   const struct trace_event *over, struct way *way)
 {
 	const struct trace_event *fault = thread->start;
-	const struct trace_event *installed = before(trace, TRACE_LINE, fault->self, fault, end);
+	const struct trace_event *installed = before(trace, TRACE_LINE, fault->self, fault, over);
 	const struct trace_event *received, *queued, *cause;
 	const struct trace_event *hops[HOPS_MAX][3];
+	int64_t *last;
 	int n = 0;
 
 	if (!installed || installed < fault || !was_asked_for(installed))
 		return false;
+	*way = (struct way){ .start = fault->time };
 	received = before(trace, TRACE_RECV, fault->self, fault, installed);
+	if (received && received > fault && !origin(trace, received)) {
+		if (!own_way_of(trace, fault, received, way))
+			return false;
+		goto end;
+	}
 	do {
 		if (n == HOPS_MAX || !received || received < fault)
 			return false;
@@ -326,17 +357,19 @@ static bool way_of(const struct trace *trace, const struct thread *thread,
 	if (queued->self != fault->self)
 		return false;
 
-	*way = (struct way){ .hops = n, .start = fault->time };
+	way->hops = n;
 	for (int i = 0; i < n; i++) {
 		const struct trace_event **hop = hops[n - 1 - i];
 
 		memcpy(way->type[i], hop[0]->type, sizeof(way->type[i]));
 		hop_of(trace, fault, hop[0], hop[1], hop[2], way->at + i * HOP_STEPS);
 	}
-	way->at[n * HOP_STEPS + INSTALLED] = installed->time;
+end:
+	last = way->at + way->hops * HOP_STEPS;
+	last[INSTALLED] = installed->time;
 	if (thread->awake > installed->time)
-		way->at[n * HOP_STEPS + THREAD_AWAKE] = thread->awake;
-	way->at[n * HOP_STEPS + RESUMED] = end->time;
+		last[THREAD_AWAKE] = thread->awake;
+	last[RESUMED] = over->time;
 	return true;
 }
 

@@ -10,15 +10,18 @@
 
 #include "app.h"
 
+#define BLOCK	4096UL
+
 struct root {
 	dsm_barrier_t	barrier;
 	void		*job;
 };
 
-int app_node, app_nodes;
 long app_size;
 
 static const char *name;
+static int node, nodes;
+static bool alone;		/* what node 0 does at the end */
 static struct root *root;
 
 __attribute__((noreturn, format(printf, 1, 2)))
@@ -36,63 +39,23 @@ static void die(const char *format, ...)
 	exit(1);
 }
 
-void app_start(const char *app_name, long size, int argc, char **argv)
+void *app_new(size_t size)
 {
-	char *end = "";
+	void *memory;
 
-	name = app_name;
-	app_size = argc > 1 ? strtol(argv[1], &end, 10) : size;
-	if (argc > 2 || *end || app_size < 2) {
-		fprintf(stderr, "usage: %s [SIZE], a number from 2 on\n", name);
-		exit(2);
-	}
-	app_node = dsm_node_id();
-	app_nodes = dsm_node_count();
-	if (app_node < 0 || app_nodes < 0)
-		die("this node");
-}
-
-void *app_share(size_t size, void (*fill)(void *job))
-{
-	dsm_region *region = dsm_default();
-	struct root *made;
-
-	if (!region)
-		die("the default region");
-	if (!app_node) {
-		made = app_shared_alloc(sizeof(*made));
-		if (dsm_barrier_init(&made->barrier, app_nodes))
-			die("dsm_barrier_init");
-		made->job = app_shared_alloc(size);
-		memset(made->job, 0, size);
-		fill(made->job);
-		if (dsm_set_root(region, made))
-			die("dsm_set_root");
-	}
-	while (!(root = dsm_root(region)))
-		sched_yield();
-	return root->job;
-}
-
-void *app_shared_alloc(size_t size)
-{
-	void *memory = dsm_malloc(size);
-
+	size = (size + BLOCK - 1) & -BLOCK;
+	memory = alone ? aligned_alloc(BLOCK, size) : dsm_aligned_alloc(BLOCK, size);
 	if (!memory)
-		die("dsm_malloc of %zu bytes", size);
+		die("%zu bytes", size);
 	return memory;
 }
 
-void *app_alloc(size_t size)
+bool app_is_shared(void)
 {
-	void *memory = malloc(size);
-
-	if (!memory)
-		die("malloc of %zu bytes", size);
-	return memory;
+	return !alone;
 }
 
-void app_meet(void)
+static void meet(void)
 {
 	int err = dsm_barrier_wait(&root->barrier);
 
@@ -102,7 +65,7 @@ void app_meet(void)
 	}
 }
 
-static void nobody(void)
+static void meet_nobody(void)
 {
 }
 
@@ -110,6 +73,52 @@ void app_range(long n, int part, int parts, long *first, long *end)
 {
 	*first = n * part / parts;
 	*end = n * (part + 1) / parts;
+}
+
+static void start(const struct app *app, int argc, char **argv)
+{
+	char *end = "";
+
+	name = app->name;
+	app_size = argc > 1 ? strtol(argv[1], &end, 10) : app->size;
+	if (argc > 2 || *end || app_size < 2 || (app->size_max && app_size > app->size_max)) {
+		fprintf(stderr, "usage: %s [SIZE], a number from 2 on", name);
+		fprintf(stderr, app->size_max ? ", up to %ld\n" : "\n", app->size_max);
+		exit(2);
+	}
+	node = dsm_node_id();
+	nodes = dsm_node_count();
+	if (node < 0 || nodes < 0)
+		die("this node");
+	if (!dsm_default())
+		die("the default region");
+}
+
+static void *job_new(const struct app *app, int parts)
+{
+	void *job = app_new(app->job_size);
+
+	memset(job, 0, app->job_size);
+	app->make(job, parts);
+	return job;
+}
+
+/* Node 0 makes the job, the others find it, all of them fill it. */
+static void *job_share(const struct app *app)
+{
+	if (!node) {
+		struct root *made = app_new(sizeof(*made));
+
+		if (dsm_barrier_init(&made->barrier, nodes))
+			die("dsm_barrier_init");
+		made->job = job_new(app, nodes);
+		if (dsm_set_root(dsm_default(), made))
+			die("dsm_set_root");
+	}
+	while (!(root = dsm_root(dsm_default())))
+		sched_yield();
+	app->fill(root->job, node, nodes, meet);
+	return root->job;
 }
 
 static double now(void)
@@ -137,37 +146,47 @@ static double waited(void)
 	return ns * 1e-9;
 }
 
-int app_run(void *job, void (*work)(void *job, int part, int parts, void (*meet)(void)),
-	    void *(*copy)(const void *job),
-	    bool (*same)(const void *job, const void *alone))
+static int compare(const struct app *app, void *job, double shared, double wait)
 {
-	void *alone = app_node ? NULL : copy(job);
-	double start, shared, own, wait;
+	double began, own;
+	void *mine;
 	bool ok;
 
-	app_meet();
-	start = now();
-	wait = waited();
-	work(job, app_node, app_nodes, app_meet);
-	app_meet();
-	shared = now() - start;
-	wait = waited() - wait;
-	/* The others wait, and leave the processors to node 0. */
-	if (app_node) {
-		app_meet();
-		return 0;
-	}
-	start = now();
-	work(alone, 0, 1, nobody);
-	own = now() - start;
-	ok = same(job, alone);
-	app_meet();
+	alone = true;
+	mine = job_new(app, 1);
+	app->fill(mine, 0, 1, meet_nobody);
+	began = now();
+	app->work(mine, 0, 1, meet_nobody);
+	own = now() - began;
+	ok = app->same(job, mine);
 	if (ok)
 		printf("%s: ok: %ld, %d nodes, %.3f s, alone %.3f s, waited %.3f s\n",
-		       name, app_size, app_nodes, shared, own, wait);
+		       name, app_size, nodes, shared, own, wait);
 	else
 		printf("%s: FAILED: not what one node computes\n", name);
 	return !ok;
+}
+
+int app_main(const struct app *app, int argc, char **argv)
+{
+	double began, shared, wait;
+	int status = 0;
+	void *job;
+
+	start(app, argc, argv);
+	job = job_share(app);
+	meet();
+	began = now();
+	wait = waited();
+	app->work(job, node, nodes, meet);
+	meet();
+	shared = now() - began;
+	wait = waited() - wait;
+	/* The others wait, and leave the processors to node 0. */
+	if (!node)
+		status = compare(app, job, shared, wait);
+	meet();
+	return status;
 }
 
 /* xorshift64* (Vigna, 2016) */

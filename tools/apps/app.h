@@ -10,8 +10,9 @@
  *
  *	NAME: ok: SIZE, N nodes, T s, alone A s, waited W s
  *
- * or 'NAME: FAILED: why' and exit status 1. W is for how long node 0 waited for
- * memory of others.
+ * or 'NAME: FAILED: why' and exit status 1. T and A are of the work, without
+ * the making of its data; W is for how long node 0 waited in T for memory of
+ * others.
  */
 #ifndef APPS_APP_H
 #define APPS_APP_H
@@ -21,37 +22,44 @@
 
 #include <dsm.h>
 
-extern int app_node, app_nodes;
+/**
+ * struct app - an application
+ * @name: its name
+ * @size: if the command line has none
+ * @size_max: 0: any
+ * @job_size: of the one object that everything else hangs on
+ * @make: fill in what is all nodes'; called on one
+ * @fill: make a part's own data: in memory that the node itself allocates, so
+ *	that nobody has to be asked for it; called on each
+ * @work: a part of the work
+ * @same: is the result that of one part alone?
+ *
+ * @meet waits for all parts.
+ */
+struct app {
+	const char *name;
+	long size, size_max;
+	size_t job_size;
+	void (*make)(void *job, int parts);
+	void (*fill)(void *job, int part, int parts, void (*meet)(void));
+	void (*work)(void *job, int part, int parts, void (*meet)(void));
+	bool (*same)(const void *job, const void *alone);
+};
+
 extern long app_size;
 
-/* @size: if the command line has none. */
-void app_start(const char *name, long size, int argc, char **argv);
+/* All of main(). */
+int app_main(const struct app *app, int argc, char **argv);
 
 /*
- * The one object that everything else hangs on, @size bytes, zero at first:
- * node 0 makes it, by @fill, before the others get it.
+ * Memory for the job, in blocks of its own: nobody else's data is with it. It
+ * is shared, but for the job that node 0 does alone. There is always some.
  */
-void *app_share(size_t size, void (*fill)(void *job));
-
-/* dsm_malloc(), malloc(): or the end. */
-void *app_shared_alloc(size_t size);
-void *app_alloc(size_t size);
-
-/* A barrier of all nodes. */
-void app_meet(void);
+void *app_new(size_t size);
+bool app_is_shared(void);
 
 /* The range of @n things that is @part's of @parts. */
 void app_range(long n, int part, int parts, long *first, long *end);
-
-/*
- * On every node @work does its part of the job, one of @parts, and waits for
- * the others with @meet. Then node 0 does the only part of what @copy made of
- * the job before, and @same compares the two. Returns the exit status.
- */
-int app_run(void *job,
-	    void (*work)(void *job, int part, int parts, void (*meet)(void)),
-	    void *(*copy)(const void *job),
-	    bool (*same)(const void *job, const void *alone));
 
 /* Reproducible numbers. */
 unsigned long app_random(unsigned long *state);

@@ -5,87 +5,106 @@
  *	bfs [SIZE]		how many vertices; on every node at once
  *
  * How far is it from each vertex, along the pointers, to the first one? Every
- * node has a share of the vertices. At each level it looks at those of its own
- * for which that is not known yet: is one that they point to a level less far?
- * So a vertex's level is written by one node only, and read by those that have
- * vertices which point to it. (The bottom-up
- * half of Beamer, Asanović and Patterson's direction-optimizing search, 2012.)
+ * node has a share of the vertices, which point to those of all. At each level
+ * it looks at those of its own for which that is not known yet: is one that
+ * they point to a level less far? What it finds it writes down when all have
+ * looked, so that nobody writes where others read. (The bottom-up half of
+ * Beamer, Asanović and Patterson's direction-optimizing search, 2012.)
  */
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "app.h"
 
 enum { DEGREE = 8, UNREACHED = 255 };
 
+/*
+ * Levels are apart from the edges, which never change; and an edge leads to the
+ * level of the vertex that it points to, since nothing else is asked of it.
+ */
 struct vertex {
-	_Atomic uint8_t	*level;
-	struct vertex	*neighbour[DEGREE];
+	_Atomic uint8_t	*neighbour[DEGREE];
+};
+
+/* A node's. */
+struct share {
+	long		first, end;
+	struct vertex	*vertices;
+	_Atomic uint8_t	*levels;
+	_Atomic long	*found;		/* at the last level; in a block of its own */
 };
 
 struct job {
 	long		n;
-	struct vertex	*vertices;
-	_Atomic uint8_t	*levels;	/* apart from the edges, which never change */
-	_Atomic long	*reached;	/* a block for each part */
+	int		parts;
+	struct share	*share;
 };
 
-enum { STRIDE = 4096 / sizeof(long) };
-
-static void link_all(struct job *job)
-{
-	unsigned long seed = 1;
-
-	for (long i = 0; i < job->n; i++) {
-		struct vertex *vertex = &job->vertices[i];
-
-		vertex->level = &job->levels[i];
-		*vertex->level = i ? UNREACHED : 0;
-		for (int e = 0; e < DEGREE; e++)
-			vertex->neighbour[e] = &job->vertices[app_random(&seed) % job->n];
-	}
-}
-
-static void fill(void *data)
+static void make(void *data, int parts)
 {
 	struct job *job = data;
 
 	job->n = app_size;
-	job->vertices = app_shared_alloc(job->n * sizeof(*job->vertices));
-	job->levels = app_shared_alloc(job->n);
-	job->reached = app_shared_alloc(app_nodes * STRIDE * sizeof(long));
-	memset((void *)job->reached, 0, app_nodes * STRIDE * sizeof(long));
-	link_all(job);
+	job->parts = parts;
+	job->share = app_new(parts * sizeof(*job->share));
 }
 
-/* The same graph, from the same seed, with pointers of its own. */
-static void *copy(const void *data)
+static _Atomic uint8_t *level_of(const struct job *job, long i)
 {
-	const struct job *job = data;
-	struct job *alone = app_alloc(sizeof(*alone));
+	const struct share *share = job->share;
 
-	alone->n = job->n;
-	alone->vertices = app_alloc(job->n * sizeof(*alone->vertices));
-	alone->levels = app_alloc(job->n);
-	alone->reached = app_alloc(STRIDE * sizeof(long));
-	alone->reached[0] = 0;
-	link_all(alone);
-	return alone;
+	while (i >= share->end)
+		share++;
+	return &share->levels[i - share->first];
+}
+
+/* The same graph, however many parts it is in. */
+static void fill(void *data, int part, int parts, void (*meet)(void))
+{
+	struct job *job = data;
+	struct share *share = &job->share[part];
+	long first, end;
+
+	app_range(job->n, part, parts, &first, &end);
+	*share = (struct share){
+		.first = first, .end = end,
+		.vertices = app_new((end - first + 1) * sizeof(*share->vertices)),
+		.levels = app_new(end - first + 1),
+		.found = app_new(sizeof(*share->found)),
+	};
+	meet();
+	for (long i = first; i < end; i++) {
+		struct vertex *vertex = &share->vertices[i - first];
+		unsigned long seed = i + 1;
+
+		share->levels[i - first] = i ? UNREACHED : 0;
+		app_random(&seed);
+		for (int e = 0; e < DEGREE; e++)
+			vertex->neighbour[e] = level_of(job, app_random(&seed) % job->n);
+	}
 }
 
 static bool same(const void *data, const void *alone)
 {
 	const struct job *a = data, *b = alone;
 
-	return !memcmp((void *)a->levels, (void *)b->levels, a->n);
+	for (int part = 0; part < a->parts; part++) {
+		const struct share *share = &a->share[part];
+
+		if (memcmp((void *)share->levels, (void *)(b->share->levels + share->first),
+			   share->end - share->first))
+			return false;
+	}
+	return true;
 }
 
 static bool touches(const struct vertex *vertex, int level)
 {
 	for (int e = 0; e < DEGREE; e++)
-		if (atomic_load_explicit(vertex->neighbour[e]->level,
-					 memory_order_relaxed) == level)
+		if (atomic_load_explicit(vertex->neighbour[e], memory_order_relaxed) == level)
 			return true;
 	return false;
 }
@@ -93,32 +112,38 @@ static bool touches(const struct vertex *vertex, int level)
 static void work(void *data, int part, int parts, void (*meet)(void))
 {
 	struct job *job = data;
-	long first, end, total, before = -1, mine = 0;
+	struct share *mine = &job->share[part];
+	long n = mine->end - mine->first, total = 1, found;
+	long *next = malloc((n + 1) * sizeof(*next));
 
-	app_range(job->n, part, parts, &first, &end);
-	for (int level = 0; level < UNREACHED - 1; level++) {
-		for (long i = first; i < end; i++) {
-			struct vertex *vertex = &job->vertices[i];
-
-			if (*vertex->level != UNREACHED || !touches(vertex, level))
-				continue;
-			*vertex->level = level + 1;
-			mine++;
-		}
-		job->reached[part * STRIDE] = mine;
+	for (int level = 0; total && level < UNREACHED - 1; level++) {
+		/* What the others have written since the last level. */
+		for (int p = 0; p < parts; p++)
+			if (p != part)
+				dsm_prefetch((void *)job->share[p].levels,
+					     job->share[p].end - job->share[p].first, PROT_READ);
+		found = 0;
+		for (long i = 0; i < n; i++)
+			if (mine->levels[i] == UNREACHED && touches(&mine->vertices[i], level))
+				next[found++] = i;
+		meet();
+		for (long i = 0; i < found; i++)
+			mine->levels[next[i]] = level + 1;
+		*mine->found = found;
 		meet();
 		total = 0;
 		for (int p = 0; p < parts; p++)
-			total += job->reached[p * STRIDE];
-		meet();
-		if (total == before)
-			return;
-		before = total;
+			total += *job->share[p].found;
 	}
+	free(next);
 }
+
+static const struct app app = {
+	.name = "bfs", .size = 100000, .job_size = sizeof(struct job),
+	.make = make, .fill = fill, .work = work, .same = same,
+};
 
 int main(int argc, char **argv)
 {
-	app_start("bfs", 100000, argc, argv);
-	return app_run(app_share(sizeof(struct job), fill), work, copy, same);
+	return app_main(&app, argc, argv);
 }

@@ -4,62 +4,65 @@
  *
  *	matmul [SIZE]		their side; on every node at once
  *
- * Every node makes a band of the product's rows. It reads its rows of one
- * matrix, and all of the other, once.
+ * Every node has a band of rows of all three matrices. To make its band of the
+ * product it needs all of the second: it asks for the others' rows beforehand,
+ * and reads them once.
  */
 #include <string.h>
+#include <sys/mman.h>
 
 #include "app.h"
 
 struct job {
 	long	n;
-	double	*a, *b, *product;
+	double	**a, **b, **product;	/* rows */
 };
 
-static double *matrix(long n, unsigned long seed)
-{
-	double *m = app_shared_alloc(n * n * sizeof(double));
-
-	for (long i = 0; i < n * n; i++)
-		m[i] = (double)(app_random(&seed) >> 40) / (1 << 20);
-	return m;
-}
-
-static void fill(void *data)
+static void make(void *data, int parts)
 {
 	struct job *job = data;
 
+	(void)parts;
 	job->n = app_size;
-	job->a = matrix(job->n, 1);
-	job->b = matrix(job->n, 2);
-	job->product = app_shared_alloc(job->n * job->n * sizeof(double));
+	job->a = app_new(job->n * sizeof(*job->a));
+	job->b = app_new(job->n * sizeof(*job->b));
+	job->product = app_new(job->n * sizeof(*job->product));
 }
 
-static double *own(const double *from, long n)
+/* A band of rows, of numbers that depend on @seed, and on nothing else if it is 0. */
+static void band(double **row, long n, long first, long end, unsigned long seed)
 {
-	double *m = app_alloc(n * n * sizeof(double));
+	double *numbers = app_new((end - first) * n * sizeof(double));
 
-	memcpy(m, from, n * n * sizeof(double));
-	return m;
+	for (long r = first; r < end; r++) {
+		unsigned long state = seed * (r + 1);
+
+		row[r] = numbers + (r - first) * n;
+		for (long i = 0; i < n; i++)
+			row[r][i] = seed ? (double)(app_random(&state) >> 40) / (1 << 20) : 0;
+	}
 }
 
-static void *copy(const void *data)
+static void fill(void *data, int part, int parts, void (*meet)(void))
 {
-	const struct job *job = data;
-	struct job *alone = app_alloc(sizeof(*alone));
+	struct job *job = data;
+	long first, end;
 
-	alone->n = job->n;
-	alone->a = own(job->a, job->n);
-	alone->b = own(job->b, job->n);
-	alone->product = app_alloc(job->n * job->n * sizeof(double));
-	return alone;
+	(void)meet;
+	app_range(job->n, part, parts, &first, &end);
+	band(job->a, job->n, first, end, 1);
+	band(job->b, job->n, first, end, 2);
+	band(job->product, job->n, first, end, 0);
 }
 
 static bool same(const void *data, const void *alone)
 {
 	const struct job *a = data, *b = alone;
 
-	return !memcmp(a->product, b->product, a->n * a->n * sizeof(double));
+	for (long row = 0; row < a->n; row++)
+		if (memcmp(a->product[row], b->product[row], a->n * sizeof(double)))
+			return false;
+	return true;
 }
 
 static void work(void *data, int part, int parts, void (*meet)(void))
@@ -68,17 +71,31 @@ static void work(void *data, int part, int parts, void (*meet)(void))
 	long n = job->n, first, end;
 
 	(void)meet;
+	for (int p = 0; p < parts; p++) {
+		app_range(n, p, parts, &first, &end);
+		if (p != part && first < end)
+			dsm_prefetch(job->b[first], (end - first) * n * sizeof(double), PROT_READ);
+	}
 	app_range(n, part, parts, &first, &end);
-	memset(job->product + first * n, 0, (end - first) * n * sizeof(double));
-	for (long row = first; row < end; row++)
-		for (long k = 0; k < n; k++)
+	for (long row = first; row < end; row++) {
+		const double *a = job->a[row];
+		double *product = job->product[row];
+
+		for (long k = 0; k < n; k++) {
+			const double *b = job->b[k];
+
 			for (long i = 0; i < n; i++)
-				job->product[row * n + i] += job->a[row * n + k] *
-							     job->b[k * n + i];
+				product[i] += a[k] * b[i];
+		}
+	}
 }
+
+static const struct app app = {
+	.name = "matmul", .size = 200, .job_size = sizeof(struct job),
+	.make = make, .fill = fill, .work = work, .same = same,
+};
 
 int main(int argc, char **argv)
 {
-	app_start("matmul", 200, argc, argv);
-	return app_run(app_share(sizeof(struct job), fill), work, copy, same);
+	return app_main(&app, argc, argv);
 }

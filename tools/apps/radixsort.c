@@ -4,61 +4,84 @@
  *
  *	radixsort [SIZE]	how many; on every node at once
  *
- * Every node sorts its share by the highest byte, in memory of its own, and
- * writes the pieces to where they belong among all: one burst for each byte,
- * starting where the others do not. Then each sorts the buckets of a range of
- * bytes by the lower ones. So everything moves once, and a page that two write
- * to is handed over once or twice.
+ * Every node has a share of the numbers, sorts it by the highest byte, and says
+ * how many there are of each. Then each node gathers those of a range of bytes
+ * from all shares, where they are one piece, which it asks for beforehand, and
+ * sorts them by the lower bytes, to a result of its own. So a number is moved
+ * between nodes once at most, and nobody writes where another does.
  */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "app.h"
 
 enum { DIGITS = 256, TOP = 24 };
 
-struct job {
-	long		n;
-	uint32_t	*from, *to;
-	long		*counts;	/* DIGITS for each part */
+/* A node's. */
+struct share {
+	uint32_t	*numbers;
+	uint32_t	*by_top;	/* the same, in the order of their highest bytes */
+	long		start[DIGITS + 1];	/* where each byte's are in it */
+	uint32_t	*result;	/* of a range of bytes, sorted */
+	long		n_result;
 };
 
-static void fill(void *data)
+struct job {
+	long		n;
+	int		parts;
+	struct share	**share;
+};
+
+static void make(void *data, int parts)
 {
 	struct job *job = data;
-	unsigned long seed = 1;
 
 	job->n = app_size;
-	job->from = app_shared_alloc(job->n * sizeof(*job->from));
-	job->to = app_shared_alloc(job->n * sizeof(*job->to));
-	job->counts = app_shared_alloc(app_nodes * DIGITS * sizeof(*job->counts));
-	for (long i = 0; i < job->n; i++)
-		job->from[i] = app_random(&seed) >> 32;
+	job->parts = parts;
+	job->share = app_new(parts * sizeof(*job->share));
 }
 
-static void *copy(const void *data)
+static void fill(void *data, int part, int parts, void (*meet)(void))
 {
-	const struct job *job = data;
-	struct job *alone = app_alloc(sizeof(*alone));
+	struct job *job = data;
+	struct share *share = app_new(sizeof(*share));
+	long first, end;
 
-	alone->n = job->n;
-	alone->from = app_alloc(job->n * sizeof(*job->from));
-	alone->to = app_alloc(job->n * sizeof(*job->to));
-	alone->counts = app_alloc(DIGITS * sizeof(*job->counts));
-	memcpy(alone->from, job->from, job->n * sizeof(*job->from));
-	return alone;
+	(void)meet;
+	app_range(job->n, part, parts, &first, &end);
+	memset(share, 0, sizeof(*share));
+	share->numbers = app_new((end - first + 1) * sizeof(*share->numbers));
+	share->by_top = app_new((end - first + 1) * sizeof(*share->by_top));
+	for (long i = first; i < end; i++) {
+		unsigned long state = i + 1;
+
+		app_random(&state);
+		share->numbers[i - first] = app_random(&state) >> 32;
+	}
+	job->share[part] = share;
 }
 
-/* And in order: two that are wrong alike would be the same. */
+/* The result is in as many pieces as there are parts. And it is in order. */
 static bool same(const void *data, const void *alone)
 {
 	const struct job *a = data, *b = alone;
+	const uint32_t *sorted = b->share[0]->result;
+	long at = 0;
 
-	for (long i = 1; i < a->n; i++)
-		if (a->to[i - 1] > a->to[i])
+	for (long i = 1; i < b->n; i++)
+		if (sorted[i - 1] > sorted[i])
 			return false;
-	return !memcmp(a->to, b->to, a->n * sizeof(*a->to));
+	for (int part = 0; part < a->parts; part++) {
+		const struct share *share = a->share[part];
+
+		if (at + share->n_result > b->n ||
+		    memcmp(share->result, sorted + at, share->n_result * sizeof(*sorted)))
+			return false;
+		at += share->n_result;
+	}
+	return at == b->n;
 }
 
 static int digit_of(uint32_t number, int shift)
@@ -67,7 +90,7 @@ static int digit_of(uint32_t number, int shift)
 }
 
 /* By one byte, keeping the order of those that have the same. */
-static void sort_by(const uint32_t *from, uint32_t *to, long n, int shift)
+static void sort_by(const uint32_t *from, uint32_t *to, long n, int shift, long *start)
 {
 	long place[DIGITS + 1] = { 0 };
 
@@ -75,67 +98,62 @@ static void sort_by(const uint32_t *from, uint32_t *to, long n, int shift)
 		place[digit_of(from[i], shift) + 1]++;
 	for (int digit = 0; digit < DIGITS; digit++)
 		place[digit + 1] += place[digit];
+	if (start)
+		memcpy(start, place, sizeof(place));
 	for (long i = 0; i < n; i++)
 		to[place[digit_of(from[i], shift)]++] = from[i];
 }
 
-/* Where each byte's numbers start, and where those of them start that are @part's. */
-static void places(const struct job *job, int part, int parts, long *start, long *place)
+/* The numbers of a share whose highest byte is in a range. */
+static long piece_of(const struct share *share, long first, long end, uint32_t **piece)
 {
-	long at = 0;
-
-	for (int digit = 0; digit < DIGITS; digit++) {
-		start[digit] = at;
-		for (int p = 0; p < parts; p++) {
-			if (p == part)
-				place[digit] = at;
-			at += job->counts[p * DIGITS + digit];
-		}
-	}
-	start[DIGITS] = at;
+	*piece = share->by_top + share->start[first];
+	return share->start[end] - share->start[first];
 }
 
 static void work(void *data, int part, int parts, void (*meet)(void))
 {
 	struct job *job = data;
-	long start[DIGITS + 1], place[DIGITS], at[DIGITS + 1] = { 0 };
-	long first, end, digit, last;
-	uint32_t *own, *other;
+	struct share *mine = job->share[part];
+	long first, end, n = 0, at = 0;
+	uint32_t *piece, *all;
 
 	app_range(job->n, part, parts, &first, &end);
-	own = app_alloc((job->n + 1) * sizeof(*own));
-	other = app_alloc((job->n + 1) * sizeof(*other));
-	sort_by(job->from + first, own, end - first, TOP);
-	for (long i = 0; i < end - first; i++)
-		at[digit_of(own[i], TOP) + 1]++;
-	memcpy(job->counts + part * DIGITS, at + 1, DIGITS * sizeof(*at));
-	for (int d = 0; d < DIGITS; d++)
-		at[d + 1] += at[d];
+	sort_by(mine->numbers, mine->by_top, end - first, TOP, mine->start);
 	meet();
 
-	places(job, part, parts, start, place);
-	for (int i = 0; i < DIGITS; i++) {
-		int d = (i + part * DIGITS / parts) % DIGITS;
+	app_range(DIGITS, part, parts, &first, &end);
+	for (int p = 0; p < parts; p++) {
+		long length = piece_of(job->share[p], first, end, &piece);
 
-		memcpy(job->to + place[d], own + at[d], (at[d + 1] - at[d]) * sizeof(*own));
+		if (p != part)
+			dsm_prefetch(piece, length * sizeof(*piece), PROT_READ);
+		n += length;
 	}
-	meet();
+	all = malloc((n + 1) * sizeof(*all));
+	mine->result = app_new((n + 1) * sizeof(*all));
+	mine->n_result = n;
+	for (int i = 0; i < parts; i++) {
+		/* Its own first: the others' are on their way. */
+		long length = piece_of(job->share[(part + i) % parts], first, end, &piece);
 
-	app_range(DIGITS, part, parts, &digit, &last);
-	for (; digit < last; digit++) {
-		long n = start[digit + 1] - start[digit];
-
-		sort_by(job->to + start[digit], own, n, 0);
-		sort_by(own, other, n, 8);
-		sort_by(other, job->to + start[digit], n, 16);
+		memcpy(all + at, piece, length * sizeof(*all));
+		at += length;
 	}
-	meet();
-	free(own);
-	free(other);
+	sort_by(all, mine->result, n, 0, NULL);
+	sort_by(mine->result, all, n, 8, NULL);
+	sort_by(all, mine->result, n, 16, NULL);
+	sort_by(mine->result, all, n, TOP, NULL);
+	memcpy(mine->result, all, n * sizeof(*all));
+	free(all);
 }
+
+static const struct app app = {
+	.name = "radixsort", .size = 500000, .job_size = sizeof(struct job),
+	.make = make, .fill = fill, .work = work, .same = same,
+};
 
 int main(int argc, char **argv)
 {
-	app_start("radixsort", 500000, argc, argv);
-	return app_run(app_share(sizeof(struct job), fill), work, copy, same);
+	return app_main(&app, argc, argv);
 }

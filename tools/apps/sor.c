@@ -4,58 +4,74 @@
  *
  *	sor [SIZE]		the grid's side; on every node at once
  *
- * Every node has a band of rows. Of its neighbours' it reads one row each, twice
- * a sweep: that is all that moves.
+ * Every node has a band of rows, in memory of its own. Of its neighbours' it
+ * reads one row each, twice a sweep: that is all that moves, because each row
+ * begins in a block of its own.
  */
 #include <string.h>
 
 #include "app.h"
 
-enum { SWEEPS = 40 };
+enum { SWEEPS = 40, BLOCK = 4096 };
 
 struct job {
 	long	n;		/* with the edge, which stays */
-	double	*grid;
+	double	**row;
 };
 
-static void fill(void *data)
+static void make(void *data, int parts)
 {
 	struct job *job = data;
 
+	(void)parts;
 	job->n = app_size + 2;
-	job->grid = app_shared_alloc(job->n * job->n * sizeof(double));
-	memset(job->grid, 0, job->n * job->n * sizeof(double));
-	for (long i = 0; i < job->n; i++) {
-		job->grid[i] = 1;
-		job->grid[i * job->n] = 2;
-	}
+	job->row = app_new(job->n * sizeof(*job->row));
 }
 
-static void *copy(const void *data)
+/* The rows of a part; the first and the last part have the edge's, too. */
+static void rows_of(const struct job *job, int part, int parts, long *first, long *end)
 {
-	const struct job *job = data;
-	struct job *alone = app_alloc(sizeof(*alone));
+	app_range(job->n - 2, part, parts, first, end);
+	*first += part > 0;
+	*end += 1 + (part == parts - 1);
+}
 
-	*alone = *job;
-	alone->grid = app_alloc(job->n * job->n * sizeof(double));
-	memcpy(alone->grid, job->grid, job->n * job->n * sizeof(double));
-	return alone;
+static void fill(void *data, int part, int parts, void (*meet)(void))
+{
+	struct job *job = data;
+	size_t stride = (job->n * sizeof(double) + BLOCK - 1) / BLOCK * BLOCK / sizeof(double);
+	long first, end;
+	double *band;
+
+	(void)meet;
+	rows_of(job, part, parts, &first, &end);
+	band = app_new((end - first) * stride * sizeof(double));
+	memset(band, 0, (end - first) * stride * sizeof(double));
+	for (long row = first; row < end; row++) {
+		job->row[row] = band + (row - first) * stride;
+		job->row[row][0] = 2;
+		for (long i = 0; row == 0 && i < job->n; i++)
+			job->row[row][i] = 1;
+	}
 }
 
 static bool same(const void *data, const void *alone)
 {
 	const struct job *a = data, *b = alone;
 
-	return !memcmp(a->grid, b->grid, a->n * a->n * sizeof(double));
+	for (long row = 0; row < a->n; row++)
+		if (memcmp(a->row[row], b->row[row], a->n * sizeof(double)))
+			return false;
+	return true;
 }
 
 static void relax(struct job *job, long row, long colour)
 {
-	double *at = job->grid + row * job->n;
+	const double *above = job->row[row - 1], *below = job->row[row + 1];
+	double *at = job->row[row];
 
 	for (long i = 1 + (row + colour) % 2; i < job->n - 1; i += 2)
-		at[i] += 1.5 * ((at[i - 1] + at[i + 1] + at[i - job->n] + at[i + job->n]) / 4 -
-				at[i]);
+		at[i] += 1.5 * ((at[i - 1] + at[i + 1] + above[i] + below[i]) / 4 - at[i]);
 }
 
 static void work(void *data, int part, int parts, void (*meet)(void))
@@ -71,8 +87,12 @@ static void work(void *data, int part, int parts, void (*meet)(void))
 	}
 }
 
+static const struct app app = {
+	.name = "sor", .size = 400, .job_size = sizeof(struct job),
+	.make = make, .fill = fill, .work = work, .same = same,
+};
+
 int main(int argc, char **argv)
 {
-	app_start("sor", 400, argc, argv);
-	return app_run(app_share(sizeof(struct job), fill), work, copy, same);
+	return app_main(&app, argc, argv);
 }

@@ -35,12 +35,13 @@ struct search {
 	unsigned int	visited;
 };
 
-static void fill(void *data)
+static void make(void *data, int parts)
 {
 	struct job *job = data;
 	unsigned long seed = 1;
 	int x[CITIES_MAX], y[CITIES_MAX];
 
+	(void)parts;
 	job->n = app_size;
 	for (int i = 0; i < job->n; i++) {
 		x[i] = app_random(&seed) % 1000;
@@ -49,28 +50,21 @@ static void fill(void *data)
 			job->distance[i][j] = job->distance[j][i] =
 				abs(x[i] - x[j]) + abs(y[i] - y[j]);
 	}
-	job->queue = dsm_aligned_alloc(4096, 4096);
-	job->bound = dsm_aligned_alloc(4096, 4096);
-	if (!job->queue || !job->bound || dsm_mutex_init(&job->queue->lock, NULL)) {
+	job->queue = app_new(sizeof(*job->queue));
+	job->bound = app_new(sizeof(*job->bound));
+	job->locked = app_is_shared();
+	if (job->locked && dsm_mutex_init(&job->queue->lock, NULL)) {
 		perror("tsp: the queue");
 		exit(1);
 	}
 	job->queue->next = 0;
 	*job->bound = 1 << 30;
-	job->locked = true;
 }
 
-static void *copy(const void *data)
+/* All is everybody's. */
+static void fill(void *data, int part, int parts, void (*meet)(void))
 {
-	struct job *alone = app_alloc(sizeof(*alone));
-
-	memcpy(alone, data, sizeof(*alone));
-	alone->queue = app_alloc(sizeof(*alone->queue));
-	alone->bound = app_alloc(sizeof(*alone->bound));
-	alone->queue->next = 0;
-	*alone->bound = 1 << 30;
-	alone->locked = false;
-	return alone;
+	(void)data, (void)part, (void)parts, (void)meet;
 }
 
 static bool same(const void *data, const void *alone)
@@ -150,12 +144,12 @@ static void work(void *data, int part, int parts, void (*meet)(void))
 	}
 }
 
+static const struct app app = {
+	.name = "tsp", .size = 11, .size_max = CITIES_MAX, .job_size = sizeof(struct job),
+	.make = make, .fill = fill, .work = work, .same = same,
+};
+
 int main(int argc, char **argv)
 {
-	app_start("tsp", 11, argc, argv);
-	if (app_size < 4 || app_size > CITIES_MAX) {
-		fprintf(stderr, "tsp: SIZE is 4 to %d cities\n", CITIES_MAX);
-		return 2;
-	}
-	return app_run(app_share(sizeof(struct job), fill), work, copy, same);
+	return app_main(&app, argc, argv);
 }

@@ -2,7 +2,7 @@
 /*
  * wordcount: several machines count the words of one text in one hash table.
  *
- *	wordcount [--all] INPUT		on every node at once
+ *	wordcount [--all | --time] INPUT	on every node at once
  *
  * Node 0 reads INPUT straight into shared memory and publishes a struct job.
  * Every node counts its share of the text, then adds what it counted to the
@@ -13,6 +13,9 @@
  * A node counts in memory of its own first, because an access to what another
  * node has just written costs a message; and it adds in the order of the
  * buckets, from a place of its own, so that nodes seldom want a page at once.
+ *
+ * With --time, node 0 then does all of it alone, compares, and says what both
+ * took, as the programs around app.h do.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -422,6 +425,63 @@ static void job_free(struct job *job, struct entry **list, size_t n)
 	free(list);
 }
 
+/* ---- how long it takes ------------------------------------------------ */
+
+static double now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec + time.tv_nsec * 1e-9;
+}
+
+static bool same_list(struct entry **list, size_t n, struct entry **other, size_t n_other)
+{
+	if (n != n_other)
+		return false;
+	qsort(list, n, sizeof(*list), by_word);
+	qsort(other, n, sizeof(*other), by_word);
+	for (size_t i = 0; i < n; i++)
+		if (by_word(&list[i], &other[i]) || list[i]->count != other[i]->count)
+			return false;
+	return true;
+}
+
+/* The same text, by one node and in a table of its own. Returns the exit status. */
+static int time_alone(const struct job *job, struct entry **list, size_t n, double together,
+		      double waited)
+{
+	struct job alone = { .text = job->text, .len = job->len, .buckets = job->buckets };
+	struct share share = { .words = 0 };
+	struct entry **own;
+	int nodes_all = nodes;
+	double start, took;
+	size_t n_own;
+	bool ok;
+
+	alone.bucket = check(calloc(alone.buckets, sizeof(*alone.bucket)));
+	nodes = 1;
+	start = now();
+	share_count(&share, &alone);
+	table_add_share(&alone, &share);
+	took = now() - start;
+	nodes = nodes_all;
+
+	own = table_list(&alone, &n_own);
+	ok = same_list(list, n, own, n_own);
+	if (ok)
+		printf("wordcount: ok: %zu, %d nodes, %.3f s, alone %.3f s, waited %.3f s\n",
+		       job->len, nodes, together, took, waited);
+	else
+		printf("wordcount: FAILED: not what one node counts\n");
+	for (size_t i = 0; i < n_own; i++)
+		dsm_free(own[i]);
+	free(own);
+	free(alone.bucket);
+	free(share.tally);
+	return !ok;
+}
+
 /* ---- all of it -------------------------------------------------------- */
 
 static int number(const char *name, int (*ask)(void))
@@ -437,14 +497,17 @@ static int number(const char *name, int (*ask)(void))
 int main(int argc, char **argv)
 {
 	bool all = argc > 1 && !strcmp(argv[1], "--all");
+	bool timed = argc > 1 && !strcmp(argv[1], "--time");
 	struct share share = { .words = 0 };
-	uint64_t faults, bytes;
+	uint64_t faults, bytes, waited = 0;
 	struct entry **list = NULL;
 	struct job *job;
+	double start = 0;
 	size_t n = 0;
+	int status = 0;
 
-	if (argc != 2 + all) {
-		fprintf(stderr, "usage: wordcount [--all] INPUT\n");
+	if (argc != 2 + (all || timed)) {
+		fprintf(stderr, "usage: wordcount [--all | --time] INPUT\n");
 		return 2;
 	}
 	node = number("DSM_NODE", dsm_node_id);
@@ -455,6 +518,11 @@ int main(int argc, char **argv)
 	bytes = counter("bytes_in");
 
 	job = node ? job_wait() : job_make(argv[argc - 1]);
+	if (timed) {
+		meet(job);
+		start = now();
+		waited = counter("fault_wait_ns");
+	}
 	share_count(&share, job);
 	table_add_share(job, &share);
 	if (node)
@@ -462,6 +530,10 @@ int main(int argc, char **argv)
 		       share.words, share.distinct);
 	free(share.tally);
 	meet(job);
+	if (timed) {
+		start = now() - start;
+		waited = counter("fault_wait_ns") - waited;
+	}
 
 	if (!node)
 		list = table_list(job, &n);
@@ -476,7 +548,9 @@ int main(int argc, char **argv)
 
 	if (!node) {
 		report(job, list, n, all);
+		if (timed)
+			status = time_alone(job, list, n, start, waited * 1e-9);
 		job_free(job, list, n);
 	}
-	return 0;
+	return status;
 }

@@ -53,9 +53,20 @@ void samples_report(struct samples *samples, const char *id, const char *whose)
 	fflush(stdout);
 }
 
-void round_together(const char *what, int round)
+dsm_barrier_t *rounds_of(dsm_region *region)
 {
-	together("%s-%d", what, round);
+	char *end = (char *)dsm_base(region) + dsm_size(region);
+	dsm_barrier_t *rounds = (dsm_barrier_t *)(end - BLOCK);
+
+	if (!node())
+		ASSERT_EQ(dsm_barrier_init(rounds, nodes()), 0);
+	together("rounds");
+	return rounds;
+}
+
+void round_together(dsm_barrier_t *rounds)
+{
+	ASSERT_LE(dsm_barrier_wait(rounds), 0);
 }
 
 void shuffle(uint32_t *order, uint32_t n, uint64_t seed)

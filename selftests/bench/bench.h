@@ -47,7 +47,10 @@ void samples_report(struct samples *samples, const char *id, const char *whose);
  */
 struct tcp;
 
-/* All nodes call these. Node 0 gets connections to all others. */
+/*
+ * All nodes call these. Node 0 gets connections to all others, who wait in
+ * tcp_stop(), without a sound, until node 0 comes there.
+ */
 struct tcp *tcp_start(void);
 void tcp_stop(struct tcp *tcp);
 /* Node 0: one request to node @to, until all of the reply is here. */
@@ -68,8 +71,13 @@ void pager_stop(struct pager *pager);
 
 /* ---- regions ------------------------------------------------------------- */
 
-/* Waits on each node until all have come here; for use in loops. */
-void round_together(const char *what, int round);
+/*
+ * A barrier in the region's last block, for rounds: who waits there does not
+ * use a processor, while another node measures. What together() runs does, for
+ * a good while after it was called. All nodes call this.
+ */
+dsm_barrier_t *rounds_of(dsm_region *region);
+void round_together(dsm_barrier_t *rounds);
 
 /* A permutation of 0 to @n - 1, the same for the same @seed. */
 void shuffle(uint32_t *order, uint32_t n, uint64_t seed);

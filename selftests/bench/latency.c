@@ -173,6 +173,7 @@ TEST(pingpong)
 {
 	dsm_region *region = share_region(DSM_CHUNK_SIZE, DSM_HOME_FIRST_TOUCH, BLOCK);
 	_Atomic uint64_t *turn = word(dsm_base(region), 0);
+	dsm_barrier_t *rounds = rounds_of(region);
 	struct tcp *tcp = tcp_start();
 
 	if (!node())
@@ -181,7 +182,7 @@ TEST(pingpong)
 		uint64_t first = (uint64_t)round * HANDOVERS;
 		double start;
 
-		round_together("ready", round);
+		round_together(rounds);
 		start = seconds();
 		for (uint64_t mine = first + node(); node() < 2 && mine < first + HANDOVERS; mine += 2) {
 			uint64_t expected = mine;

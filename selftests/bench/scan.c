@@ -33,18 +33,21 @@ static void scan_rounds(const char *id, bool write)
 	struct tcp *tcp = tcp_start();
 
 	for (int round = 0; round < SCAN_ROUNDS; round++) {
-		dsm_region *region = share_region(SCAN, DSM_HOME_FIRST_TOUCH, BLOCK);
+		dsm_region *region = share_region(SCAN + DSM_CHUNK_SIZE, DSM_HOME_FIRST_TOUCH,
+						  BLOCK);
+		dsm_barrier_t *rounds = rounds_of(region);
 		char *base = dsm_base(region);
 
 		if (node() == 1)
 			for (size_t at = 0; at < SCAN; at += sizeof(uint64_t))
 				*(volatile uint64_t *)(base + at) = at + 1;
-		round_together("written", round);
+		round_together(rounds);
 		if (!node()) {
 			double ours = scan(base, write);
 
 			report(id, ours, stream(tcp));
 		}
+		round_together(rounds);
 		unshare_region(region);
 	}
 	tcp_stop(tcp);

@@ -65,8 +65,10 @@ static bool answer(int fd)
 	return true;
 }
 
+/* Until the last connection is closed. */
 static void serve(int listener)
 {
+	int connections = 0;
 	struct epoll_event event = { .events = EPOLLIN, .data.fd = listener };
 	int epoll = epoll_create1(0);
 
@@ -81,8 +83,11 @@ static void serve(int listener)
 			set_nodelay(event.data.fd);
 			event.events = EPOLLIN;
 			ASSERT_OK(epoll_ctl(epoll, EPOLL_CTL_ADD, event.data.fd, &event));
+			connections++;
 		} else if (!answer(event.data.fd)) {
 			close(event.data.fd);
+			if (!--connections)
+				_exit(EXIT_SUCCESS);
 		}
 	}
 }
@@ -143,10 +148,11 @@ struct tcp *tcp_start(void)
 
 void tcp_stop(struct tcp *tcp)
 {
-	together("tcp-done");
+	int status;
+
 	if (node()) {
-		ASSERT_OK(kill(tcp->server, SIGKILL));
-		ASSERT_OK(waitpid(tcp->server, NULL, 0));
+		ASSERT_OK(waitpid(tcp->server, &status, 0));
+		ASSERT_EQ(status, 0);
 	} else {
 		for (int to = 1; to < nodes(); to++)
 			close(tcp->fds[to]);

@@ -31,8 +31,10 @@ help:
 	@echo 'make mutants           makes mistakes in the protocol, and tells what finds them'
 	@echo 'make sim               simulates clusters of up to 4,096 nodes; writes $(O)/sim.json'
 	@echo 'make demo              counts the words of INPUT on NODES virtual machines'
-	@echo 'make bench             faults, scans and waiting, against what one would use instead; ONLY=ID,ID'
-	@echo 'make bench-heap        compares the heap with other mallocs, and other nodes'\'' objects with own ones; ONLY=WORKLOAD,WORKLOAD'
+	@echo 'make bench             faults, scans and waiting, against what one would use instead;'
+	@echo '                       ONLY=ID,ID: these; SCALE=S: applications that take one node S seconds'
+	@echo 'make bench-heap        compares the heap with other mallocs, and other nodes'\'' objects with'
+	@echo '                       own ones; ONLY=WORKLOAD,WORKLOAD'
 	@echo 'make install           library, tools and module sources, below DESTDIR and PREFIX'
 	@echo 'make clean             removes what was built'
 	@echo
@@ -91,11 +93,13 @@ cluster-parts: $(mdir)/dsm.ko lib tools vm
 
 comma := ,
 
+# On a kernel of our own, which is much quieter than a distribution's.
 bench:
 	@selftests/vm/deps gnuplot-nox
-	$(sub) lib
+	$(sub) lib tools
 	$(sub) selftests
-	@O=$(out) selftests/bench/run $(subst $(comma), ,$(ONLY))
+	@O=$(out) selftests/bench/run $(if $(filter-out file,$(origin KERNEL)),-k '$(KERNEL)') \
+		$(if $(SCALE),-s '$(SCALE)') $(subst $(comma), ,$(ONLY))
 
 bench-heap:
 	@selftests/vm/deps libjemalloc2 libmimalloc2.0

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Runs what measures, in clusters, and gathers what it says."""
+import os
+import re
+import statistics
+import subprocess
+import sys
+
+from rows import APPS, COSTS, ROWS, bar_text, meets
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+BUILD = os.path.abspath(os.environ.get("O") or os.path.join(TOP, "build"))
+
+LINE = re.compile(r"^\[(\d)\] (.*)$")
+ROUND = re.compile(r"^# bench (\S+) (\S+) (\S+)$")
+QUANTILE = re.compile(r"^# quantile (\S+) (\S+) (\d+) (\S+)$")
+COST = re.compile(r"^# cost (\S+) (\S+)$")
+APP = re.compile(r"^\w+: ok: (\d+), \d+ nodes, (\S+) s, alone (\S+) s, waited (\S+) s$")
+
+# Of an application, at a size for about 20 s: fewer would be one disturbance's prey.
+APP_ROUNDS = 5
+
+
+def cluster(nodes, vms, kernel, files, command, mib=None):
+    """Runs a command on all nodes; yields (node, text) for each line that they say."""
+    argv = [os.path.join(TOP, "selftests", "vm", "cluster"), "-n", str(nodes), "-k", kernel,
+            "-t", "3000", *([] if vms else ["--netns"]), *(["-m", str(mib)] if mib else [])]
+    for file in files:
+        argv += ["-f", file]
+    with subprocess.Popen([*argv, "--", *command], stdout=subprocess.PIPE, text=True) as run:
+        for line in run.stdout:
+            said = LINE.match(line)
+            if said:
+                yield int(said[1]), said[2]
+
+
+class Said:
+    """What the tests of one cluster have reported."""
+
+    def __init__(self):
+        self.rounds, self.quantiles, self.costs = {}, {}, {}
+
+    def take(self, node, text):
+        result, quantile, cost = ROUND.match(text), QUANTILE.match(text), COST.match(text)
+        if result:
+            self.rounds.setdefault(result[1], []).append((float(result[2]), float(result[3])))
+        elif quantile:
+            name, whose, percent, value = quantile.groups()
+            by = self.quantiles.setdefault(name, {})
+            by.setdefault(whose, []).append((int(percent), float(value)))
+        elif cost:
+            self.costs.setdefault(node, {})[cost[1]] = float(cost[2])
+        else:
+            print(f"[{node}] {text}", file=sys.stderr)
+
+
+def run_tests(nodes, vms, kernel, tests):
+    said = Said()
+    for node, text in cluster(nodes, vms, kernel, [os.path.join(BUILD, "selftests/bench/bench")],
+                              ["bench", *tests]):
+        said.take(node, text)
+    return said
+
+
+def summary(rounds, ratios=None):
+    """Of (ours, other) each round: medians, and the spread of the ratios."""
+    ratios = ratios or [ours / other for ours, other in rounds]
+    return {"value": statistics.median(ours for ours, _ in rounds),
+            "ratio": statistics.median(ratios), "spread": [min(ratios), max(ratios)],
+            "rounds": len(rounds)}
+
+
+def place(nodes, vms):
+    return {"nodes": nodes, "where": "virtual machines" if vms else "namespaces"}
+
+
+def rows_of(names, kernel, beside):
+    """Measures rows, as few clusters as do; returns them, by id."""
+    runs, rows = {}, {}
+    for name in names:
+        row = ROWS.get(name)
+        nodes, vms, test = (row.nodes, row.vms, row.test or name) if row else (2, True, name)
+        for where in ([True, False] if vms and beside and row else [vms]):
+            tests = runs.setdefault((nodes, where), [])
+            if test not in tests:
+                tests.append(test)
+    said = {where: run_tests(*where, kernel, tests) for where, tests in runs.items()}
+    for name in names:
+        if name == COSTS:
+            costs = said[2, True].costs
+            if len(costs) == 2:
+                rows[name] = costs_row(costs)
+            continue
+        row = ROWS[name]
+        here = said[row.nodes, row.vms]
+        if name not in here.rounds:
+            continue
+        rows[name] = {"id": name, "unit": row.unit, "against": row.against,
+                      **summary(here.rounds[name]), "bar": bar_text(row.bar),
+                      **place(row.nodes, row.vms)}
+        rows[name]["ok"] = meets(row.bar, rows[name]["ratio"])
+        if name in here.quantiles:
+            rows[name]["quantiles"] = here.quantiles[name]
+        other = said.get((row.nodes, False)) if row.vms else None
+        if other and name in other.rounds:
+            rows[name]["namespaces"] = summary(other.rounds[name])
+    return rows
+
+
+def costs_row(costs):
+    woken = sum(cost for side in costs.values() for name, cost in side.items()
+                if name.startswith("wakeups_"))
+    return {"id": COSTS, "value": woken, "unit": "wake-ups", "against": None, "ratio": None,
+            "spread": None, "bar": None, "ok": None, "rounds": 1, **place(2, True),
+            "costs": {"faults": costs[0], "serves": costs[1]}}
+
+
+# Applications
+
+
+def app_size(name, seconds):
+    app = APPS[name]
+    if app.sizes:
+        return min(app.sizes, key=lambda size: abs(app.sizes[size] - seconds))
+    return int(app.one * seconds ** (1 / app.power))
+
+
+def run_app(name, nodes, kernel, seconds, rounds):
+    """Returns of each round: (with all nodes, alone, the share of it that was waited)."""
+    size = app_size(name, seconds)
+    files = [os.path.join(BUILD, "tools", name), os.path.join(HERE, "app-rounds")]
+    taken = []
+    for node, text in cluster(nodes, True, kernel, files,
+                              ["app-rounds", str(rounds), name, str(size)], mib=1024):
+        done = APP.match(text)
+        if done:
+            shared, alone, waited = map(float, done.groups()[1:])
+            taken.append((shared, alone, waited / shared))
+        else:
+            print(f"[{node}] {text}", file=sys.stderr)
+    return size, taken if len(taken) == rounds else []
+
+
+def app_row(row_id, name, nodes, kernel, seconds):
+    size, taken = run_app(name, nodes, kernel, seconds, APP_ROUNDS)
+    if not taken:
+        return None
+    bar = APPS[name].bar if nodes == 2 else None
+    row = {"id": row_id, "unit": "s", "against": "one thread on one machine",
+           **summary([(shared, alone) for shared, alone, _ in taken],
+                     [alone / shared for shared, alone, _ in taken]),
+           "bar": bar_text(bar), **place(nodes, True), "size": size,
+           "alone": statistics.median(alone for _, alone, _ in taken),
+           "waiting": statistics.median(waited for _, _, waited in taken)}
+    row["ok"] = meets(bar, row["ratio"])
+    return row

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What is measured, against what, and what it ought to be."""
+from collections import namedtuple
+
+# A figure that a test of selftests/bench reports under its id.
+#   bar: None, or (comparison, ratio)   nodes: how many   vms: virtual machines, and the
+#   same in namespaces beside it; else namespaces only    test: if it has another name
+Row = namedtuple("Row", "unit against bar nodes vms test", defaults=(2, True, None))
+
+TCP_SMALL = "raw TCP, 64 to 64 bytes"
+TCP_BLOCK = "raw TCP, 64 to 4,160 bytes"
+
+ROWS = {
+    "read_fault": Row("s", TCP_BLOCK, ("<=", 1.35)),
+    "read_fault_uffd": Row("s", "a userfaultfd pager", ("<=", 1.0), test="read_fault"),
+    "read_fault_p99": Row("s", "its own median", ("<=", 4.0), vms=False, test="read_fault"),
+    "write_fault_shared": Row("s", TCP_SMALL, ("<=", 2.6), nodes=3),
+    "upgrade": Row("s", TCP_SMALL, ("<=", 1.35)),
+    "pingpong": Row("s", TCP_BLOCK, ("<=", 1.6)),
+    "seq_read": Row("B/s", "a TCP stream", (">=", 0.85)),
+    "seq_write": Row("B/s", "a TCP stream", (">=", 0.6)),
+    "local_fault": Row("s", "a fault of shmem", ("<=", 1.2)),
+    "mapped_access": Row("s", "plain memory", ("<=", 1.05)),
+    "lock_handover": Row("s", TCP_SMALL, ("<=", 1.5)),
+    "lock_local": Row("s", "pthread_mutex_t, process-shared", ("<=", 3.0)),
+    "barrier_2": Row("s", TCP_SMALL, ("<=", 2.0), 2, False, "barrier"),
+    "barrier_4": Row("s", TCP_SMALL, ("<=", 2.5), 4, False, "barrier"),
+    "barrier_8": Row("s", TCP_SMALL, ("<=", 3.0), 8, False, "barrier"),
+    "fault_threads_8": Row("1/s", "one thread", (">=", 3.0)),
+    "tcp_threads_8": Row("1/s", "one thread", None, test="fault_threads_8"),
+}
+
+# What a read fault takes, counted: see costs.c.
+COSTS = "fault_costs"
+
+# An application of tools/apps: what its size is for about a second of one node's work
+# (in an emulated machine), by what power of the size that grows, and the bar on two.
+#   size for seconds = one * seconds ** (1 / power); or the nearest of sizes: {size: seconds}
+App = namedtuple("App", "one power bar sizes", defaults=(None,))
+
+APPS = {
+    "sor": App(400, 2, 1.7),
+    "matmul": App(150, 3, 1.7),
+    "radixsort": App(500000, 1, 1.3),
+    "tsp": App(None, None, 1.7, {10: 0.4, 11: 1.5, 12: 6, 13: 20}),
+    "bfs": App(60000, 1, 1.3),
+    "wordcount": App(4 << 20, 1, 1.7),
+}
+APP_NODES = (2, 4)
+
+APP_IDS = {f"app_{name}_{nodes}": (name, nodes) for name in APPS for nodes in APP_NODES}
+IDS = [*ROWS, COSTS, *APP_IDS]
+
+
+def bar_text(bar):
+    return f"{bar[0]} {bar[1]:g}" if bar else None
+
+
+def meets(bar, ratio):
+    if not bar:
+        return None
+    return ratio <= bar[1] if bar[0] == "<=" else ratio >= bar[1]

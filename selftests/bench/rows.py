@@ -34,17 +34,19 @@ ROWS = {
 COSTS = "fault_costs"
 
 # An application of tools/apps: what its size is for about a second of one node's work
-# (in an emulated machine), by what power of the size that grows, and the bar on two.
+# (in an emulated machine), by what power of the size that grows, and the bar on two; how
+# many bytes of a machine's memory a unit of size takes, and the largest size, where more
+# memory would be needed than it is worth.
 #   size for seconds = one * seconds ** (1 / power); or the nearest of sizes: {size: seconds}
-App = namedtuple("App", "one power bar sizes", defaults=(None,))
+App = namedtuple("App", "one power bar bytes max sizes", defaults=(0, None, None))
 
 APPS = {
-    "sor": App(400, 2, 1.7),
-    "matmul": App(150, 3, 1.7),
-    "radixsort": App(500000, 1, 1.3),
-    "tsp": App(None, None, 1.7, {10: 0.4, 11: 1.5, 12: 6, 13: 20}),
-    "bfs": App(60000, 1, 1.3),
-    "wordcount": App(4 << 20, 1, 1.7),
+    "sor": App(830, 2, 1.7),
+    "matmul": App(490, 3, 1.7),
+    "radixsort": App(8500000, 1, 1.3, 40, 50000000),
+    "tsp": App(None, None, 1.7, sizes={12: 0.16, 13: 0.8, 14: 4.7, 15: 13.4}),
+    "bfs": App(3300000, 1, 1.3, 110, 16000000),
+    "wordcount": App(62000000, 1, 1.7, 1.2),
 }
 APP_NODES = (2, 4)
 

@@ -5,15 +5,17 @@
  *	bfs [SIZE]		how many vertices; on every node at once
  *
  * How far is it from each vertex, along the pointers, to the first one? Every
- * node has a share of the vertices, which point to those of all. At each level
- * it looks at those of its own for which that is not known yet: is one that
- * they point to a level less far? What it finds it writes down when all have
- * looked, so that nobody writes where others read. (The bottom-up half of
- * Beamer, Asanović and Patterson's direction-optimizing search, 2012.)
+ * node has a share of the vertices, which point into those of all. At each
+ * level it looks at those of its own for which that is not known yet: was one
+ * that they point to reached at the last level? (The bottom-up half of Beamer,
+ * Asanović and Patterson's direction-optimizing search, 2012.)
+ *
+ * All that nodes have to tell each other is which vertices those are: a bit
+ * each. So that is what an edge points to; there are two sets of bits, one that
+ * all read and one in which each node writes down what the next level will ask
+ * for, where nobody else writes.
  */
-#include <stdatomic.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -21,25 +23,26 @@
 
 enum { DEGREE = 8, UNREACHED = 255 };
 
-/*
- * Levels are apart from the edges, which never change; and an edge leads to the
- * level of the vertex that it points to, since nothing else is asked of it.
- */
+/* The address of a bit: of its byte, and its number in that. */
+typedef uint64_t bit_ptr;
+
 struct vertex {
-	_Atomic uint8_t	*neighbour[DEGREE];
+	bit_ptr	neighbour[DEGREE];
 };
 
 /* A node's. */
 struct share {
 	long		first, end;
 	struct vertex	*vertices;
-	_Atomic uint8_t	*levels;
-	_Atomic long	*found;		/* at the last level; in a block of its own */
+	uint8_t		*levels;
+	uint8_t		*bits;		/* two sets, job->set bytes each */
+	long		*found;		/* at this level and the last; in a block of its own */
 };
 
 struct job {
 	long		n;
 	int		parts;
+	size_t		set;
 	struct share	*share;
 };
 
@@ -49,16 +52,24 @@ static void make(void *data, int parts)
 
 	job->n = app_size;
 	job->parts = parts;
+	/* In blocks of its own: who reads one set does not have the other's. */
+	job->set = (job->n / parts / 8 + 4096) / 4096 * 4096;
 	job->share = app_new(parts * sizeof(*job->share));
 }
 
-static _Atomic uint8_t *level_of(const struct job *job, long i)
+static bit_ptr bit_of(const struct job *job, long i)
 {
 	const struct share *share = job->share;
 
 	while (i >= share->end)
 		share++;
-	return &share->levels[i - share->first];
+	i -= share->first;
+	return ((uintptr_t)share->bits + i / 8) << 3 | i % 8;
+}
+
+static bool is_set(bit_ptr bit, size_t ahead)
+{
+	return *(const uint8_t *)((bit >> 3) + ahead) >> (bit & 7) & 1;
 }
 
 /* The same graph, however many parts it is in. */
@@ -73,17 +84,23 @@ static void fill(void *data, int part, int parts, void (*meet)(void))
 		.first = first, .end = end,
 		.vertices = app_new((end - first + 1) * sizeof(*share->vertices)),
 		.levels = app_new(end - first + 1),
-		.found = app_new(sizeof(*share->found)),
+		.bits = app_new(2 * job->set),
+		.found = app_new(2 * sizeof(*share->found)),
 	};
+	memset(share->levels, UNREACHED, end - first);
+	memset(share->bits, 0, 2 * job->set);
+	if (!part) {
+		share->levels[0] = 0;
+		share->bits[0] = 1;
+	}
 	meet();
 	for (long i = first; i < end; i++) {
-		struct vertex *vertex = &share->vertices[i - first];
 		unsigned long seed = i + 1;
 
-		share->levels[i - first] = i ? UNREACHED : 0;
 		app_random(&seed);
 		for (int e = 0; e < DEGREE; e++)
-			vertex->neighbour[e] = level_of(job, app_random(&seed) % job->n);
+			share->vertices[i - first].neighbour[e] =
+				bit_of(job, app_random(&seed) % job->n);
 	}
 }
 
@@ -94,48 +111,56 @@ static bool same(const void *data, const void *alone)
 	for (int part = 0; part < a->parts; part++) {
 		const struct share *share = &a->share[part];
 
-		if (memcmp((void *)share->levels, (void *)(b->share->levels + share->first),
+		if (memcmp(share->levels, b->share->levels + share->first,
 			   share->end - share->first))
 			return false;
 	}
 	return true;
 }
 
-static bool touches(const struct vertex *vertex, int level)
+static bool touches(const struct vertex *vertex, size_t ahead)
 {
 	for (int e = 0; e < DEGREE; e++)
-		if (atomic_load_explicit(vertex->neighbour[e], memory_order_relaxed) == level)
+		if (is_set(vertex->neighbour[e], ahead))
 			return true;
 	return false;
+}
+
+/* Whose bits are @now bytes ahead of what the edges point to. Returns how many. */
+static long look(const struct job *job, struct share *mine, int level, size_t now)
+{
+	uint8_t *next = mine->bits + (now ? 0 : job->set);
+	long n = mine->end - mine->first, found = 0;
+
+	memset(next, 0, job->set);
+	for (long i = 0; i < n; i++) {
+		if (mine->levels[i] != UNREACHED || !touches(&mine->vertices[i], now))
+			continue;
+		mine->levels[i] = level + 1;
+		next[i / 8] |= 1 << i % 8;
+		found++;
+	}
+	return found;
 }
 
 static void work(void *data, int part, int parts, void (*meet)(void))
 {
 	struct job *job = data;
 	struct share *mine = &job->share[part];
-	long n = mine->end - mine->first, total = 1, found;
-	long *next = malloc((n + 1) * sizeof(*next));
+	long total = 1;
 
 	for (int level = 0; total && level < UNREACHED - 1; level++) {
-		/* What the others have written since the last level. */
+		size_t now = level % 2 ? job->set : 0;
+
 		for (int p = 0; p < parts; p++)
 			if (p != part)
-				dsm_prefetch((void *)job->share[p].levels,
-					     job->share[p].end - job->share[p].first, PROT_READ);
-		found = 0;
-		for (long i = 0; i < n; i++)
-			if (mine->levels[i] == UNREACHED && touches(&mine->vertices[i], level))
-				next[found++] = i;
-		meet();
-		for (long i = 0; i < found; i++)
-			mine->levels[next[i]] = level + 1;
-		*mine->found = found;
+				dsm_prefetch(job->share[p].bits + now, job->set, PROT_READ);
+		mine->found[level % 2] = look(job, mine, level, now);
 		meet();
 		total = 0;
 		for (int p = 0; p < parts; p++)
-			total += *job->share[p].found;
+			total += job->share[p].found[level % 2];
 	}
-	free(next);
 }
 
 static const struct app app = {

@@ -78,14 +78,13 @@ static void work(void *data, int part, int parts, void (*meet)(void))
 	}
 	app_range(n, part, parts, &first, &end);
 	for (long row = first; row < end; row++) {
-		const double *a = job->a[row];
 		double *product = job->product[row];
 
 		for (long k = 0; k < n; k++) {
-			const double *b = job->b[k];
+			const double a = job->a[row][k], *b = job->b[k];
 
 			for (long i = 0; i < n; i++)
-				product[i] += a[k] * b[i];
+				product[i] += a * b[i];
 		}
 	}
 }

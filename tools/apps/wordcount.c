@@ -14,8 +14,9 @@
  * node has just written costs a message; and it adds in the order of the
  * buckets, from a place of its own, so that nodes seldom want a page at once.
  *
- * With --time, node 0 then does all of it alone, compares, and says what both
- * took, as the programs around app.h do.
+ * With --time, every node has INPUT and reads its share there; node 0 then does
+ * all of it alone, compares, and says what both took, as the programs around
+ * app.h do.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -195,6 +196,7 @@ static void share_count(struct share *share, const struct job *job)
 	size_t pos = edge(job, job->len * node / nodes);
 	size_t end = edge(job, job->len * (node + 1) / nodes);
 
+	/* It is of no use to, and refused for, a text that is not shared. */
 	dsm_prefetch(job->text + pos, end - pos, PROT_READ);
 	while (pos < end) {
 		size_t start = pos;
@@ -316,11 +318,32 @@ static void text_read(struct job *job, const char *path)
 	close(fd);
 }
 
-static struct job *job_make(const char *path)
+/* This node's own. */
+static char *text_map(const char *path, size_t len)
+{
+	int fd = open(path, O_RDONLY);
+	char *text;
+
+	if (fd < 0)
+		die("%s", path);
+	text = mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (text == MAP_FAILED)
+		die("%s", path);
+	close(fd);
+	return text;
+}
+
+static struct job *job_make(const char *path, bool timed)
 {
 	struct job *job = check(dsm_calloc(1, sizeof(*job)));
+	struct stat st;
 
-	text_read(job, path);
+	if (!timed)
+		text_read(job, path);
+	else if (stat(path, &st))
+		die("%s", path);
+	else
+		job->len = st.st_size;
 	job->buckets = 1024;
 	while (job->buckets < job->len / 64 && job->buckets < 65536)
 		job->buckets *= 2;
@@ -448,10 +471,10 @@ static bool same_list(struct entry **list, size_t n, struct entry **other, size_
 }
 
 /* The same text, by one node and in a table of its own. Returns the exit status. */
-static int time_alone(const struct job *job, struct entry **list, size_t n, double together,
-		      double waited)
+static int time_alone(const struct job *job, char *text, struct entry **list, size_t n,
+		      double together, double waited)
 {
-	struct job alone = { .text = job->text, .len = job->len, .buckets = job->buckets };
+	struct job alone = { .text = text, .len = job->len, .buckets = job->buckets };
 	struct share share = { .words = 0 };
 	struct entry **own;
 	int nodes_all = nodes;
@@ -501,7 +524,7 @@ int main(int argc, char **argv)
 	struct share share = { .words = 0 };
 	uint64_t faults, bytes, waited = 0;
 	struct entry **list = NULL;
-	struct job *job;
+	struct job *job, view;
 	double start = 0;
 	size_t n = 0;
 	int status = 0;
@@ -517,13 +540,15 @@ int main(int argc, char **argv)
 	faults = remote_faults();
 	bytes = counter("bytes_in");
 
-	job = node ? job_wait() : job_make(argv[argc - 1]);
+	job = node ? job_wait() : job_make(argv[argc - 1], timed);
+	view = *job;
 	if (timed) {
+		view.text = text_map(argv[argc - 1], job->len);
 		meet(job);
 		start = now();
 		waited = counter("fault_wait_ns");
 	}
-	share_count(&share, job);
+	share_count(&share, &view);
 	table_add_share(job, &share);
 	if (node)
 		printf("node %d: %" PRIu64 " words, %zu distinct\n", node,
@@ -549,7 +574,7 @@ int main(int argc, char **argv)
 	if (!node) {
 		report(job, list, n, all);
 		if (timed)
-			status = time_alone(job, list, n, start, waited * 1e-9);
+			status = time_alone(job, view.text, list, n, start, waited * 1e-9);
 		job_free(job, list, n);
 	}
 	return status;

@@ -29,8 +29,7 @@ static const struct { long number; const char *name; } syscall_names[] = {
 	{ SYS_writev, "writev" },	  { SYS_write, "write" },
 };
 
-/* A file of this node's instance. */
-static const char *instance(const char *file)
+static const char *tracefs(const char *name, const char *file)
 {
 	static char path[200];
 	struct stat st;
@@ -38,8 +37,17 @@ static const char *instance(const char *file)
 
 	if (stat("/sys/kernel/tracing/instances", &st))
 		root = "/sys/kernel/debug/tracing";
-	snprintf(path, sizeof(path), "%s/instances/bench-%d/%s", root, node(), file);
+	snprintf(path, sizeof(path), "%s/instances/%s/%s", root, name, file);
 	return path;
+}
+
+/* A file of this node's instance. */
+static const char *instance(const char *file)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "bench-%d", node());
+	return tracefs(name, file);
 }
 
 static void put(const char *file, const char *text)
@@ -150,6 +158,26 @@ static void say_counts(const struct counts *counts)
 	say("syscall_others", others);
 }
 
+static void write_all(char *base)
+{
+	if (node() == 1)
+		for (int i = 0; i <= FAULTS; i++)
+			*word(base + (size_t)i * STRIDE, 0) = i + 1;
+	together("written");
+	/* That finds the chunk's home. */
+	ASSERT_EQ(*word(base, 0), 1);
+}
+
+/* In random order. */
+static void fault_all(char *base)
+{
+	uint32_t order[FAULTS];
+
+	shuffle(order, FAULTS, 1);
+	for (int i = 0; !node() && i < FAULTS; i++)
+		ASSERT_EQ(*word(base + (1 + (size_t)order[i]) * STRIDE, 0), order[i] + 2);
+}
+
 TEST(fault_costs)
 {
 	dsm_region *region = share_region((FAULTS + 1) * STRIDE, DSM_HOME_FIRST_TOUCH, BLOCK);
@@ -157,25 +185,17 @@ TEST(fault_costs)
 	static const char packets_path[] = "/sys/class/net/eth0/statistics/tx_packets";
 	int helper = read_long("/run/dsmd.pid");
 	char *base = dsm_base(region);
-	uint32_t order[FAULTS];
 	long long bytes, packets;
 	struct counts counts;
 
 	if (nodes() != 2)
 		skip("of two nodes");
-	if (node() == 1)
-		for (int i = 0; i <= FAULTS; i++)
-			*word(base + (size_t)i * STRIDE, 0) = i + 1;
-	together("written");
-	/* That finds the chunk's home. */
-	ASSERT_EQ(*word(base, 0), 1);
-	shuffle(order, FAULTS, 1);
+	write_all(base);
 	count_start(helper);
 	together("counting");
 	bytes = read_long(bytes_path);
 	packets = read_long(packets_path);
-	for (int i = 0; !node() && i < FAULTS; i++)
-		ASSERT_EQ(*word(base + (1 + (size_t)order[i]) * STRIDE, 0), order[i] + 2);
+	fault_all(base);
 	together("counted");
 	bytes = read_long(bytes_path) - bytes;
 	packets = read_long(packets_path) - packets;
@@ -183,5 +203,26 @@ TEST(fault_costs)
 	say_counts(&counts);
 	say("bytes_sent", bytes);
 	say("packets_sent", packets);
+	unshare_region(region);
+}
+
+/* The recordings of such faults, for 'dsmctl trace latency'. */
+TEST(fault_legs)
+{
+	dsm_region *region = share_region((FAULTS + 1) * STRIDE, DSM_HOME_FIRST_TOUCH, BLOCK);
+	char line[1000];
+	FILE *from;
+
+	write_all(dsm_base(region));
+	ASSERT_EQ(run("dsmctl", "trace", "start", NULL), 0);
+	together("recording");
+	fault_all(dsm_base(region));
+	together("recorded");
+	from = fopen(tracefs("dsm", "trace"), "r");
+	ASSERT_TRUE(from);
+	while (fgets(line, sizeof(line), from))
+		printf("# trace %s", line);
+	fclose(from);
+	ASSERT_EQ(run("dsmctl", "trace", "stop", NULL), 0);
 	unshare_region(region);
 }

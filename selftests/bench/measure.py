@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """Runs what measures, in clusters, and gathers what it says."""
+import json
 import os
 import re
 import statistics
 import subprocess
 import sys
 
-from rows import APPS, COSTS, ROWS, bar_text, meets
+from rows import APPS, COSTS, LEGS, ROWS, bar_text, meets
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
@@ -15,6 +16,7 @@ BUILD = os.path.abspath(os.environ.get("O") or os.path.join(TOP, "build"))
 LINE = re.compile(r"^\[(\d)\] (.*)$")
 ROUND = re.compile(r"^# bench (\S+) (\S+) (\S+)$")
 QUANTILE = re.compile(r"^# quantile (\S+) (\S+) (\d+) (\S+)$")
+TRACE = "# trace "
 COST = re.compile(r"^# cost (\S+) (\S+)$")
 APP = re.compile(r"^\w+: ok: (\d+), \d+ nodes, (\S+) s, alone (\S+) s, waited (\S+) s$")
 
@@ -39,9 +41,12 @@ class Said:
     """What the tests of one cluster have reported."""
 
     def __init__(self):
-        self.rounds, self.quantiles, self.costs = {}, {}, {}
+        self.rounds, self.quantiles, self.costs, self.traces = {}, {}, {}, {}
 
     def take(self, node, text):
+        if text.startswith(TRACE):
+            self.traces.setdefault(node, []).append(text[len(TRACE):])
+            return
         result, quantile, cost = ROUND.match(text), QUANTILE.match(text), COST.match(text)
         if result:
             self.rounds.setdefault(result[1], []).append((float(result[2]), float(result[3])))
@@ -92,6 +97,11 @@ def rows_of(names, kernel, beside):
             if len(costs) == 2:
                 rows[name] = costs_row(costs)
             continue
+        if name == LEGS:
+            traces = said[2, True].traces
+            if len(traces) == 2:
+                rows[name] = legs_row(traces)
+            continue
         row = ROWS[name]
         here = said[row.nodes, row.vms]
         if name not in here.rounds:
@@ -114,6 +124,22 @@ def costs_row(costs):
     return {"id": COSTS, "value": woken, "unit": "wake-ups", "against": None, "ratio": None,
             "spread": None, "bar": None, "ok": None, "rounds": 1, **place(2, True),
             "costs": {"faults": costs[0], "serves": costs[1]}}
+
+
+def legs_row(traces):
+    """What dsmctl makes of both kernels' recordings: of the way that most faults took."""
+    files = []
+    for node, lines in sorted(traces.items()):
+        files.append(os.path.join(BUILD, f"bench-trace.{node}"))
+        with open(files[-1], "w", encoding="utf-8") as recording:
+            recording.write("\n".join(lines) + "\n")
+    said = subprocess.run([os.path.join(BUILD, "tools", "dsmctl"), "--json", "trace", "latency",
+                           *files], stdout=subprocess.PIPE, check=True,
+                          env={**os.environ, "LD_LIBRARY_PATH": os.path.join(BUILD, "lib")})
+    way, legs = next(iter(json.loads(said.stdout).items()))
+    return {"id": LEGS, "value": legs["all"]["p50_us"] / 1e6, "unit": "s", "against": None,
+            "ratio": None, "spread": None, "bar": None, "ok": None, "rounds": 1,
+            **place(2, True), "way": way, "legs": legs}
 
 
 # Applications
@@ -161,7 +187,7 @@ def app_row(row_id, name, nodes, kernel, seconds):
     size, taken = run_app(name, nodes, kernel, seconds, APP_ROUNDS)
     if not taken:
         return None
-    bar = APPS[name].bar if nodes == 2 else None
+    bar = (">=", APPS[name].bar) if nodes == 2 else None
     row = {"id": row_id, "unit": "s", "against": "one thread on one machine",
            **summary([(shared, alone) for shared, alone, _ in taken],
                      [alone / shared for shared, alone, _ in taken]),

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 
-from rows import APP_IDS, COSTS
+from rows import APP_IDS, COSTS, LEGS
 
 
 def text_of(value, unit):
@@ -32,7 +32,7 @@ def verdict(row):
 
 
 def table(rows):
-    figures = [row for row in rows if row["id"] != COSTS and row["id"] not in APP_IDS]
+    figures = [row for row in rows if row["ratio"] and row["id"] not in APP_IDS]
     if figures:
         yield "| figure | of | value | against | ratio (spread) | in namespaces | bar |"
         yield "|---|---|---|---|---|---|---|"
@@ -45,6 +45,8 @@ def table(rows):
     for row in rows:
         if row["id"] == COSTS:
             yield from costs_table(row["costs"])
+        elif row["id"] == LEGS:
+            yield from legs_table(row["way"], row["legs"])
 
 
 def apps_table(rows):
@@ -68,6 +70,15 @@ def costs_table(costs):
         yield f"| {name.replace('_', ' ')} | {here:.2f} | {there:.2f} |"
 
 
+def legs_table(way, legs):
+    yield ""
+    yield f"| a read fault ({way}), recorded, until | median | 99th percentile | of faults |"
+    yield "|---|---|---|---|"
+    for name, leg in legs.items():
+        yield (f"| {name} | {leg['p50_us']:,} µs | {leg['p99_us']:,} µs "
+               f"| {leg['faults']:,} |")
+
+
 # Plots
 
 
@@ -80,7 +91,7 @@ def gnuplot(script):
 
 def plot(path, settings, curves):
     """Curves are (title, points, style)."""
-    script = [f"set terminal svg size 720,420; set output '{path}'", "set grid", *settings,
+    script = [f"set terminal svg size 720,420 noenhanced; set output '{path}'", "set grid", *settings,
               "plot " + ", ".join(f"'-' with {style} title '{title}'"
                                   for title, _, style in curves)]
     for _, points, _ in curves:

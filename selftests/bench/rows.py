@@ -30,8 +30,8 @@ ROWS = {
     "tcp_threads_8": Row("1/s", "one thread", None, test="fault_threads_8"),
 }
 
-# What a read fault takes, counted: see costs.c.
-COSTS = "fault_costs"
+# What a read fault takes, counted, and where its time goes: see costs.c. In machines.
+COSTS, LEGS = "fault_costs", "fault_legs"
 
 # An application of tools/apps: what its size is for about a second of one node's work
 # (in an emulated machine), by what power of the size that grows, and the bar on two; how
@@ -48,10 +48,10 @@ APPS = {
     "bfs": App(3300000, 1, 1.3, 110, 16000000),
     "wordcount": App(62000000, 1, 1.7, 1.2),
 }
-APP_NODES = (2, 4)
+APP_NODES = (1, 2, 4)
 
 APP_IDS = {f"app_{name}_{nodes}": (name, nodes) for name in APPS for nodes in APP_NODES}
-IDS = [*ROWS, COSTS, *APP_IDS]
+IDS = [*ROWS, COSTS, LEGS, *APP_IDS]
 
 
 def bar_text(bar):

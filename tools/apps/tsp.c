@@ -7,6 +7,7 @@
  * The tours' first cities are a queue that all nodes take from; the shortest
  * tour so far is a bound that all read, and that is written when it falls. The
  * mutex is there for both, and what is read without it is at worst too long.
+ * The distances never change: a node has its own copy.
  */
 #include <stdatomic.h>
 #include <stdio.h>
@@ -31,9 +32,35 @@ struct job {
 /* One node's search. */
 struct search {
 	struct job	*job;
+	int		n;
+	int		distance[CITIES_MAX][CITIES_MAX];
 	int		tour[CITIES_MAX];
 	unsigned int	visited;
 };
+
+/*
+ * A tour that always goes to the nearest city that is left: a bound that is not
+ * far off. Without one, who starts in another place than the first does in vain
+ * what the first's tours would have cut off.
+ */
+static int nearest(const struct job *job)
+{
+	unsigned int visited = 1;
+	int length = 0, at = 0;
+
+	for (int depth = 1; depth < job->n; depth++) {
+		int next = 0;
+
+		for (int city = 1; city < job->n; city++)
+			if (!(visited >> city & 1) &&
+			    (!next || job->distance[at][city] < job->distance[at][next]))
+				next = city;
+		length += job->distance[at][next];
+		visited |= 1U << next;
+		at = next;
+	}
+	return length + job->distance[at][0];
+}
 
 static void make(void *data, int parts)
 {
@@ -58,7 +85,7 @@ static void make(void *data, int parts)
 		exit(1);
 	}
 	job->queue->next = 0;
-	*job->bound = 1 << 30;
+	*job->bound = nearest(job);
 }
 
 /* All is everybody's. */
@@ -96,16 +123,15 @@ static void found(struct job *job, int length)
 
 static void visit(struct search *search, int depth, int length)
 {
-	struct job *job = search->job;
-	int *distance = job->distance[search->tour[depth - 1]];
+	const int *distance = search->distance[search->tour[depth - 1]];
 
-	if (length >= atomic_load_explicit(job->bound, memory_order_relaxed))
+	if (length >= atomic_load_explicit(search->job->bound, memory_order_relaxed))
 		return;
-	if (depth == job->n) {
-		found(job, length + distance[0]);
+	if (depth == search->n) {
+		found(search->job, length + distance[0]);
 		return;
 	}
-	for (int city = 1; city < job->n; city++) {
+	for (int city = 1; city < search->n; city++) {
 		if (search->visited >> city & 1)
 			continue;
 		search->visited |= 1U << city;
@@ -128,18 +154,19 @@ static int take(struct job *job)
 static void work(void *data, int part, int parts, void (*meet)(void))
 {
 	struct job *job = data;
+	struct search search = { .job = job, .n = job->n };
 	int others = job->n - 1, pair;
 
 	(void)part, (void)parts, (void)meet;
+	memcpy(search.distance, job->distance, sizeof(search.distance));
 	while ((pair = take(job)) < others * others) {
-		struct search search = { .job = job, .visited = 1 };
 		int second = 1 + pair / others, third = 1 + pair % others;
 
 		if (second == third)
 			continue;
 		search.tour[1] = second;
 		search.tour[2] = third;
-		search.visited |= 1U << second | 1U << third;
+		search.visited = 1 | 1U << second | 1U << third;
 		visit(&search, 3, job->distance[0][second] + job->distance[second][third]);
 	}
 }

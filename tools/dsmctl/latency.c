@@ -226,15 +226,15 @@ static bool of_block(const struct trace_event *event, const struct trace_event *
 	return event->region == fault->region && event->block == fault->block;
 }
 
-/* What was there for the block on @node, last before @before. */
+/* What was there for the block on @node, last before @limit. */
 static const struct trace_event *before(const struct trace *trace, enum trace_kind kind, int node,
 					const struct trace_event *fault,
-					const struct trace_event *before)
+					const struct trace_event *limit)
 {
-	const struct trace_event *end = before - trace->event > LOOK_BACK ?
-					before - LOOK_BACK : trace->event;
+	const struct trace_event *end = limit - trace->event > LOOK_BACK ?
+					limit - LOOK_BACK : trace->event;
 
-	for (const struct trace_event *event = before - 1; event >= end; event--)
+	for (const struct trace_event *event = limit - 1; event >= end; event--)
 		if (event->kind == kind && event->self == node && of_block(event, fault))
 			return event;
 	return NULL;
@@ -566,7 +566,7 @@ struct json_object *latency_of(struct trace *trace, const char **why)
 	struct json_object *all;
 
 	if (!clocks_relate(trace)) {
-		*why = "no messages went both ways between the first recording's kernel and another's";
+		*why = "no messages went both ways between the first file's kernel and another's";
 		return NULL;
 	}
 	qsort(trace->event, trace->n, sizeof(*trace->event), by_time);

@@ -369,7 +369,8 @@ static const struct command {
 	{ "regions", "",	 "regions this node knows",		0, 0, true,  regions },
 	{ "stat",    "[REGION]", "a region's counters, or all added up", 0, 1, true, stat_show },
 	{ "heap",    "REGION",	 "what is in a region's heap, by node and size", 1, 1, false, heap },
-	{ "trace",   "WHAT...",	 "start, stop, latency [FILE]...: where the time of faults goes", 1, 16, false, trace },
+	{ "trace",   "WHAT...",	 "where faults' time goes: start, stop, latency [FILE]...",
+	  1, 16, false, trace },
 	{ "destroy", "REGION",	 "remove a region's name, on all nodes", 1, 1, false, destroy },
 	{ "version", "",	 "this program's version",		0, 0, false, version },
 };

@@ -172,7 +172,7 @@ struct dsm_action {
 };
 
 #define DSM_ACTIONS_MAX		4
-#define DSM_SENDS_MAX		2	/* SEND and DEFER; SEND_SHARERS beside them */
+#define DSM_SENDS_MAX		2	/* two SENDs, or SEND and DEFER; SEND_SHARERS beside */
 
 /**
  * struct dsm_coh - a block, for one call

@@ -74,11 +74,16 @@ static void expect_sent(struct kunit *test, struct fixture *fix, u16 to, u8 type
 	fix->tn->n_sent = 0;
 }
 
-static int hear(struct fixture *fix, u64 block, struct dsm_coh_msg coh)
+static int hear_from(struct fixture *fix, u16 from, u64 block, struct dsm_coh_msg coh)
 {
 	struct dsm_msg msg = { .coh = coh, .region = REGION, .block = block };
 
-	return testnode_receive(fix->tn, HOME, &msg, false);
+	return testnode_receive(fix->tn, from, &msg, false);
+}
+
+static int hear(struct fixture *fix, u64 block, struct dsm_coh_msg coh)
+{
+	return hear_from(fix, HOME, block, coh);
 }
 
 /* The node has the block to write, and a thread of it may not have used it yet. */
@@ -93,7 +98,8 @@ static void write_granted(struct kunit *test, struct fixture *fix, u64 block)
 	grant.req = le32_to_cpu(fix->tn->sent[0].hdr.req);
 	expect_sent(test, fix, HOME, DSM_GET_M);
 	KUNIT_ASSERT_EQ(test, hear(fix, block, grant), 0);
-	expect_sent(test, fix, HOME, DSM_DONE);
+	/* The home knows that it is over. */
+	KUNIT_ASSERT_EQ(test, fix->tn->n_sent, 0);
 	KUNIT_ASSERT_TRUE(test, dsm_line_writable(&dsm_block_find(fix->region, block)->line));
 }
 
@@ -155,6 +161,33 @@ static void unpin(struct folio *folio)
 }
 
 /* ------------------------------------------------------------------------
+ * Being granted access
+ */
+
+/* Of a write that others had to be told of, the home hears when it is over. */
+static void done_test(struct kunit *test)
+{
+	struct fixture *fix = fixture_create(test);
+	struct dsm_coh_msg grant = {
+		.type = DSM_GRANT, .flags = DSM_WIRE_MODIFIED | DSM_WIRE_ZERO, .acks = 1,
+	};
+	u32 req;
+
+	KUNIT_ASSERT_NOT_NULL(test, dsm_chunk_get(fix->region, 0, GFP_KERNEL));
+	KUNIT_ASSERT_EQ(test, dsm_block_ask(fix->region, 1, true), 0);
+	req = le32_to_cpu(fix->tn->sent[0].hdr.req);
+	expect_sent(test, fix, HOME, DSM_GET_M);
+	grant.req = req;
+	KUNIT_EXPECT_EQ(test, hear(fix, 1, grant), 0);
+	KUNIT_EXPECT_EQ(test, fix->tn->n_sent, 0);
+	KUNIT_EXPECT_EQ(test, hear_from(fix, OTHER, 1, (struct dsm_coh_msg){
+		.type = DSM_INV_ACK, .req = req }), 0);
+	KUNIT_EXPECT_EQ(test, le32_to_cpu(fix->tn->sent[0].hdr.req), req);
+	expect_sent(test, fix, HOME, DSM_DONE);
+	KUNIT_EXPECT_TRUE(test, dsm_line_writable(&dsm_block_find(fix->region, 1)->line));
+}
+
+/* ------------------------------------------------------------------------
  * Taking access away
  */
 
@@ -208,6 +241,32 @@ static void discarded_test(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, dsm_frames_present(fix->region, 2));
 	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_frames_freed), 1);
 	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_invalidations), 1);
+}
+
+/* But for what another node is to get, until it has it. */
+static void discarded_while_sending_test(struct kunit *test)
+{
+	struct fixture *fix = fixture_create(test);
+	struct dsm_coh_msg inv = { .type = DSM_INV, .flags = DSM_WIRE_ZERO, .node = HOME,
+				   .req = OTHER_REQ + 1 };
+	struct dsm_block *block;
+
+	fix->tn->node->hold_us = 0;
+	write_granted(test, fix, 1);
+	touch(test, fix, 1);
+	KUNIT_EXPECT_EQ(test, forward(fix, 1, DSM_FWD_GET_S), 0);
+	expect_sent(test, fix, OTHER, DSM_DATA);
+	KUNIT_EXPECT_EQ(test, hear(fix, 1, inv), 0);
+	expect_sent(test, fix, HOME, DSM_INV_ACK);
+	block = dsm_block_find(fix->region, 1);
+	KUNIT_EXPECT_EQ(test, block->line.state, DSM_LINE_I);
+	KUNIT_EXPECT_TRUE(test, dsm_frames_present(fix->region, 1));
+	/* It has been sent one message, and acknowledges it. */
+	fix->tn->acked[OTHER] = 1;
+	KUNIT_EXPECT_EQ(test, hear_from(fix, OTHER, 0, (struct dsm_coh_msg){ .type = DSM_NOP }), 0);
+	KUNIT_EXPECT_GT(test, wait_event_timeout(*dsm_waitqueue(block),
+						 stat_of(fix, DSM_STAT_frames_freed), LONG * HZ), 0);
+	KUNIT_EXPECT_FALSE(test, dsm_frames_present(fix->region, 1));
 }
 
 /* What is left of a copy of long ago is not what is read when zeroes are granted. */
@@ -431,9 +490,11 @@ static void sequence_test(struct kunit *test)
 }
 
 static struct kunit_case block_cases[] = {
+	KUNIT_CASE(done_test),
 	KUNIT_CASE(revoke_test),
 	KUNIT_CASE(downgrade_test),
 	KUNIT_CASE(discarded_test),
+	KUNIT_CASE(discarded_while_sending_test),
 	KUNIT_CASE(zeroes_over_stale_test),
 	KUNIT_CASE(hold_test),
 	KUNIT_CASE(hold_over_test),

@@ -33,6 +33,8 @@ enum input {
 	IN_DROP,
 	IN_DATA,
 	IN_DATA_M,
+	IN_HOME_DATA,
+	IN_HOME_DATA_M,
 	IN_GRANT_ZERO,
 	IN_GRANT_M,
 	IN_INV_ACK,
@@ -44,7 +46,8 @@ enum input {
 
 static const char * const input_names[INPUTS] = {
 	"READ", "WRITE", "EVICT", "FREE", "DISCARD", "FWD_GET_S", "FWD_GET_M", "INV", "DROP",
-	"DATA", "DATA_M", "GRANT_ZERO", "GRANT_M", "INV_ACK", "DISCARDED", "REVOKED", "HOLD_OVER",
+	"DATA", "DATA_M", "HOME_DATA", "HOME_DATA_M", "GRANT_ZERO", "GRANT_M", "INV_ACK",
+	"DISCARDED", "REVOKED", "HOLD_OVER",
 };
 
 static const char * const state_names[DSM_LINE_STATES] = {
@@ -67,6 +70,8 @@ static const struct dsm_event inputs[INPUTS] = {
 	[IN_DROP]	= MSG(DSM_INV, DSM_WIRE_ZERO, HOME, HOME, 0, OTHER_REQ),
 	[IN_DATA]	= MSG(DSM_DATA, 0, OTHER, 0, 0, REQ),
 	[IN_DATA_M]	= MSG(DSM_DATA, DSM_WIRE_MODIFIED, OTHER, 0, 0, REQ),
+	[IN_HOME_DATA]	= MSG(DSM_DATA, 0, HOME, 0, 0, REQ),
+	[IN_HOME_DATA_M] = MSG(DSM_DATA, DSM_WIRE_MODIFIED, HOME, 0, 0, REQ),
 	[IN_GRANT_ZERO]	= MSG(DSM_GRANT, DSM_WIRE_ZERO, HOME, 0, 0, REQ),
 	[IN_GRANT_M]	= MSG(DSM_GRANT, DSM_WIRE_MODIFIED, HOME, 0, 0, REQ),
 	[IN_INV_ACK]	= MSG(DSM_INV_ACK, 0, OTHER, 0, 0, REQ),
@@ -106,16 +111,19 @@ static const struct table_case {
 	{ DSM_LINE_M, IN_DROP, DSM_LINE_MI_R, .action = DSM_ACT_DROP },
 
 	{ DSM_LINE_IS, IN_DATA, DSM_LINE_S, DSM_DONE, HOME, .action = DSM_ACT_WAKE },
-	{ DSM_LINE_IS, IN_GRANT_ZERO, DSM_LINE_S, DSM_DONE, HOME, .action = DSM_ACT_WAKE },
+	/* The home, who was alone in it, knows that it is over. */
+	{ DSM_LINE_IS, IN_HOME_DATA, DSM_LINE_S, .action = DSM_ACT_WAKE },
+	{ DSM_LINE_IS, IN_GRANT_ZERO, DSM_LINE_S, .action = DSM_ACT_WAKE },
 
 	{ DSM_LINE_IM, IN_DATA_M, DSM_LINE_M, DSM_DONE, HOME, .action = DSM_ACT_WAKE },
+	{ DSM_LINE_IM, IN_HOME_DATA_M, DSM_LINE_M, .action = DSM_ACT_WAKE },
 	{ DSM_LINE_IM, IN_INV_ACK, DSM_LINE_IM },
 
 	{ DSM_LINE_SM, IN_FWD_GET_S, DSM_LINE_SM, DSM_DATA, OTHER },
 	{ DSM_LINE_SM, IN_FWD_GET_M, DSM_LINE_SMI_R, .action = DSM_ACT_REVOKE },
 	{ DSM_LINE_SM, IN_INV, DSM_LINE_SMI_R, .action = DSM_ACT_REVOKE },
 	{ DSM_LINE_SM, IN_DROP, DSM_LINE_SMI_R, .action = DSM_ACT_DROP },
-	{ DSM_LINE_SM, IN_GRANT_M, DSM_LINE_M, DSM_DONE, HOME, .action = DSM_ACT_WAKE },
+	{ DSM_LINE_SM, IN_GRANT_M, DSM_LINE_M, .action = DSM_ACT_WAKE },
 	{ DSM_LINE_SM, IN_INV_ACK, DSM_LINE_SM },
 
 	{ DSM_LINE_MS_R, IN_REVOKED, DSM_LINE_S, DSM_DATA, OTHER, .action = DSM_ACT_WAKE },
@@ -342,6 +350,112 @@ static void line_refuses_second_grant_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, memcmp(&line, &before, sizeof(line)), 0);
 }
 
+static void expect_done(struct kunit *test, const struct dsm_action *act, u32 req)
+{
+	KUNIT_EXPECT_EQ(test, act->type, DSM_ACT_SEND);
+	KUNIT_EXPECT_EQ(test, act->msg.type, DSM_DONE);
+	KUNIT_EXPECT_EQ(test, act->msg.to, HOME);
+	KUNIT_EXPECT_EQ(test, act->msg.req, req);
+}
+
+/* Of what it has not answered alone, the home is told that it is over. */
+static void line_says_done_after_acks_test(struct kunit *test)
+{
+	static const u8 states[] = { DSM_LINE_IM, DSM_LINE_SM };
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(states); i++) {
+		u8 input = states[i] == DSM_LINE_IM ? IN_HOME_DATA_M : IN_GRANT_M;
+		struct dsm_line line = line_in(states[i]);
+		struct dsm_coh coh = coh_of(&line);
+
+		KUNIT_EXPECT_EQ(test, (int)feed(&coh, with_acks(input, 1)), DSM_COH_OK);
+		KUNIT_EXPECT_EQ(test, coh.n_actions, 0);
+		KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_INV_ACK]), DSM_COH_OK);
+		KUNIT_ASSERT_EQ(test, coh.n_actions, 2);
+		expect_done(test, &coh.actions[0], REQ);
+
+		/* Also if the INV_ACK came first. */
+		line = line_in(states[i]);
+		KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_INV_ACK]), DSM_COH_OK);
+		KUNIT_EXPECT_EQ(test, coh.n_actions, 0);
+		KUNIT_EXPECT_EQ(test, (int)feed(&coh, with_acks(input, 1)), DSM_COH_OK);
+		KUNIT_ASSERT_EQ(test, coh.n_actions, 2);
+		expect_done(test, &coh.actions[0], REQ);
+	}
+}
+
+/* What the home has asked for itself is over when it says so, whoever has answered. */
+static void home_says_done_of_its_own_test(struct kunit *test)
+{
+	static const struct {
+		u8 state;
+		u8 input;
+	} cases[] = {
+		{ DSM_LINE_IS, IN_GRANT_ZERO },
+		{ DSM_LINE_IS, IN_DATA },
+		{ DSM_LINE_IM, IN_DATA_M },
+		{ DSM_LINE_SM, IN_GRANT_M },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct dsm_line line = line_in(cases[i].state);
+		struct dsm_coh coh = coh_of(&line);
+
+		coh.self = HOME;
+		KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[cases[i].input]), DSM_COH_OK);
+		KUNIT_ASSERT_EQ(test, coh.n_actions, 2);
+		expect_done(test, &coh.actions[0], REQ);
+		KUNIT_EXPECT_EQ(test, coh.actions[1].type, DSM_ACT_WAKE);
+	}
+}
+
+/* What the home's copy answers alone is over with that, and nothing else is. */
+static void home_answers_test(struct kunit *test)
+{
+	static const struct {
+		u8 state;
+		u8 input;
+		u16 acks;
+		bool done;
+	} cases[] = {
+		{ DSM_LINE_S, IN_FWD_GET_S, 0, true },
+		{ DSM_LINE_SM, IN_FWD_GET_S, 0, true },
+		{ DSM_LINE_M, IN_FWD_GET_S, 0, true },
+		{ DSM_LINE_M, IN_FWD_GET_M, 0, true },
+		{ DSM_LINE_S, IN_FWD_GET_M, 0, true },
+		{ DSM_LINE_SM, IN_FWD_GET_M, 0, true },
+		{ DSM_LINE_S, IN_FWD_GET_M, 1, false },
+		{ DSM_LINE_SM, IN_FWD_GET_M, 1, false },
+		{ DSM_LINE_S, IN_INV, 0, false },
+		{ DSM_LINE_SM, IN_INV, 0, false },
+		{ DSM_LINE_M, IN_DROP, 0, false },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct dsm_line line = line_in(cases[i].state);
+		struct dsm_coh coh = coh_of(&line);
+
+		coh.self = HOME;
+		KUNIT_EXPECT_EQ(test, (int)feed(&coh, with_acks(cases[i].input, cases[i].acks)),
+				DSM_COH_OK);
+		/* Not before access is gone. */
+		if (coh.actions[0].type != DSM_ACT_SEND) {
+			KUNIT_EXPECT_EQ(test, coh.n_actions, 1);
+			KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_REVOKED]), DSM_COH_OK);
+		}
+		KUNIT_ASSERT_EQ(test, coh.actions[0].type, DSM_ACT_SEND);
+		KUNIT_EXPECT_NE(test, coh.actions[0].msg.type, DSM_DONE);
+		if (cases[i].done)
+			expect_done(test, &coh.actions[1], OTHER_REQ);
+		else
+			KUNIT_EXPECT_TRUE(test, coh.n_actions == 1 ||
+					  coh.actions[1].type == DSM_ACT_WAKE);
+	}
+}
+
 /* Nothing is granted while the home waits for our answer to another's request. */
 static void line_refuses_grant_before_answer_test(struct kunit *test)
 {
@@ -493,8 +607,8 @@ static void line_holds_through_prefetched_upgrade_test(struct kunit *test)
 	feed(&coh, inputs[IN_GRANT_M]);
 	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_M);
 	/* But the hold does not begin anew. */
-	KUNIT_ASSERT_EQ(test, coh.actions[1].type, DSM_ACT_WAKE);
-	KUNIT_EXPECT_FALSE(test, coh.actions[1].held);
+	KUNIT_ASSERT_EQ(test, coh.actions[0].type, DSM_ACT_WAKE);
+	KUNIT_EXPECT_FALSE(test, coh.actions[0].held);
 	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_FWD_GET_M]), DSM_COH_OK);
 	KUNIT_ASSERT_EQ(test, coh.n_actions, 1);
 	KUNIT_EXPECT_EQ(test, coh.actions[0].type, DSM_ACT_HOLD);
@@ -555,7 +669,8 @@ static void net_zero_block_moves_no_data_test(struct kunit *test)
 	testnet_want(net, 1, WANT_READ, false);
 	testnet_deliver(net, 1, 0, DSM_GET_S);
 	testnet_deliver(net, 0, 1, DSM_GRANT);
-	testnet_deliver(net, 1, 0, DSM_DONE);
+	testnet_deliver(net, 0, 0, DSM_DONE);
+	KUNIT_EXPECT_TRUE(test, list_empty(&net->flight));
 	testnet_want(net, 2, WANT_WRITE, false);
 	testnet_deliver(net, 2, 0, DSM_GET_M);
 	testnet_deliver(net, 0, 2, DSM_GRANT);
@@ -572,6 +687,64 @@ static void net_home_alone_test(struct kunit *test)
 	testnet_want(net, 1, WANT_READ, false);
 	testnet_run(net);
 	testnet_want(net, 1, WANT_WRITE, false);
+	testnet_run(net);
+	KUNIT_EXPECT_EQ(test, net->node[1].line.state, DSM_LINE_M);
+	KUNIT_EXPECT_EQ(test, net->node[1].used, 2);
+}
+
+/* Two hops, and no more: what the home says next comes after its answer. */
+static void net_home_answers_alone_test(struct kunit *test)
+{
+	struct testnet *net = testnet_create(test, 3, 0);
+
+	testnet_want(net, 0, WANT_WRITE, false);
+	testnet_run(net);
+	testnet_hold_over(net, 0);
+	testnet_want(net, 1, WANT_READ, false);
+	testnet_deliver(net, 1, 0, DSM_GET_S);
+	testnet_deliver(net, 0, 0, DSM_FWD_GET_S);
+	testnet_revoked(net, 0);
+	testnet_deliver(net, 0, 0, DSM_DONE);
+	KUNIT_EXPECT_EQ(test, net->dir.busy, 0);
+	KUNIT_EXPECT_EQ(test, net->node[1].line.state, DSM_LINE_IS);
+
+	/* Node 1 is a sharer already, who hears of a writer after it has read. */
+	testnet_want(net, 2, WANT_WRITE, false);
+	testnet_deliver(net, 2, 0, DSM_GET_M);
+	KUNIT_EXPECT_EQ(test, net->dir.busy, DSM_GET_M);
+	testnet_deliver(net, 0, 1, DSM_DATA);
+	KUNIT_EXPECT_TRUE(test, testnet_use(net, 1));
+	testnet_deliver(net, 0, 1, DSM_INV);
+	testnet_hold_over(net, 1);
+	testnet_revoked(net, 1);
+	testnet_deliver(net, 1, 2, DSM_INV_ACK);
+	testnet_deliver(net, 0, 0, DSM_FWD_GET_M);
+	testnet_revoked(net, 0);
+	testnet_deliver(net, 0, 2, DSM_DATA);
+	/* The home has not answered alone. */
+	KUNIT_EXPECT_EQ(test, net->dir.busy, DSM_GET_M);
+	testnet_deliver(net, 2, 0, DSM_DONE);
+	KUNIT_EXPECT_EQ(test, net->dir.busy, 0);
+	testnet_run(net);
+	KUNIT_EXPECT_EQ(test, net->last, 2);
+}
+
+/* Who has had the home's answer may ask again before the home has ended the first request. */
+static void net_asks_again_before_done_test(struct kunit *test)
+{
+	struct testnet *net = testnet_create(test, 3, 0);
+
+	testnet_want(net, 1, WANT_READ, false);
+	testnet_deliver(net, 1, 0, DSM_GET_S);
+	testnet_deliver(net, 0, 1, DSM_GRANT);
+	testnet_use(net, 1);
+	testnet_want(net, 1, WANT_WRITE, false);
+	testnet_deliver(net, 1, 0, DSM_GET_M);
+	KUNIT_EXPECT_FALSE(test, list_empty(&net->waiting));
+	testnet_deliver(net, 0, 0, DSM_DONE);
+	KUNIT_EXPECT_TRUE(test, list_empty(&net->waiting));
+	testnet_deliver(net, 0, 1, DSM_GRANT);
+	testnet_deliver(net, 0, 0, DSM_DONE);
 	testnet_run(net);
 	KUNIT_EXPECT_EQ(test, net->node[1].line.state, DSM_LINE_M);
 	KUNIT_EXPECT_EQ(test, net->node[1].used, 2);
@@ -767,6 +940,9 @@ static struct kunit_case coherence_cases[] = {
 	KUNIT_CASE(line_counts_acks_after_data_test),
 	KUNIT_CASE(line_counts_acks_before_data_test),
 	KUNIT_CASE(line_refuses_second_grant_test),
+	KUNIT_CASE(line_says_done_after_acks_test),
+	KUNIT_CASE(home_says_done_of_its_own_test),
+	KUNIT_CASE(home_answers_test),
 	KUNIT_CASE(line_refuses_grant_before_answer_test),
 	KUNIT_CASE(line_refuses_unknown_event_test),
 	KUNIT_CASE(line_refuses_other_requests_test),
@@ -779,6 +955,8 @@ static struct kunit_case coherence_cases[] = {
 	KUNIT_CASE(line_hold_over_after_upgrade_request_test),
 	KUNIT_CASE(net_zero_block_moves_no_data_test),
 	KUNIT_CASE(net_home_alone_test),
+	KUNIT_CASE(net_home_answers_alone_test),
+	KUNIT_CASE(net_asks_again_before_done_test),
 	KUNIT_CASE(net_read_of_modified_block_test),
 	KUNIT_CASE(net_upgrade_carries_no_data_test),
 	KUNIT_CASE(net_racing_upgrades_test),

@@ -21,6 +21,7 @@ enum {
  * @sharers: its storage
  * @coh: the core's
  * @sent: the message of a SEND, type 0 if there was none
+ * @done: what it said to itself of a request that it answers alone, type 0 if nothing
  * @inv: to whom SEND_SHARERS went
  * @n_inv: how many these are
  * @inv_msg: what it said
@@ -34,6 +35,7 @@ struct home {
 	u64 sharers[WORDS];
 	struct dsm_coh coh;
 	struct dsm_coh_msg sent;
+	struct dsm_coh_msg done;
 	DECLARE_BITMAP(inv, NODES);
 	unsigned int n_inv;
 	struct dsm_coh_msg inv_msg;
@@ -69,6 +71,7 @@ static enum dsm_coh_result take(struct kunit *test, u8 type, u16 from, u32 req)
 	u8 i;
 
 	home->sent.type = 0;
+	home->done.type = 0;
 	home->inv_msg.type = 0;
 	home->n_inv = 0;
 	bitmap_zero(home->inv, NODES);
@@ -81,9 +84,15 @@ static enum dsm_coh_result take(struct kunit *test, u8 type, u16 from, u32 req)
 
 		switch (act->type) {
 		case DSM_ACT_SEND:
+			sends++;
+			if (act->msg.type == DSM_DONE) {
+				KUNIT_EXPECT_EQ(test, home->done.type, 0);
+				KUNIT_EXPECT_EQ(test, act->msg.to, HOME);
+				home->done = act->msg;
+				break;
+			}
 			KUNIT_EXPECT_EQ(test, home->sent.type, 0);
 			home->sent = act->msg;
-			sends++;
 			break;
 		case DSM_ACT_SEND_SHARERS:
 			home->inv_msg = act->msg;
@@ -131,12 +140,28 @@ static void take_bad(struct kunit *test, u8 type, u16 from, u32 req)
 	KUNIT_EXPECT_EQ(test, memcmp(sharers, home->sharers, sizeof(sharers)), 0);
 }
 
+/* The request just taken is answered by the home, or by its copy, and by nobody else. */
+static bool alone(const struct home *home, u16 node)
+{
+	bool forwarded = home->sent.type == DSM_FWD_GET_S || home->sent.type == DSM_FWD_GET_M;
+
+	return node != HOME && !home->sent.acks && (!forwarded || home->sent.to == HOME);
+}
+
+/* A request, and what ends it. Its number is always the same. */
+static void serve(struct kunit *test, u8 type, u16 node)
+{
+	struct home *home = test->priv;
+
+	take_ok(test, type, node, 1);
+	take_ok(test, DSM_DONE, alone(home, node) ? HOME : node, 1);
+}
+
 static void become_writer(struct kunit *test, u16 node)
 {
 	struct home *home = test->priv;
 
-	take_ok(test, DSM_GET_M, node, 1);
-	take_ok(test, DSM_DONE, node, 1);
+	serve(test, DSM_GET_M, node);
 	KUNIT_ASSERT_EQ(test, home->dir.state, DSM_DIR_M);
 	KUNIT_ASSERT_EQ(test, home->dir.owner, node);
 }
@@ -145,8 +170,7 @@ static void become_sharer(struct kunit *test, u16 node)
 {
 	struct home *home = test->priv;
 
-	take_ok(test, DSM_GET_S, node, 1);
-	take_ok(test, DSM_DONE, node, 1);
+	serve(test, DSM_GET_S, node);
 	KUNIT_ASSERT_TRUE(test, dsm_sharers_has(home->sharers, node));
 }
 
@@ -237,7 +261,12 @@ static void zero_block_granted_without_data_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, home->sent.req, 11);
 	KUNIT_EXPECT_EQ(test, home->dir.busy, DSM_GET_S);
 	KUNIT_EXPECT_FALSE(test, dsm_sharers_has(home->sharers, 5));
-	take_ok(test, DSM_DONE, 5, 11);
+	/* Nobody else has to do with it. */
+	KUNIT_EXPECT_EQ(test, home->done.type, DSM_DONE);
+	KUNIT_EXPECT_EQ(test, home->done.req, 11);
+	take_bad(test, DSM_DONE, 5, 11);
+	take_bad(test, DSM_DONE, HOME, 12);
+	take_ok(test, DSM_DONE, HOME, 11);
 	KUNIT_EXPECT_TRUE(test, home->next);
 	KUNIT_EXPECT_EQ(test, home->dir.busy, 0);
 	KUNIT_EXPECT_TRUE(test, dsm_sharers_has(home->sharers, 5));
@@ -260,6 +289,9 @@ static void zero_block_write_invalidates_readers_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, home->inv_msg.type, DSM_INV);
 	KUNIT_EXPECT_EQ(test, home->inv_msg.node, 6);
 	KUNIT_EXPECT_EQ(test, home->inv_msg.req, 12);
+	/* The home does not know when they have dropped it. */
+	KUNIT_EXPECT_EQ(test, home->done.type, 0);
+	take_bad(test, DSM_DONE, HOME, 12);
 	take_ok(test, DSM_DONE, 6, 12);
 	KUNIT_EXPECT_TRUE(test, bitmap_empty((unsigned long *)home->sharers, NODES));
 }
@@ -275,6 +307,8 @@ static void read_of_modified_block_forwarded_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, home->sent.node, 7);
 	KUNIT_EXPECT_EQ(test, home->sent.req, 13);
 	KUNIT_EXPECT_EQ(test, home->dir.state, DSM_DIR_M);
+	KUNIT_EXPECT_EQ(test, home->done.type, 0);
+	take_bad(test, DSM_DONE, HOME, 13);
 	take_ok(test, DSM_DONE, 7, 13);
 	KUNIT_EXPECT_EQ(test, home->dir.state, DSM_DIR_S);
 	KUNIT_EXPECT_EQ(test, home->dir.owner, 150);
@@ -292,6 +326,7 @@ static void write_of_modified_block_forwarded_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, home->sent.to, 150);
 	KUNIT_EXPECT_EQ(test, home->sent.acks, 0);
 	KUNIT_EXPECT_EQ(test, home->n_inv, 0);
+	take_bad(test, DSM_DONE, HOME, 13);
 	take_ok(test, DSM_DONE, 7, 13);
 	KUNIT_EXPECT_EQ(test, home->dir.owner, 7);
 	KUNIT_EXPECT_EQ(test, home->dir.state, DSM_DIR_M);
@@ -356,6 +391,89 @@ static void write_by_last_sharer_invalidates_nobody_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, home->sent.type, DSM_GRANT);
 	KUNIT_EXPECT_EQ(test, home->sent.acks, 0);
 	KUNIT_EXPECT_EQ(test, home->inv_msg.type, 0);
+	KUNIT_EXPECT_EQ(test, home->done.req, 21);
+	take_bad(test, DSM_DONE, 3, 21);
+	take_ok(test, DSM_DONE, HOME, 21);
+	KUNIT_EXPECT_EQ(test, home->dir.state, DSM_DIR_M);
+	KUNIT_EXPECT_EQ(test, home->dir.owner, 3);
+}
+
+/* What the home's copy answers, with no other sharer, the home ends. */
+static void home_copy_answers_alone_test(struct kunit *test)
+{
+	struct home *home = test->priv;
+
+	become_writer(test, HOME);
+	take_ok(test, DSM_GET_S, 3, 21);
+	KUNIT_EXPECT_EQ(test, home->sent.to, HOME);
+	/* Its copy says so, when it has answered. */
+	KUNIT_EXPECT_EQ(test, home->done.type, 0);
+	take_bad(test, DSM_DONE, 3, 21);
+	take_ok(test, DSM_DONE, HOME, 21);
+	KUNIT_EXPECT_TRUE(test, dsm_sharers_has(home->sharers, 3));
+	KUNIT_ASSERT_EQ(test, home->dir.owner, HOME);
+	take_ok(test, DSM_GET_S, 4, 22);
+	take_bad(test, DSM_DONE, 4, 22);
+	take_ok(test, DSM_DONE, HOME, 22);
+
+	/* Nodes 3 and 4 drop theirs, and say so to the writer. */
+	take_ok(test, DSM_GET_M, 5, 23);
+	KUNIT_EXPECT_EQ(test, home->sent.to, HOME);
+	KUNIT_EXPECT_EQ(test, home->sent.acks, 2);
+	take_bad(test, DSM_DONE, HOME, 23);
+	take_ok(test, DSM_DONE, 5, 23);
+
+	become_writer(test, HOME);
+	become_sharer(test, 3);
+	take_ok(test, DSM_PUT_S, 3, 24);
+	take_ok(test, DSM_INV_ACK, 3, 24);
+	take_ok(test, DSM_GET_M, 5, 25);
+	KUNIT_EXPECT_EQ(test, home->sent.to, HOME);
+	KUNIT_EXPECT_EQ(test, home->sent.acks, 0);
+	take_bad(test, DSM_DONE, 5, 25);
+	take_ok(test, DSM_DONE, HOME, 25);
+	KUNIT_EXPECT_EQ(test, home->dir.owner, 5);
+}
+
+/* The home is one of the sharers, but not the one that answers. */
+static void home_copy_dropped_test(struct kunit *test)
+{
+	struct home *home = test->priv;
+	struct dsm_event ev = { .type = DSM_EV_MSG };
+
+	become_writer(test, 7);
+	become_sharer(test, HOME);
+	home->line.state = DSM_LINE_S;
+	take_ok(test, DSM_GET_M, 3, 21);
+	KUNIT_EXPECT_EQ(test, home->sent.to, 7);
+	KUNIT_EXPECT_EQ(test, home->sent.acks, 1);
+	ev.msg = home->inv_msg;
+	KUNIT_ASSERT_EQ(test, (int)dsm_coh_event(&home->coh, &ev), DSM_COH_OK);
+	/* It waits for our copy's INV_ACK. */
+	take_bad(test, DSM_DONE, 3, 21);
+	ev.type = DSM_EV_REVOKED;
+	KUNIT_ASSERT_EQ(test, (int)dsm_coh_event(&home->coh, &ev), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, home->coh.actions[0].msg.type, DSM_INV_ACK);
+	KUNIT_EXPECT_EQ(test, home->coh.actions[1].type, DSM_ACT_WAKE);
+	take_bad(test, DSM_DONE, HOME, 21);
+	take_ok(test, DSM_DONE, 3, 21);
+	KUNIT_EXPECT_EQ(test, home->dir.owner, 3);
+}
+
+/* The home's own requests end like the others', when its copy says so. */
+static void home_requests_test(struct kunit *test)
+{
+	struct home *home = test->priv;
+
+	take_ok(test, DSM_GET_S, HOME, 21);
+	KUNIT_EXPECT_EQ(test, home->sent.type, DSM_GRANT);
+	KUNIT_EXPECT_EQ(test, home->done.type, 0);
+	take_ok(test, DSM_DONE, HOME, 21);
+	take_ok(test, DSM_GET_M, HOME, 22);
+	KUNIT_EXPECT_EQ(test, home->sent.type, DSM_GRANT);
+	KUNIT_EXPECT_EQ(test, home->done.type, 0);
+	take_ok(test, DSM_DONE, HOME, 22);
+	KUNIT_EXPECT_EQ(test, home->dir.owner, HOME);
 }
 
 static void requests_wait_while_one_is_served_test(struct kunit *test)
@@ -371,7 +489,7 @@ static void requests_wait_while_one_is_served_test(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, home->coh.n_actions, 1);
 		KUNIT_EXPECT_EQ(test, home->dir.requester, 3);
 	}
-	take_ok(test, DSM_DONE, 3, 1);
+	take_ok(test, DSM_DONE, HOME, 1);
 	KUNIT_EXPECT_TRUE(test, home->next);
 }
 
@@ -511,10 +629,13 @@ static void done_before_own_answer_refused_test(struct kunit *test)
 	ev.msg = home->sent;
 	KUNIT_ASSERT_EQ(test, (int)dsm_coh_event(&home->coh, &ev), DSM_COH_OK);
 	take_bad(test, DSM_DONE, 3, 2);
+	take_bad(test, DSM_DONE, HOME, 2);
 	ev.type = DSM_EV_REVOKED;
 	KUNIT_ASSERT_EQ(test, (int)dsm_coh_event(&home->coh, &ev), DSM_COH_OK);
 	KUNIT_EXPECT_EQ(test, home->coh.actions[0].msg.type, DSM_DATA);
-	take_ok(test, DSM_DONE, 3, 2);
+	KUNIT_EXPECT_EQ(test, home->coh.actions[1].msg.type, DSM_DONE);
+	take_bad(test, DSM_DONE, 3, 2);
+	take_ok(test, DSM_DONE, HOME, 2);
 	KUNIT_EXPECT_EQ(test, home->dir.owner, 3);
 }
 
@@ -564,6 +685,9 @@ static struct kunit_case directory_cases[] = {
 	KUNIT_CASE(write_invalidates_all_sharers_test),
 	KUNIT_CASE(write_by_sharer_carries_no_data_test),
 	KUNIT_CASE(write_by_last_sharer_invalidates_nobody_test),
+	KUNIT_CASE(home_copy_answers_alone_test),
+	KUNIT_CASE(home_copy_dropped_test),
+	KUNIT_CASE(home_requests_test),
 	KUNIT_CASE(requests_wait_while_one_is_served_test),
 	KUNIT_CASE(put_s_test),
 	KUNIT_CASE(put_s_by_supplier_test),

@@ -465,6 +465,9 @@ static void sharers_test(struct kunit *test)
 
 	block = dsm_block_find(region, block_of(test, SELF));
 	KUNIT_EXPECT_TRUE(test, dsm_sharers_missing(block));
+	KUNIT_EXPECT_EQ(test, hear(test, 0, DSM_GET_M, block_of(test, SELF), 0, 10), 0);
+	KUNIT_EXPECT_EQ(test, block->dir.state, DSM_DIR_M);
+	KUNIT_EXPECT_TRUE(test, dsm_sharers_missing(block));
 	KUNIT_EXPECT_EQ(test, hear(test, MANY - 1, DSM_GET_S, block_of(test, SELF), 0, 11), 0);
 	KUNIT_EXPECT_TRUE(test, dsm_sharers_missing(block));
 	/* Messages that may be sent, and the sharers. */
@@ -486,9 +489,19 @@ static void sharers_test(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, dsm_sharers_missing(block));
 	/* What they share has stayed empty. */
 	KUNIT_EXPECT_EQ(test, dsm_sharers_next(block->dir.sharers, MANY, 0), MANY);
+	/* What we answer alone is over with it, however little memory there is. */
+	for (nth = 1;; nth++) {
+		testmem_fail(nth, 100);
+		err = hear(test, 2, DSM_GET_S, block_of(test, SELF) + 1, 0, 13);
+		testmem_fail(0, 0);
+		if (!err)
+			break;
+		KUNIT_ASSERT_EQ(test, err, -ENOMEM);
+		KUNIT_EXPECT_EQ(test, block[1].dir.busy, 0);
+	}
+	KUNIT_EXPECT_EQ(test, nth, DSM_SENDS_MAX + 1);
+	KUNIT_EXPECT_EQ(test, block[1].dir.busy, 0);
 	/* Another's set goes with the region. */
-	KUNIT_EXPECT_EQ(test, hear(test, 2, DSM_GET_S, block_of(test, SELF) + 1, 0, 13), 0);
-	KUNIT_EXPECT_EQ(test, hear(test, 2, DSM_DONE, block_of(test, SELF) + 1, 0, 13), 0);
 	KUNIT_EXPECT_FALSE(test, dsm_sharers_missing(block + 1));
 	KUNIT_EXPECT_TRUE(test, dsm_sharers_has(block[1].dir.sharers, 2));
 }
@@ -692,20 +705,23 @@ static void early_test(struct kunit *test)
 	testmem_fail(1, 2);
 	KUNIT_ASSERT_EQ(test, hear(test, 2, DSM_HOME, 2, SELF, 0), 0);
 	KUNIT_EXPECT_TRUE(test, list_empty(&chunk->early));
-	/* Node 2's write waits for node 0's read; its other block does not. */
-	KUNIT_ASSERT_EQ(test, tn->n_sent, 2);
+	/* Node 0's read is over when it is answered; node 2's write then takes it away. */
+	KUNIT_ASSERT_EQ(test, tn->n_sent, 4);
 	KUNIT_EXPECT_EQ(test, tn->sent[0].peer, 0);
 	KUNIT_EXPECT_EQ(test, tn->sent[0].hdr.type, DSM_GRANT);
 	KUNIT_EXPECT_EQ(test, le32_to_cpu(tn->sent[0].hdr.req), 11);
-	KUNIT_EXPECT_EQ(test, tn->sent[1].peer, 2);
-	KUNIT_EXPECT_EQ(test, tn->sent[1].hdr.type, DSM_GRANT);
-	KUNIT_EXPECT_EQ(test, le32_to_cpu(tn->sent[1].hdr.req), 13);
-	tn->n_sent = 0;
-	KUNIT_EXPECT_EQ(test, hear(test, 0, DSM_DONE, block, 0, 11), 0);
-	KUNIT_ASSERT_EQ(test, tn->n_sent, 2);
-	KUNIT_EXPECT_EQ(test, tn->sent[0].hdr.type, DSM_INV);
-	KUNIT_EXPECT_EQ(test, tn->sent[1].hdr.type, DSM_GRANT);
+	KUNIT_EXPECT_EQ(test, tn->sent[1].peer, 0);
+	KUNIT_EXPECT_EQ(test, tn->sent[1].hdr.type, DSM_INV);
 	KUNIT_EXPECT_EQ(test, le32_to_cpu(tn->sent[1].hdr.req), 12);
+	KUNIT_EXPECT_EQ(test, tn->sent[2].peer, 2);
+	KUNIT_EXPECT_EQ(test, tn->sent[2].hdr.type, DSM_GRANT);
+	KUNIT_EXPECT_EQ(test, le32_to_cpu(tn->sent[2].hdr.req), 12);
+	KUNIT_EXPECT_EQ(test, tn->sent[3].peer, 2);
+	KUNIT_EXPECT_EQ(test, tn->sent[3].hdr.type, DSM_GRANT);
+	KUNIT_EXPECT_EQ(test, le32_to_cpu(tn->sent[3].hdr.req), 13);
+	KUNIT_EXPECT_EQ(test, hear(test, 0, DSM_DONE, block, 0, 11), -EPROTO);
+	KUNIT_EXPECT_EQ(test, hear(test, 2, DSM_DONE, block + 1, 0, 13), -EPROTO);
+	KUNIT_EXPECT_EQ(test, hear(test, 2, DSM_DONE, block, 0, 12), 0);
 }
 
 /* They were wrong: what they asked for is dropped. */
@@ -767,6 +783,7 @@ static void waiting_destroyed_test(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, hear(test, 0, DSM_GET_S, block, 0, 11), 0);
 	KUNIT_EXPECT_EQ(test, hear(test, 2, DSM_GET_M, block, 0, 12), 0);
+	KUNIT_EXPECT_EQ(test, hear(test, 0, DSM_GET_M, block, 0, 13), 0);
 	KUNIT_EXPECT_FALSE(test, list_empty(&dsm_block_find(region, block)->waiting));
 }
 

@@ -167,7 +167,7 @@ int dsm_msg_decode(struct dsm_msg *msg, const void *frame, size_t len, u16 peer,
 	    len != sizeof(hdr) + body_len(kind) || kind->unnumbered != !hdr.seq)
 		return -EBADMSG;
 	n = le16_to_cpu(hdr.more) + 1;
-	if (n > (kind->run ? DSM_WIRE_RUN_MAX : 1) || le64_to_cpu(hdr.block) > U64_MAX - n)
+	if (n > (kind->run ? DSM_WIRE_RUN_MAX : 1) || le64_to_cpu(hdr.block) > U64_MAX - (n - 1))
 		return -EBADMSG;
 	if (kind->body == BODY_BLOCK ? wire_len > DSM_WIRE_BODY_MAX || !wire_len || wire_len % n :
 	    wire_len != body_len(kind))

@@ -172,7 +172,8 @@ static void find_seq(struct forger *f)
 	int err;
 
 	snprintf(file, sizeof(file), "peers/%u/rx_frames", f->peer);
-	most = node_get(file) + 1;
+	/* A frame may stand for several. */
+	most = node_get(file) * DSM_WIRE_RUN_MAX + 1;
 	for (f->seq = 1; f->seq <= most; f->seq++) {
 		struct dsm_wire_hdr hdr = header(f, DSM_INV);
 
@@ -357,6 +358,10 @@ static void bad_frames(const struct forger *f)
 	EXPECT_FRAME(hdr.magic ^= 1, EBADMSG);
 	EXPECT_FRAME(hdr.magic = htobe32(DSM_WIRE_MAGIC), EBADMSG);
 	EXPECT_FRAME(hdr.reserved = 1, EBADMSG);
+	EXPECT_FRAME(hdr.reserved16 = 1, EBADMSG);
+	EXPECT_FRAME(hdr.more = htole16(DSM_WIRE_RUN_MAX), EBADMSG);
+	EXPECT_FRAME((hdr.more = htole16(1), hdr.block = UINT64_MAX), EBADMSG);
+	EXPECT_FRAME((hdr.more = htole16(1), hdr.type = DSM_CLAIM), EBADMSG);
 	EXPECT_FRAME(hdr.len = htole32(1), EBADMSG);
 	EXPECT_FRAME(hdr.len = htole32(UINT32_MAX), EBADMSG);
 	EXPECT_FRAME(hdr.flags = DSM_WIRE_MODIFIED, EBADMSG);
@@ -591,8 +596,12 @@ TEST_SECONDS(false_helper, 600)
 	together("written");
 	/* The last node has some to read, and one to write; not the last one. */
 	if (node() == nodes() - 1) {
+		long long prefetch = node_get("prefetch_blocks");
+
+		ASSERT_EQ(node_set("prefetch_blocks", 0), 0);
 		for (int i = 0; i < PAGES / 2; i++)
 			EXPECT_EQ(*word(base + i * PAGE, 0), random_hash(i, 3));
+		ASSERT_EQ(node_set("prefetch_blocks", prefetch), 0);
 		*word(base, 1) = 99;
 	}
 	together("fetched");

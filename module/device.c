@@ -21,6 +21,7 @@
 #include "region.h"
 #include "registry.h"
 #include "sync.h"
+#include "words.h"
 
 /**
  * struct handle - an open file
@@ -48,6 +49,7 @@ union arg {
 	struct dsm_range_arg range;
 	struct dsm_sync_arg sync;
 	struct dsm_window_arg window;
+	struct dsm_attach_arg attach;
 };
 
 static struct dsm_region *bound(const struct handle *h)
@@ -231,6 +233,17 @@ static long ioctl_sync(struct handle *h, union arg *arg)
 	return dsm_sync_ioctl(region, h, &arg->sync);
 }
 
+static long ioctl_attach(struct handle *h, union arg *arg)
+{
+	struct dsm_region *region = bound(h);
+
+	if (!region || h->window)
+		return -EINVAL;
+	if (h->rdonly)
+		return -EACCES;
+	return dsm_words_attach(region, h, &arg->attach.process);
+}
+
 static long ioctl_window(struct handle *h, union arg *arg)
 {
 	struct dsm_region *region;
@@ -275,6 +288,7 @@ static const struct {
 	{ DSM_IOC_SYNC,		ioctl_sync },
 	{ DSM_IOC_WINDOW,	ioctl_window },
 	{ DSM_IOC_DISCARD,	ioctl_discard },
+	{ DSM_IOC_ATTACH,	ioctl_attach },
 };
 
 static long device_ioctl(struct file *file, unsigned int cmd, unsigned long user)
@@ -312,6 +326,8 @@ static int device_mmap(struct file *file, struct vm_area_struct *vma)
 		return -EINVAL;
 	if (h->window)
 		return dsm_fault_mmap_window(region, vma);
+	if (vma->vm_pgoff == DSM_WORDS_OFFSET >> PAGE_SHIFT)
+		return h->rdonly ? -EACCES : dsm_words_mmap(region, vma);
 	if (h->rdonly) {
 		if (vma->vm_flags & VM_WRITE)
 			return -EACCES;

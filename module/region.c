@@ -22,6 +22,7 @@
 #include "sync.h"
 #include "sysfs.h"
 #include "wait.h"
+#include "words.h"
 
 bool dsm_region_name_valid(const char *name)
 {
@@ -88,6 +89,7 @@ struct dsm_region *dsm_region_create(struct dsm_node *node, u32 id,
 	region->gid = make_kgid(&init_user_ns, le32_to_cpu(wire->gid));
 	refcount_set(&region->ref, 1);
 	dsm_readahead_init(&region->readahead);
+	INIT_LIST_HEAD(&region->leases);
 	xa_init(&region->chunks);
 	mutex_init(&region->discard_lock);
 	dsm_discard_init(region);
@@ -115,6 +117,7 @@ static void region_destroy(struct dsm_region *region)
 {
 	struct dsm_node *node = region->node;
 
+	dsm_words_destroy(region->words);
 	dsm_chunks_destroy(region);
 	dsm_frames_destroy(region->frames);
 	dsm_msg_free(region->idle_msg);

@@ -16,6 +16,7 @@
 
 struct dsm_msg;
 struct dsm_wire_region;
+struct dsm_words;
 
 /**
  * struct dsm_region - a region, as this node has it
@@ -51,6 +52,9 @@ struct dsm_wire_region;
  * @answer: then, who said what: a node id, or DSM_WIRE_NOBODY
  * @stale: frees what is left of copies that were taken; holds a reference
  *	while it is queued
+ * @leases: struct lease: the mutexes that we have or want (protected by
+ *	dsm_sync->lock)
+ * @words: what processes share of them, or NULL (set once, with release)
  * @stats: counters
  * @kobj: in sysfs, or NULL
  */
@@ -82,6 +86,8 @@ struct dsm_region {
 	u16 asked;
 	u16 answer;
 	struct delayed_work stale;
+	struct list_head leases;
+	struct dsm_words *words;
 	atomic64_t stats[DSM_STATS];
 	struct kobject *kobj;
 	struct rcu_head rcu;

@@ -21,7 +21,9 @@
 	X(held)			/* revocations that waited for hold_us */ \
 	X(pinned)		/* ... for a page under DMA */		\
 	X(retries)		/* lost again before it could be used */ \
-	X(timeouts)		/* accesses that got SIGBUS */
+	X(timeouts)		/* accesses that got SIGBUS */		\
+	X(sync_calls)		/* DSM_IOC_SYNC */			\
+	X(mutexes_in)		/* mutexes that came to this node */
 
 enum dsm_stat {
 #define X(name) DSM_STAT_##name,

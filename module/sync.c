@@ -3,33 +3,66 @@
  * Synchronisation objects: mutexes, barriers, conditions.
  *
  * An object is kept by the home of the block it lies in, while it is in use.
- * A thread's operation is a call: one REQUEST to the home, one final REPLY. A
- * thread waits for the REPLY, not for memory. Messages between two nodes
- * arrive once and in order, so nothing is sent twice here.
+ * Messages between two nodes arrive once and in order, so nothing is sent twice
+ * here.
  *
- *	LOCK		REPLY when it is the caller's: at once, or later
- *	TRYLOCK		REPLY at once: it is the caller's, or EBUSY
+ * With barriers and conditions a thread's operation is a call: one REQUEST to
+ * the home, one final REPLY. The thread waits for the REPLY, not for memory.
+ *
  *	BARRIER		REPLY when all are there
  *	WAKE		REPLY at once: how many were woken
- *	UNLOCK		REPLY at once: why not. It is only sent by who does not
- *			hold the mutex; a holder sends
- *	RELEASE		no REPLY. It names the request that took the mutex
+ *
+ * A mutex, towards its home, is a node's, whose threads queue at their node
+ * (lease.c). The node keeps it when no thread has it any more, until the home
+ * says that another node wants it:
+ *
+ *	node A			home			node B
+ *	   |----- LOCK --------->|			   |
+ *	   |<---- LOCK ----------|			   |
+ *	   |     (its threads take it and let go)	   |
+ *	   |			 |<------- LOCK -----------|
+ *	   |<---- RECALL --------|			   |
+ *	   |     (the last turns of its threads)	   |
+ *	   |----- RELEASE ------>|-------- LOCK ---------->|
+ *
+ *	LOCK		REPLY when it is the node's: at once, or later. With
+ *			WANTED no RECALL will come: the node keeps nothing
+ *	TRYLOCK		REPLY at once: it is the node's, or EBUSY
+ *	RECALL		from the home. With IF_FREE: at once RELEASE, if no
+ *			thread has it, or else BUSY
+ *	RELEASE		no REPLY. It, RECALL and BUSY name the request that got
+ *			the mutex: what comes too late is about another one
+ *	UNLOCK		REPLY at once: why not. It is only sent by a node that
+ *			does not have the mutex
+ *
+ * WANTED is for when others wait already, and when the node before had to hand the
+ * mutex over, rather than just having it: two nodes that take turns do so without
+ * a RECALL each. The next time that it is free when somebody asks, it stays.
+ *
+ * A TRYLOCK that finds the mutex at another node, and an operation of another
+ * kind, wait at the home for the answer to a RECALL with IF_FREE: a mutex that
+ * a node merely keeps is as good as free.
+ *
+ * A mutex that a thread lets go of goes to one of the same node if one waits, so
+ * that the data it protects stays there; but, once it is wanted elsewhere,
+ * DSM_LEASE_STREAK_MAX times in a row at most. A node on which no process uses
+ * the region keeps nothing.
  *
  * A WAIT has two replies. The mutex is let go only after the first, so a WAKE
  * by whoever takes it next finds the waiter queued:
  *
- *	waiter		condition's home	mutex's home
+ *	waiter		condition's home
  *	   |----- WAIT --------->|
  *	   |<---- WAIT, queued --|
- *	   |----- RELEASE ----------------------------->|
+ *	   |     (the mutex is let go)
  *	   |<---- WAKE ----------|
- *	   |----- LOCK -------------------------------->|
- *	   |<---- LOCK ---------------------------------|
+ *	   |     (the mutex is taken again)
  *
  * A thread that would rather not wait any longer (a signal, its timeout) sends
  * CANCEL, and then waits for the final REPLY all the same, which is due at
  * once: CANCEL if the home still had it queued; if not, the REPLY that was
- * under way, and the thread has got what it had waited for.
+ * under way, and the thread has got what it had waited for. Who waits for a
+ * mutex just leaves the queue of his node; CANCEL follows if that was the last.
  *
  *	     start            queued (WAIT)            answered
  *	SENT ------> ... -----------------> QUEUED -----------> DONE
@@ -37,20 +70,17 @@
  *
  * A thread that cannot wait even for that, because it was killed or because
  * the home is out of reach, abandons its call. The call stays until its REPLY
- * comes, and what comes with it is given back: a mutex with RELEASE, a wake-up
- * with REWAKE, which wakes another waiter instead.
+ * comes; a wake-up that comes with it is given back with REWAKE, which wakes
+ * another waiter instead.
  *
- * A mutex that is released goes to a waiter of the same node if there is one,
- * so that the data it protects stays there; but MUTEX_STREAK_MAX times in a row
- * at most while others wait longer.
- *
- * What a node's threads hold is listed at that node, with the message that
- * releases it, so that releasing cannot fail. A process that exits has its
- * mutexes released with OWNERDEAD, which the next to take it is told.
+ * What takes memory has it before anything happens, so that releasing cannot
+ * fail. A process that exits has its mutexes released with OWNERDEAD, which the
+ * next to take one is told.
  *
  * Locking: one lock a node, dsm_sync->lock, for the objects homed here, the
- * calls under way and what is held. A peer's lock is taken under it: messages
- * are sent in the order in which things happened. Nothing sleeps under it.
+ * calls under way and the mutexes that are here. A peer's lock is taken under
+ * it: messages are sent in the order in which things happened. Nothing sleeps
+ * under it.
  */
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
@@ -58,7 +88,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/wait.h>
-#include "directory.h"
+#include "lease.h"
 #include "msg.h"
 #include "node.h"
 #include "peer.h"
@@ -68,30 +98,6 @@
 
 enum sync_limits {
 	OBJECT_ALIGN		= 8,	/* bytes */
-};
-
-/**
- * struct held - a mutex a thread of this node holds
- * @hash: in dsm_sync->held
- * @region: the region's id
- * @offset: where it is
- * @home: its home
- * @owner: the thread
- * @req: the request that took it
- * @file: what it was taken through
- * @tgid: the process
- * @release: RELEASE; NULL if we are the home
- */
-struct held {
-	struct hlist_node hash;
-	u32 region;
-	u64 offset;
-	u16 home;
-	u64 owner;
-	u32 req;
-	const void *file;
-	pid_t tgid;
-	struct dsm_msg *release;
 };
 
 enum call_state {
@@ -117,10 +123,9 @@ enum call_state {
  * @reply: the final reply's op
  * @value: its result
  * @error: its -errno
- * @held: LOCK, TRYLOCK: what is held when it succeeds
  * @request: the message; this and the next two NULL if we are the home
  * @cancel: takes it back
- * @give_back: returns what comes when nobody waits
+ * @rewake: WAIT: gives a wake-up back that comes when nobody waits
  */
 struct call {
 	struct hlist_node hash;
@@ -134,26 +139,17 @@ struct call {
 	u32 reply;
 	u32 value;
 	int error;
-	struct held *held;
 	struct dsm_msg *request;
 	struct dsm_msg *cancel;
-	struct dsm_msg *give_back;
+	struct dsm_msg *rewake;
 };
-
-static void held_free(struct held *held)
-{
-	if (held)
-		dsm_msg_free(held->release);
-	kfree(held);
-}
 
 static void call_free(struct call *call)
 {
 	dsm_sync_request_free(&call->rq);
-	held_free(call->held);
 	dsm_msg_free(call->request);
 	dsm_msg_free(call->cancel);
-	dsm_msg_free(call->give_back);
+	dsm_msg_free(call->rewake);
 	kfree(call);
 }
 
@@ -173,27 +169,16 @@ static struct call *call_find(struct dsm_sync *sync, u32 req)
 	return NULL;
 }
 
-static bool is_lock(u32 op)
-{
-	return op == DSM_SYNC_LOCK || op == DSM_SYNC_TRYLOCK;
-}
-
 /*
  * Nobody waits for what has come: give it back. Only another node's reply can
  * find its call abandoned; our own as a home come before the thread goes on.
  */
 static void call_give_back(struct call *call)
 {
-	struct dsm_msg *msg = call->give_back;
-
-	if (call->error || !msg)
+	if (call->reply != DSM_SYNC_WAKE || call->error || !call->rewake)
 		return;
-	if (is_lock(call->reply))
-		msg->body.sync.value = cpu_to_le32(call->value);
-	else if (call->reply != DSM_SYNC_WAKE || call->rq.op != DSM_SYNC_WAIT)
-		return;
-	call->give_back = NULL;
-	dsm_node_post(call->node, call->home, msg);
+	dsm_node_post(call->node, call->home, call->rewake);
+	call->rewake = NULL;
 }
 
 /* The final reply, or the end of the region. */
@@ -210,12 +195,6 @@ static void call_done(struct dsm_sync *sync, struct call *call, u32 op, u32 valu
 		call_free(call);
 		return;
 	}
-	if (is_lock(op) && !error) {
-		struct held *held = call->held;
-
-		call->held = NULL;
-		hash_add(sync->held, &held->hash, dsm_sync_key(held->region, held->offset));
-	}
 	/*
 	 * With call_is()'s acquire: the results above. The thread takes the
 	 * lock before it frees the call, so that waking it is safe.
@@ -230,9 +209,7 @@ static bool reply_valid(const struct call *call, u32 op, u32 value, u32 error)
 	switch (error) {
 	case 0:
 	case EPERM:
-	case EBUSY:
 	case EINVAL:
-	case EDEADLK:
 		break;
 	default:
 		return false;
@@ -244,9 +221,6 @@ static bool reply_valid(const struct call *call, u32 op, u32 value, u32 error)
 	if (op != call->rq.op)
 		return false;
 	switch (op) {
-	case DSM_SYNC_LOCK:
-	case DSM_SYNC_TRYLOCK:
-		return !(value & ~DSM_SYNC_OWNERDEAD);
 	case DSM_SYNC_BARRIER:
 		return !(value & ~DSM_SYNC_SERIAL);
 	case DSM_SYNC_UNLOCK:
@@ -269,41 +243,95 @@ static void call_reply(struct dsm_sync *sync, struct call *call, u32 op, u32 val
 	wake_up(&call->wait);
 }
 
-/* Our own answer, as the home, to our own call. */
-void dsm_sync_answered(struct dsm_node *node, u32 req, u32 op, u32 value, u32 error)
+/* What the home says: to us as the node that has a mutex, or that asked something. */
+static int home_says(struct dsm_node *node, const struct dsm_sync_answer *answer)
 {
-	struct call *call = call_find(node->sync, req);
+	struct call *call = call_find(node->sync, answer->req);
 
-	if (call)
-		call_reply(node->sync, call, op, value, -(int)error);
+	if (!call)
+		return dsm_lease_answer(node, answer);
+	if (call->home != answer->from || call->rq.region != answer->region ||
+	    call->rq.offset != answer->offset ||
+	    !reply_valid(call, answer->op, answer->value, answer->error))
+		return -EPROTO;
+	call_reply(node->sync, call, answer->op, answer->value, -(int)answer->error);
+	return 0;
+}
+
+/* Our own answer, as the home, to ourselves. */
+void dsm_sync_answered(struct dsm_node *node, const struct dsm_sync_answer *answer)
+{
+	struct dsm_sync_request busy = {
+		.from = node->id, .req = answer->req, .region = answer->region,
+		.offset = answer->offset, .op = DSM_SYNC_BUSY,
+	};
+
+	if (answer->op != DSM_SYNC_RECALL)
+		home_says(node, answer);
+	else if (dsm_lease_recall(node, answer))
+		dsm_sync_home_take(node, &busy);
 }
 
 /* ------------------------------------------------------------------------
  * Messages
  */
 
+static int receive_answer(struct dsm_region *region, const struct dsm_sync_answer *answer)
+{
+	struct dsm_node *node = region->node;
+	int err;
+
+	spin_lock(&node->sync->lock);
+	err = home_says(node, answer);
+	spin_unlock(&node->sync->lock);
+	if (err != -ENOENT)
+		return err;
+	/* It was abandoned, and the region is being freed. */
+	return READ_ONCE(region->gone) ? 0 : -EPROTO;
+}
+
+static int receive_recall(struct dsm_region *region, const struct dsm_msg *msg,
+			  const struct dsm_sync_answer *answer)
+{
+	struct dsm_node *node = region->node;
+	struct dsm_sync_request rq = {
+		.req = answer->req, .region = region->id, .offset = answer->offset,
+	};
+	struct dsm_msg *busy;
+
+	if (answer->value & ~DSM_SYNC_IF_FREE || answer->error)
+		return -EPROTO;
+	busy = dsm_sync_msg_create(&rq, DSM_SYNC_REQUEST, DSM_SYNC_BUSY, msg->block, GFP_KERNEL);
+	if (!busy)
+		return -ENOMEM;
+	spin_lock(&node->sync->lock);
+	if (dsm_lease_recall(node, answer)) {
+		dsm_node_post(node, answer->from, busy);
+		busy = NULL;
+	}
+	spin_unlock(&node->sync->lock);
+	dsm_msg_free(busy);
+	return 0;
+}
+
 static int receive_reply(struct dsm_region *region, const struct dsm_msg *msg)
 {
 	const struct dsm_wire_sync *wire = &msg->body.sync;
-	u32 op = le32_to_cpu(wire->op), value = le32_to_cpu(wire->value);
-	struct dsm_sync *sync = region->node->sync;
-	u32 error = le32_to_cpu(wire->error);
-	struct call *call;
-	int err = 0;
+	struct dsm_sync_answer answer = {
+		.from	= msg->coh.from,
+		.region	= region->id,
+		.offset	= le64_to_cpu(wire->offset),
+		.req	= msg->coh.req,
+		.op	= le32_to_cpu(wire->op),
+		.value	= le32_to_cpu(wire->value),
+		.error	= le32_to_cpu(wire->error),
+	};
 
-	spin_lock(&sync->lock);
-	call = call_find(sync, msg->coh.req);
-	if (!call && READ_ONCE(region->gone))
-		goto unlock;	/* it was abandoned, and the region is being freed */
-	if (!call || call->home != msg->coh.from || call->rq.region != region->id ||
-	    call->rq.offset != le64_to_cpu(wire->offset) || wire->reserved ||
-	    !reply_valid(call, op, value, error))
-		err = -EPROTO;
-	else
-		call_reply(sync, call, op, value, -(int)error);
-unlock:
-	spin_unlock(&sync->lock);
-	return err;
+	if (wire->reserved)
+		return -EPROTO;
+	if (answer.op == DSM_SYNC_RECALL)
+		return receive_recall(region, msg, &answer);
+	return receive_answer(region, &answer);
 }
 
 static bool offset_valid(const struct dsm_region *region, u64 offset)
@@ -341,116 +369,18 @@ int dsm_sync_receive(struct dsm_node *node, const struct dsm_msg *msg)
  * The caller's side: calls
  */
 
-/* A number for a thread, unique on this node while the thread lives. */
-static u64 current_owner(void)
-{
-	return (u64)task_tgid_nr(current) << 32 | task_pid_nr(current);
-}
-
-static unsigned long answer_jiffies(const struct dsm_node *node)
-{
-	return msecs_to_jiffies(READ_ONCE(node->timeout_ms));
-}
-
-static struct held *held_find(struct dsm_sync *sync, u32 region, u64 offset, u64 owner)
-{
-	struct held *held;
-
-	lockdep_assert_held(&sync->lock);
-
-	hash_for_each_possible(sync->held, held, hash, dsm_sync_key(region, offset))
-		if (held->region == region && held->offset == offset && held->owner == owner)
-			return held;
-	return NULL;
-}
-
-static bool is_held(struct dsm_sync *sync, u32 region, u64 offset)
-{
-	bool is;
-
-	spin_lock(&sync->lock);
-	is = held_find(sync, region, offset, current_owner());
-	spin_unlock(&sync->lock);
-	return is;
-}
-
-/* Let go of a mutex. @value is what the next holder is told. */
-static void held_release(struct dsm_node *node, struct held *held, u32 value)
-{
-	lockdep_assert_held(&node->sync->lock);
-
-	hash_del(&held->hash);
-	if (held->home == node->id) {
-		struct dsm_sync_request rq = {
-			.from = node->id, .req = held->req, .region = held->region,
-			.offset = held->offset, .op = DSM_SYNC_RELEASE, .value = value,
-		};
-
-		dsm_sync_home_take(node, &rq);
-	} else {
-		held->release->body.sync.value = cpu_to_le32(value);
-		dsm_node_post(node, held->home, held->release);
-		held->release = NULL;
-	}
-	held_free(held);
-}
-
-static int find_home(struct dsm_region *region, u64 offset, u16 *home)
-{
-	struct dsm_node *node = region->node;
-	u64 number = offset >> DSM_CHUNK_SHIFT;
-	struct dsm_chunk *chunk;
-	int err;
-
-	chunk = dsm_chunk_get(region, number, GFP_KERNEL);
-	if (!chunk)
-		return -ENOMEM;
-	err = dsm_chunk_wait_home(region, chunk, number, jiffies + answer_jiffies(node));
-	if (err)
-		return err == -ETIMEDOUT ? -EIO : err;
-	*home = dsm_chunk_home(chunk);
-	return 0;
-}
-
-static struct held *held_create(const struct call *call, const void *file, u64 block)
-{
-	const struct dsm_sync_request *rq = &call->rq;
-	struct held *held = kzalloc(sizeof(*held), GFP_KERNEL_ACCOUNT);
-
-	if (!held)
-		return NULL;
-	held->region = rq->region;
-	held->offset = rq->offset;
-	held->home = call->home;
-	held->owner = rq->owner;
-	held->req = rq->req;
-	held->file = file;
-	held->tgid = task_tgid_nr(current);
-	if (call->home == call->node->id)
-		return held;
-	held->release = dsm_sync_msg_create(rq, DSM_SYNC_REQUEST, DSM_SYNC_RELEASE, block,
-					    GFP_KERNEL_ACCOUNT);
-	if (!held->release) {
-		kfree(held);
-		return NULL;
-	}
-	return held;
-}
-
 static struct dsm_msg *call_msg_create(const struct call *call, u32 op, u64 block)
 {
 	return dsm_sync_msg_create(&call->rq, DSM_SYNC_REQUEST, op, block, GFP_KERNEL_ACCOUNT);
 }
 
 /* A call, with all the memory that it will take; nothing has happened yet. */
-static struct call *call_create(struct dsm_region *region, const void *file, u32 op,
-				u32 value, u64 offset)
+static struct call *call_create(struct dsm_region *region, u32 op, u32 value, u64 offset)
 {
 	u64 block = offset >> region->block_shift;
 	struct dsm_node *node = region->node;
 	struct call *call;
 	int err = -ENOMEM;
-	u32 give_back;
 
 	call = kzalloc(sizeof(*call), GFP_KERNEL_ACCOUNT);
 	if (!call)
@@ -464,32 +394,29 @@ static struct call *call_create(struct dsm_region *region, const void *file, u32
 		.offset	= offset,
 		.op	= op,
 		.value	= value,
-		.owner	= current_owner(),
+		.owner	= dsm_sync_thread(),
 	};
-	err = find_home(region, offset, &call->home);
+	err = dsm_sync_home_find(region, offset, &call->home);
 	if (err)
 		goto free;
-
-	err = -ENOMEM;
-	if (is_lock(op)) {
-		call->held = held_create(call, file, block);
-		if (!call->held)
-			goto free;
-	}
 	if (call->home == node->id) {
 		err = dsm_sync_home_prepare(&call->rq, true, block);
 		if (err)
 			goto free;
 		return call;
 	}
-	give_back = is_lock(op) ? DSM_SYNC_RELEASE : DSM_SYNC_REWAKE;
+
+	err = -ENOMEM;
 	call->request = call_msg_create(call, op, block);
 	call->cancel = call_msg_create(call, DSM_SYNC_CANCEL, block);
-	call->give_back = call_msg_create(call, give_back, block);
-	if (!call->request || !call->cancel || !call->give_back)
+	if (!call->request || !call->cancel)
 		goto free;
 	call->cancel->body.sync.value = 0;
-	call->give_back->body.sync.value = 0;
+	if (op != DSM_SYNC_WAIT)
+		return call;
+	call->rewake = call_msg_create(call, DSM_SYNC_REWAKE, block);
+	if (!call->rewake)
+		goto free;
 	return call;
 
 free:
@@ -497,21 +424,41 @@ free:
 	return ERR_PTR(err);
 }
 
-static void call_start(struct call *call)
+/* Ask ourselves: 0; -EAGAIN, it takes more memory, and nothing has happened. */
+static int call_start_here(struct call *call)
 {
-	struct dsm_node *node = call->node;
-	struct dsm_sync *sync = node->sync;
-	struct dsm_msg *msg = call->request;
+	struct dsm_sync *sync = call->node->sync;
+	int err;
 
 	spin_lock(&sync->lock);
 	hash_add(sync->calls, &call->hash, call->rq.req);
-	if (call->home == node->id) {
-		dsm_sync_home_take(node, &call->rq);
-	} else {
-		call->request = NULL;
-		dsm_node_post(node, call->home, msg);
-	}
+	err = dsm_sync_home_take(call->node, &call->rq);
+	if (err)
+		hash_del(&call->hash);
 	spin_unlock(&sync->lock);
+	return err;
+}
+
+/* Return: 0; -ENOMEM, and nothing has happened. */
+static int call_start(struct call *call, u64 block)
+{
+	struct dsm_sync *sync = call->node->sync;
+	struct dsm_msg *msg = call->request;
+	int err;
+
+	if (call->home == call->node->id) {
+		err = call_start_here(call);
+		if (err != -EAGAIN)
+			return err;
+		return dsm_sync_home_prepare_aside(&call->rq, true, block) ?:
+		       call_start_here(call);
+	}
+	spin_lock(&sync->lock);
+	hash_add(sync->calls, &call->hash, call->rq.req);
+	call->request = NULL;
+	dsm_node_post(call->node, call->home, msg);
+	spin_unlock(&sync->lock);
+	return 0;
 }
 
 static void call_cancel(struct call *call)
@@ -524,9 +471,11 @@ static void call_cancel(struct call *call)
 		goto unlock;
 	call->cancelled = true;
 	if (call->home == node->id) {
-		struct dsm_sync_request rq = call->rq;
+		struct dsm_sync_request rq = {
+			.from = node->id, .req = call->rq.req, .region = call->rq.region,
+			.offset = call->rq.offset, .op = DSM_SYNC_CANCEL,
+		};
 
-		rq.op = DSM_SYNC_CANCEL;
 		dsm_sync_home_take(node, &rq);
 	} else {
 		dsm_node_post(node, call->home, call->cancel);
@@ -546,7 +495,7 @@ static bool call_is(const struct call *call, enum call_state state)
 static int call_wait_soon(struct call *call, enum call_state state)
 {
 	long left = wait_event_killable_timeout(call->wait, call_is(call, state),
-						answer_jiffies(call->node));
+						dsm_sync_jiffies(call->node));
 
 	return left > 0 ? 0 : left < 0 ? -EINTR : -EIO;
 }
@@ -595,103 +544,98 @@ static int call_end(struct call *call, int err, u32 *value)
 	return err;
 }
 
-/* TRYLOCK, UNLOCK, WAKE: an answer that is due at once. */
-static long call_soon(struct dsm_region *region, const void *file, struct dsm_sync_arg *arg)
+/* Make a call, with an answer that is due at once or may take long. */
+static long call_make(struct dsm_region *region, struct dsm_sync_arg *arg, bool soon)
 {
-	struct call *call = call_create(region, file, arg->op, arg->value, arg->offset);
+	struct call *call = call_create(region, arg->op, arg->value, arg->offset);
+	int err;
 
 	if (IS_ERR(call))
 		return PTR_ERR(call);
-	call_start(call);
-	return call_end(call, call_wait_soon(call, CALL_DONE), &arg->result);
+	err = call_start(call, arg->offset >> region->block_shift);
+	if (err) {
+		call_free(call);
+		return err;
+	}
+	err = soon ? call_wait_soon(call, CALL_DONE) : call_wait_long(call, arg->timeout_ns);
+	return call_end(call, err, &arg->result);
 }
 
-/* LOCK, BARRIER. */
-static long call_long(struct dsm_region *region, const void *file, struct dsm_sync_arg *arg)
+static long do_barrier(struct dsm_region *region, const void *file, struct dsm_sync_arg *arg)
 {
-	struct call *call = call_create(region, file, arg->op, arg->value, arg->offset);
+	return call_make(region, arg, false);
+}
 
-	if (IS_ERR(call))
-		return PTR_ERR(call);
-	call_start(call);
-	return call_end(call, call_wait_long(call, arg->timeout_ns), &arg->result);
+static long do_wake(struct dsm_region *region, const void *file, struct dsm_sync_arg *arg)
+{
+	return call_make(region, arg, true);
 }
 
 static long do_lock(struct dsm_region *region, const void *file, struct dsm_sync_arg *arg)
 {
-	if (is_held(region->node->sync, region->id, arg->offset))
-		return -EDEADLK;
-	return call_long(region, file, arg);
+	return dsm_lease_lock(region, file, arg->offset, arg->timeout_ns, &arg->result);
 }
 
-/* A holder does not wait for an answer: there is none. */
+static long do_trylock(struct dsm_region *region, const void *file, struct dsm_sync_arg *arg)
+{
+	return dsm_lease_trylock(region, file, arg->offset, &arg->result);
+}
+
 static long do_unlock(struct dsm_region *region, const void *file, struct dsm_sync_arg *arg)
 {
-	struct dsm_sync *sync = region->node->sync;
-	struct held *held;
+	int err = dsm_lease_unlock(region, arg->offset);
 
-	spin_lock(&sync->lock);
-	held = held_find(sync, region->id, arg->offset, current_owner());
-	if (held)
-		held_release(region->node, held, 0);
-	spin_unlock(&sync->lock);
-	return held ? 0 : call_soon(region, file, arg);
+	/* It is not: the home knows what is there. */
+	return err == -ENOENT ? call_make(region, arg, true) : err;
 }
 
-/* Nobody but the holder, who is here, lets go of the mutex. */
-static void release_current(struct dsm_node *node, u32 region, u64 offset)
+/* With the memory to take the mutex again. */
+static long wait_locked(struct dsm_region *region, struct dsm_sync_arg *arg,
+			struct dsm_locker *locker)
 {
-	struct held *held;
-
-	spin_lock(&node->sync->lock);
-	held = held_find(node->sync, region, offset, current_owner());
-	if (held)
-		held_release(node, held, 0);
-	spin_unlock(&node->sync->lock);
-}
-
-static long do_wait(struct dsm_region *region, const void *file, struct dsm_sync_arg *arg)
-{
-	struct dsm_node *node = region->node;
-	struct call *wait, *lock;
-	int err, lock_err;
+	struct call *wait = call_create(region, DSM_SYNC_WAIT, 0, arg->offset);
+	long err, lock_err;
 	u32 unused;
 
-	if (!is_held(node->sync, region->id, arg->other))
-		return -EPERM;
-	/* All memory beforehand: the mutex is to be had again in any case. */
-	wait = call_create(region, file, DSM_SYNC_WAIT, 0, arg->offset);
 	if (IS_ERR(wait))
 		return PTR_ERR(wait);
-	lock = call_create(region, file, DSM_SYNC_LOCK, 0, arg->other);
-	if (IS_ERR(lock)) {
+	err = call_start(wait, arg->offset >> region->block_shift);
+	if (err) {
 		call_free(wait);
-		return PTR_ERR(lock);
+		return err;
 	}
-
-	call_start(wait);
 	err = call_wait_soon(wait, CALL_QUEUED);
 	if (err)
 		call_cancel(wait);
 	/* Refused: whoever had queued cannot be told so any more. */
-	if (err || (call_is(wait, CALL_DONE) && wait->error)) {
-		call_free(lock);
+	if (err || (call_is(wait, CALL_DONE) && wait->error))
 		return call_end(wait, err, &unused);
-	}
 
-	release_current(node, region->id, arg->other);
+	/* Nobody but the holder, who is here, lets go of the mutex. */
+	dsm_lease_unlock(region, arg->other);
 	err = call_wait_long(wait, arg->timeout_ns);
 	err = call_end(wait, err, &unused);
-
-	call_start(lock);
-	lock_err = wait_event_killable(lock->wait, call_is(lock, CALL_DONE));
-	if (lock_err)
-		call_cancel(lock);
-	lock_err = call_end(lock, lock_err ? -EINTR : 0, &arg->result);
+	lock_err = dsm_lease_lock_again(locker, &arg->result);
 	if (lock_err)
 		return lock_err;
 	/* That the holder died matters more than why the wait ended. */
 	return arg->result & DSM_SYNC_OWNERDEAD ? 0 : err;
+}
+
+static long do_wait(struct dsm_region *region, const void *file, struct dsm_sync_arg *arg)
+{
+	struct dsm_locker locker;
+	long err;
+
+	if (!dsm_lease_is_mine(region, arg->other))
+		return -EPERM;
+	/* All memory beforehand: the mutex is to be had again in any case. */
+	dsm_locker_init(&locker, region, file, arg->other, false);
+	err = dsm_locker_prepare(&locker);
+	if (!err)
+		err = wait_locked(region, arg, &locker);
+	dsm_locker_free(&locker);
+	return err;
 }
 
 /**
@@ -706,11 +650,11 @@ struct sync_op {
 
 static const struct sync_op sync_ops[] = {
 	[DSM_SYNC_LOCK]		= { do_lock, true },
-	[DSM_SYNC_TRYLOCK]	= { call_soon },
+	[DSM_SYNC_TRYLOCK]	= { do_trylock },
 	[DSM_SYNC_UNLOCK]	= { do_unlock },
-	[DSM_SYNC_BARRIER]	= { call_long },
+	[DSM_SYNC_BARRIER]	= { do_barrier },
 	[DSM_SYNC_WAIT]		= { do_wait, true },
-	[DSM_SYNC_WAKE]		= { call_soon },
+	[DSM_SYNC_WAKE]		= { do_wake },
 };
 
 /**
@@ -735,27 +679,13 @@ long dsm_sync_ioctl(struct dsm_region *region, const void *file, struct dsm_sync
 	if (wait ? !offset_valid(region, arg->other) || arg->other == arg->offset : arg->other)
 		return -EINVAL;
 	arg->result = 0;
+	dsm_stat(region, DSM_STAT_sync_calls, 1);
 	return sync_ops[arg->op].handler(region, file, arg);
 }
 
 /* ------------------------------------------------------------------------
  * The end of processes, files, regions
  */
-
-static void release_dead(struct dsm_region *region, const void *file, pid_t tgid)
-{
-	struct dsm_node *node = region->node;
-	struct dsm_sync *sync = node->sync;
-	struct hlist_node *next;
-	struct held *held;
-	unsigned int bucket;
-
-	spin_lock(&sync->lock);
-	hash_for_each_safe(sync->held, bucket, next, held, hash)
-		if (held->file == file && (!tgid || held->tgid == tgid))
-			held_release(node, held, DSM_SYNC_OWNERDEAD);
-	spin_unlock(&sync->lock);
-}
 
 /**
  * dsm_sync_release_process() - the current process exits with a file open
@@ -766,34 +696,28 @@ static void release_dead(struct dsm_region *region, const void *file, pid_t tgid
  */
 void dsm_sync_release_process(struct dsm_region *region, const void *file)
 {
-	release_dead(region, file, task_tgid_nr(current));
+	dsm_lease_release(region, file, task_tgid_nr(current));
 }
 
 /* The same for the last who had the file, and whatever is left. */
 void dsm_sync_release_file(struct dsm_region *region, const void *file)
 {
-	release_dead(region, file, 0);
+	dsm_lease_release(region, file, 0);
 }
 
-/* Drop what there is of a region, or of all where @region is 0. */
+/* Drop what there is of a region, or of all where @region is 0, but for leases. */
 static void drop(struct dsm_sync *sync, u32 region)
 {
 	struct hlist_node *next;
 	unsigned int bucket;
 	struct call *call;
-	struct held *held;
 
-	spin_lock(&sync->lock);
+	lockdep_assert_held(&sync->lock);
+
 	hash_for_each_safe(sync->calls, bucket, next, call, hash)
 		if (!region || call->rq.region == region)
 			call_done(sync, call, call->rq.op, 0, -EIDRM);
 	dsm_sync_home_drop(sync, region);
-	hash_for_each_safe(sync->held, bucket, next, held, hash)
-		if (!region || held->region == region) {
-			hash_del(&held->hash);
-			held_free(held);
-		}
-	spin_unlock(&sync->lock);
 }
 
 /**
@@ -805,7 +729,12 @@ static void drop(struct dsm_sync *sync, u32 region)
  */
 void dsm_sync_region_gone(struct dsm_region *region)
 {
-	drop(region->node->sync, region->id);
+	struct dsm_sync *sync = region->node->sync;
+
+	spin_lock(&sync->lock);
+	drop(sync, region->id);
+	dsm_lease_drop(region);
+	spin_unlock(&sync->lock);
 }
 
 int dsm_sync_node_init(struct dsm_node *node)
@@ -817,7 +746,7 @@ int dsm_sync_node_init(struct dsm_node *node)
 	spin_lock_init(&sync->lock);
 	hash_init(sync->objects);
 	hash_init(sync->calls);
-	hash_init(sync->held);
+	hash_init(sync->leases);
 	node->sync = sync;
 	return 0;
 }
@@ -825,7 +754,10 @@ int dsm_sync_node_init(struct dsm_node *node)
 /* There are no regions any more, and nobody brings messages. */
 void dsm_sync_node_exit(struct dsm_node *node)
 {
+	spin_lock(&node->sync->lock);
 	drop(node->sync, 0);
+	WARN_ON_ONCE(!hash_empty(node->sync->leases));
+	spin_unlock(&node->sync->lock);
 	kvfree(node->sync);
 	node->sync = NULL;
 }

@@ -3,18 +3,26 @@
  * Synchronisation objects at their home: who holds them, who waits.
  *
  * sync.c tells how nodes talk about them, and has the lock order.
+ *
+ * Here a mutex is held by a node: which of its threads has it, if one has, only
+ * that node knows. Nodes that want it queue, and the first of them makes the
+ * home send one RECALL. For who will not wait, a TRYLOCK or an operation of
+ * another kind, it matters whether a thread has it: such a request is set
+ * aside, with a RECALL of its own that asks for just that. BUSY refuses the one
+ * that has been set aside longest, RELEASE has all looked at again.
+ *
+ * The answer to a request of our own may make this node, on the spot, give a
+ * mutex back or ask for one: dsm_sync_home_take() is called again by what it
+ * calls. So an answer or a RECALL is the last thing that is done to an object.
  */
 #include <linux/slab.h>
 #include "directory.h"
+#include "lease.h"
 #include "msg.h"
 #include "node.h"
 #include "peer.h"
 #include "region.h"
 #include "sync_home.h"
-
-enum sync_limits {
-	MUTEX_STREAK_MAX	= 16,	/* hand-overs within a node while others wait */
-};
 
 enum object_kind {
 	KIND_MUTEX,
@@ -29,11 +37,11 @@ enum object_kind {
  * @offset: where it is
  * @kind: enum object_kind
  * @waiters: struct waiter, in order of arrival
- * @locked: mutex: @holder, @owner and @req are valid
+ * @asides: mutex: struct aside, in order of arrival
+ * @locked: mutex: @holder and @req are valid
+ * @recalled: mutex: the holder has been told to give it back
  * @ownerdead: mutex: the last holder died, and nobody has taken it since
- * @streak: mutex: how often in a row it has stayed on a node while others wait
  * @holder: mutex: the holder's node
- * @owner: mutex: the holder's thread
  * @req: mutex: the request that took it
  * @count: barrier: how many are waited for
  * @arrived: barrier: how many are in @waiters
@@ -44,11 +52,11 @@ struct object {
 	u64 offset;
 	u8 kind;
 	struct list_head waiters;
+	struct list_head asides;
 	bool locked;
+	bool recalled;
 	bool ownerdead;
-	u8 streak;
 	u16 holder;
-	u64 owner;
 	u32 req;
 	u32 count;
 	u32 arrived;
@@ -58,16 +66,26 @@ struct object {
  * struct waiter - who waits for an object
  * @list: in object->waiters
  * @node: its node
- * @owner: its thread
  * @req: its request
  * @reply: the answer, but for what it says; NULL if it is this node's
  */
 struct waiter {
 	struct list_head list;
 	u16 node;
-	u64 owner;
 	u32 req;
 	struct dsm_msg *reply;
+};
+
+/**
+ * struct aside - a request that waits to hear whether a mutex is in use
+ * @list: in object->asides
+ * @rq: it, with its memory
+ * @cancelled: it has been taken back
+ */
+struct aside {
+	struct list_head list;
+	struct dsm_sync_request rq;
+	bool cancelled;
 };
 
 struct dsm_msg *dsm_sync_msg_create(const struct dsm_sync_request *rq, u8 type, u32 op,
@@ -93,36 +111,54 @@ void dsm_sync_request_free(struct dsm_sync_request *rq)
 {
 	kfree(rq->object);
 	kfree(rq->waiter);
+	kfree(rq->aside);
 	dsm_msg_free(rq->reply);
 	dsm_msg_free(rq->wake);
+	dsm_msg_free(rq->recall);
 }
 
-/* Answer the request @req of @node; takes @reply. */
-static void answer(struct dsm_node *node, u16 to, u32 req, struct dsm_msg **reply,
-		   u32 op, u32 value, u32 error)
+static void aside_free(struct aside *aside)
 {
-	struct dsm_msg *msg = *reply;
+	dsm_sync_request_free(&aside->rq);
+	kfree(aside);
+}
 
+/* Say something to a node; takes @msg, which is not there if we are that node. */
+static void say(struct dsm_node *node, u16 to, const struct dsm_sync_answer *answer,
+		struct dsm_msg **msg)
+{
 	if (to == node->id) {
-		dsm_sync_answered(node, req, op, value, error);
+		dsm_sync_answered(node, answer);
 		return;
 	}
-	*reply = NULL;
-	msg->body.sync.op = cpu_to_le32(op);
-	msg->body.sync.value = cpu_to_le32(value);
-	msg->body.sync.error = cpu_to_le32(error);
-	dsm_node_post(node, to, msg);
+	(*msg)->coh.req = answer->req;
+	(*msg)->body.sync.op = cpu_to_le32(answer->op);
+	(*msg)->body.sync.value = cpu_to_le32(answer->value);
+	(*msg)->body.sync.error = cpu_to_le32(answer->error);
+	dsm_node_post(node, to, *msg);
+	*msg = NULL;
 }
 
 static void answer_request(struct dsm_node *node, struct dsm_sync_request *rq, u32 value, u32 error)
 {
-	answer(node, rq->from, rq->req, &rq->reply, rq->op, value, error);
+	struct dsm_sync_answer answer = {
+		.from = node->id, .region = rq->region, .offset = rq->offset, .req = rq->req,
+		.op = rq->op, .value = value, .error = error,
+	};
+
+	say(node, rq->from, &answer, &rq->reply);
 }
 
-static void answer_waiter(struct dsm_node *node, struct waiter *waiter, u32 op, u32 value)
+static void answer_waiter(struct dsm_node *node, const struct object *object,
+			  struct waiter *waiter, u32 op, u32 value)
 {
-	answer(node, waiter->node, waiter->req, &waiter->reply, op, value, 0);
+	struct dsm_sync_answer answer = {
+		.from = node->id, .region = object->region, .offset = object->offset,
+		.req = waiter->req, .op = op, .value = value,
+	};
+
 	list_del(&waiter->list);
+	say(node, waiter->node, &answer, &waiter->reply);
 	kfree(waiter);
 }
 
@@ -132,7 +168,6 @@ static void queue(struct object *object, struct dsm_sync_request *rq, struct dsm
 
 	rq->waiter = NULL;
 	waiter->node = rq->from;
-	waiter->owner = rq->owner;
 	waiter->req = rq->req;
 	waiter->reply = *reply;
 	*reply = NULL;
@@ -152,32 +187,32 @@ static struct object *object_find(struct dsm_sync *sync, const struct dsm_sync_r
 	return NULL;
 }
 
-/* The object, made if there is none; NULL if there is one of another kind. */
-static struct object *object_get(struct dsm_sync *sync, struct dsm_sync_request *rq, u8 kind)
+static struct object *object_create(struct dsm_sync *sync, struct dsm_sync_request *rq, u8 kind)
 {
-	struct object *object = object_find(sync, rq);
+	struct object *object = rq->object;
 
-	if (object)
-		return object->kind == kind ? object : NULL;
-	object = rq->object;
 	rq->object = NULL;
 	object->region = rq->region;
 	object->offset = rq->offset;
 	object->kind = kind;
 	INIT_LIST_HEAD(&object->waiters);
+	INIT_LIST_HEAD(&object->asides);
 	hash_add(sync->objects, &object->hash, dsm_sync_key(rq->region, rq->offset));
 	return object;
 }
 
 static void object_free(struct object *object)
 {
-	struct waiter *waiter, *next;
+	struct waiter *waiter, *next_waiter;
+	struct aside *aside, *next_aside;
 
 	hash_del(&object->hash);
-	list_for_each_entry_safe(waiter, next, &object->waiters, list) {
+	list_for_each_entry_safe(waiter, next_waiter, &object->waiters, list) {
 		dsm_msg_free(waiter->reply);
 		kfree(waiter);
 	}
+	list_for_each_entry_safe(aside, next_aside, &object->asides, list)
+		aside_free(aside);
 	kfree(object);
 }
 
@@ -187,111 +222,229 @@ static void object_free_idle(struct object *object)
 		object_free(object);
 }
 
-static u32 mutex_take(struct object *object, u16 node, u64 owner, u32 req)
+/* ------------------------------------------------------------------------
+ * Mutexes
+ */
+
+static void recall(struct dsm_node *node, const struct object *object,
+		   struct dsm_sync_request *rq, u32 value)
+{
+	struct dsm_sync_answer answer = {
+		.from = node->id, .region = object->region, .offset = object->offset,
+		.req = object->req, .op = DSM_SYNC_RECALL, .value = value,
+	};
+
+	say(node, object->holder, &answer, &rq->recall);
+}
+
+/* Its answer depends on whether a thread of the holder's has the mutex. */
+static int set_aside(struct dsm_node *node, struct object *object, struct dsm_sync_request *rq)
+{
+	struct dsm_sync_request ask = { .recall = rq->recall };
+	struct aside *aside = rq->aside;
+
+	if (!aside || !rq->recall)
+		return -EAGAIN;
+	aside->rq = *rq;
+	aside->rq.aside = NULL;
+	aside->rq.recall = NULL;
+	rq->object = NULL;
+	rq->waiter = NULL;
+	rq->reply = NULL;
+	rq->wake = NULL;
+	rq->recall = NULL;
+	rq->aside = NULL;
+	list_add_tail(&aside->list, &object->asides);
+	recall(node, object, &ask, DSM_SYNC_IF_FREE);
+	dsm_msg_free(ask.recall);
+	return 0;
+}
+
+/* The mutex is in use: no answer but this. */
+static void refuse(struct dsm_node *node, struct aside *aside)
+{
+	answer_request(node, &aside->rq, 0, aside->rq.op == DSM_SYNC_TRYLOCK ? EBUSY : EINVAL);
+	aside_free(aside);
+}
+
+/*
+ * The object, of that kind, made if there is none; if there is one of another
+ * kind, NULL, and @err says whether that has been dealt with.
+ */
+static struct object *object_get(struct dsm_node *node, struct dsm_sync_request *rq, u8 kind,
+				 int *err)
+{
+	struct object *object = object_find(node->sync, rq);
+
+	*err = 0;
+	if (!object)
+		return object_create(node->sync, rq, kind);
+	if (object->kind == kind)
+		return object;
+	if (object->locked)
+		*err = set_aside(node, object, rq);
+	else
+		answer_request(node, rq, 0, EINVAL);
+	return NULL;
+}
+
+/* @wanted: it is to be given back without a RECALL. */
+static u32 mutex_take(struct object *object, u16 node, u32 req, bool wanted)
 {
 	u32 value = object->ownerdead ? DSM_SYNC_OWNERDEAD : 0;
 
 	object->locked = true;
 	object->ownerdead = false;
 	object->holder = node;
-	object->owner = owner;
 	object->req = req;
-	return value;
+	object->recalled = wanted;
+	return value | (wanted ? DSM_SYNC_WANTED : 0);
 }
 
-static void home_lock(struct dsm_node *node, struct dsm_sync_request *rq)
+static int home_lock(struct dsm_node *node, struct dsm_sync_request *rq)
 {
-	struct object *object = object_get(node->sync, rq, KIND_MUTEX);
+	struct object *object;
+	int err;
 
-	if (!object) {
-		answer_request(node, rq, 0, EINVAL);
-	} else if (!object->locked) {
-		u32 value = mutex_take(object, rq->from, rq->owner, rq->req);
-
-		answer_request(node, rq, value, 0);
-	} else if (rq->op == DSM_SYNC_TRYLOCK) {
-		answer_request(node, rq, 0, EBUSY);
-	} else if (object->holder == rq->from && object->owner == rq->owner) {
+	object = object_get(node, rq, KIND_MUTEX, &err);
+	if (!object)
+		return err;
+	if (!object->locked) {
+		answer_request(node, rq, mutex_take(object, rq->from, rq->req, false), 0);
+	} else if (object->holder == rq->from) {
 		answer_request(node, rq, 0, EDEADLK);
-	} else {
+	} else if (rq->op == DSM_SYNC_TRYLOCK) {
+		if (list_empty(&object->waiters))
+			return set_aside(node, object, rq);
+		answer_request(node, rq, 0, EBUSY);
+	} else if (object->recalled) {
 		queue(object, rq, &rq->reply);
+	} else {
+		if (!rq->recall)
+			return -EAGAIN;
+		object->recalled = true;
+		queue(object, rq, &rq->reply);
+		recall(node, object, rq, 0);
 	}
+	return 0;
 }
 
 /* By who does not hold it. */
-static void home_unlock(struct dsm_node *node, struct dsm_sync_request *rq)
+static int home_unlock(struct dsm_node *node, struct dsm_sync_request *rq)
 {
 	struct object *object = object_find(node->sync, rq);
 
 	answer_request(node, rq, 0, object && object->kind != KIND_MUTEX ? EINVAL : EPERM);
+	return 0;
 }
 
-static struct waiter *mutex_next(struct object *object)
-{
-	struct waiter *first, *waiter;
-
-	first = list_first_entry_or_null(&object->waiters, struct waiter, list);
-	if (first && object->streak < MUTEX_STREAK_MAX)
-		list_for_each_entry(waiter, &object->waiters, list)
-			if (waiter->node == object->holder) {
-				object->streak = waiter == first ? 0 : object->streak + 1;
-				return waiter;
-			}
-	object->streak = 0;
-	return first;
-}
-
-static void home_release(struct dsm_node *node, struct dsm_sync_request *rq)
+/* The mutex that a message of its holder's is about, or NULL. */
+static struct object *object_held(struct dsm_node *node, const struct dsm_sync_request *rq)
 {
 	struct object *object = object_find(node->sync, rq);
-	struct waiter *next;
-	u32 value;
 
 	if (!object || object->kind != KIND_MUTEX || !object->locked ||
 	    object->holder != rq->from || object->req != rq->req)
-		return;
-	object->locked = false;
-	object->ownerdead = rq->value & DSM_SYNC_OWNERDEAD;
-	next = mutex_next(object);
-	if (!next) {
-		object_free_idle(object);
-		return;
-	}
-	value = mutex_take(object, next->node, next->owner, next->req);
-	answer_waiter(node, next, DSM_SYNC_LOCK, value);
+		return NULL;
+	return object;
 }
 
-static void home_barrier(struct dsm_node *node, struct dsm_sync_request *rq)
+static int home_release(struct dsm_node *node, struct dsm_sync_request *rq)
 {
-	struct object *object = object_get(node->sync, rq, KIND_BARRIER);
-	struct waiter *waiter, *next;
+	struct object *object = object_held(node, rq);
+	struct aside *aside;
+	struct waiter *next;
+	LIST_HEAD(asides);
+	u32 value;
 
-	if (!object || (object->arrived && object->count != rq->value)) {
+	if (!object)
+		return 0;
+	object->locked = false;
+	object->ownerdead = rq->value & DSM_SYNC_OWNERDEAD;
+	list_splice_init(&object->asides, &asides);
+	next = list_first_entry_or_null(&object->waiters, struct waiter, list);
+	if (next) {
+		list_del_init(&next->list);
+		/* Who had to hand it over will be back for it. */
+		value = mutex_take(object, next->node, next->req,
+				   !(rq->value & DSM_SYNC_UNUSED) ||
+				   !list_empty(&object->waiters));
+		answer_waiter(node, object, next, DSM_SYNC_LOCK, value);
+	} else {
+		object_free_idle(object);
+	}
+	/* Those that find it taken are not set aside again: they have no memory for that. */
+	while ((aside = list_first_entry_or_null(&asides, struct aside, list))) {
+		list_del(&aside->list);
+		if (aside->cancelled)
+			aside_free(aside);
+		else if (dsm_sync_home_take(node, &aside->rq))
+			refuse(node, aside);
+		else
+			aside_free(aside);
+	}
+	return 0;
+}
+
+static int home_busy(struct dsm_node *node, struct dsm_sync_request *rq)
+{
+	struct object *object = object_held(node, rq);
+	struct aside *aside;
+
+	if (!object)
+		return 0;
+	aside = list_first_entry_or_null(&object->asides, struct aside, list);
+	if (!aside)
+		return 0;
+	list_del(&aside->list);
+	if (aside->cancelled)
+		aside_free(aside);
+	else
+		refuse(node, aside);
+	return 0;
+}
+
+/* ------------------------------------------------------------------------
+ * Barriers, conditions
+ */
+
+static int home_barrier(struct dsm_node *node, struct dsm_sync_request *rq)
+{
+	struct waiter *waiter, *next;
+	struct object *object;
+	int err;
+
+	object = object_get(node, rq, KIND_BARRIER, &err);
+	if (!object)
+		return err;
+	if (object->arrived && object->count != rq->value) {
 		answer_request(node, rq, 0, EINVAL);
-		return;
+		return 0;
 	}
 	object->count = rq->value;
 	object->arrived++;
 	if (object->arrived < object->count) {
 		queue(object, rq, &rq->reply);
-		return;
+		return 0;
 	}
 	list_for_each_entry_safe(waiter, next, &object->waiters, list)
-		answer_waiter(node, waiter, DSM_SYNC_BARRIER, 0);
-	answer_request(node, rq, DSM_SYNC_SERIAL, 0);
+		answer_waiter(node, object, waiter, DSM_SYNC_BARRIER, 0);
 	object_free(object);
+	answer_request(node, rq, DSM_SYNC_SERIAL, 0);
+	return 0;
 }
 
-static void home_wait(struct dsm_node *node, struct dsm_sync_request *rq)
+static int home_wait(struct dsm_node *node, struct dsm_sync_request *rq)
 {
-	struct object *object = object_get(node->sync, rq, KIND_COND);
+	struct object *object;
+	int err;
 
-	if (!object) {
-		answer_request(node, rq, 0, EINVAL);
-		return;
-	}
+	object = object_get(node, rq, KIND_COND, &err);
+	if (!object)
+		return err;
 	queue(object, rq, &rq->wake);
 	answer_request(node, rq, 0, 0);
+	return 0;
 }
 
 static u32 cond_wake(struct dsm_node *node, struct object *object, u32 max)
@@ -302,56 +455,81 @@ static u32 cond_wake(struct dsm_node *node, struct object *object, u32 max)
 	list_for_each_entry_safe(waiter, next, &object->waiters, list) {
 		if (n == max)
 			break;
-		answer_waiter(node, waiter, DSM_SYNC_WAKE, 0);
+		answer_waiter(node, object, waiter, DSM_SYNC_WAKE, 0);
 		n++;
 	}
 	object_free_idle(object);
 	return n;
 }
 
-static void home_wake(struct dsm_node *node, struct dsm_sync_request *rq)
+static int home_wake(struct dsm_node *node, struct dsm_sync_request *rq)
 {
 	struct object *object = object_find(node->sync, rq);
 
 	if (!object)
 		answer_request(node, rq, 0, 0);
-	else if (object->kind != KIND_COND)
-		answer_request(node, rq, 0, EINVAL);
-	else
+	else if (object->kind == KIND_COND)
 		answer_request(node, rq, cond_wake(node, object, rq->value), 0);
+	else if (object->kind == KIND_MUTEX && object->locked)
+		return set_aside(node, object, rq);
+	else
+		answer_request(node, rq, 0, EINVAL);
+	return 0;
 }
 
 /* Somebody was woken who is not there any more: another, if there is one. */
-static void home_rewake(struct dsm_node *node, struct dsm_sync_request *rq)
+static int home_rewake(struct dsm_node *node, struct dsm_sync_request *rq)
 {
 	struct object *object = object_find(node->sync, rq);
 
 	if (object && object->kind == KIND_COND)
 		cond_wake(node, object, 1);
+	return 0;
 }
 
-/* What has been answered already cannot be taken back. */
-static void home_cancel(struct dsm_node *node, struct dsm_sync_request *rq)
+static bool cancel_waiter(struct dsm_node *node, struct object *object,
+			  struct dsm_sync_request *rq)
 {
-	struct object *object = object_find(node->sync, rq);
 	struct waiter *waiter;
 
-	if (!object)
-		return;
 	list_for_each_entry(waiter, &object->waiters, list) {
 		if (waiter->node != rq->from || waiter->req != rq->req)
 			continue;
+		list_del(&waiter->list);
 		if (object->kind == KIND_BARRIER)
 			object->arrived--;
-		answer_waiter(node, waiter, DSM_SYNC_CANCEL, 0);
 		object_free_idle(object);
-		return;
+		rq->reply = waiter->reply;
+		kfree(waiter);
+		answer_request(node, rq, 0, 0);
+		return true;
 	}
+	return false;
+}
+
+/* What has been answered already cannot be taken back. */
+static int home_cancel(struct dsm_node *node, struct dsm_sync_request *rq)
+{
+	struct object *object = object_find(node->sync, rq);
+	struct aside *aside;
+
+	if (!object || cancel_waiter(node, object, rq))
+		return 0;
+	list_for_each_entry(aside, &object->asides, list) {
+		if (aside->rq.from != rq->from || aside->rq.req != rq->req)
+			continue;
+		/* Its RECALL will be answered all the same: it keeps its place. */
+		aside->cancelled = true;
+		swap(rq->reply, aside->rq.reply);
+		answer_request(node, rq, 0, 0);
+		return 0;
+	}
+	return 0;
 }
 
 /**
  * struct home_op - what the home does
- * @take: the operation
+ * @take: the operation; -EAGAIN: it has to be set aside, or to recall a mutex
  * @value_max: the most its value may be; where that is not 0, it is not 0
  * @object: it may make an object
  * @waiter: it may have to wait
@@ -359,7 +537,7 @@ static void home_cancel(struct dsm_node *node, struct dsm_sync_request *rq)
  * @wake: it is answered twice
  */
 struct home_op {
-	void (*take)(struct dsm_node *node, struct dsm_sync_request *rq);
+	int (*take)(struct dsm_node *node, struct dsm_sync_request *rq);
 	u32 value_max;
 	bool object;
 	bool waiter;
@@ -379,6 +557,7 @@ static const struct home_op home_ops[] = {
 	[DSM_SYNC_CANCEL]	= { home_cancel },
 	[DSM_SYNC_RELEASE]	= { home_release },
 	[DSM_SYNC_REWAKE]	= { home_rewake },
+	[DSM_SYNC_BUSY]		= { home_busy },
 };
 
 static const struct home_op *home_op(u32 op)
@@ -391,7 +570,7 @@ bool dsm_sync_value_valid(u32 op, u32 value)
 	u32 max = home_ops[op].value_max;
 
 	if (op == DSM_SYNC_RELEASE)
-		return !(value & ~DSM_SYNC_OWNERDEAD);
+		return !(value & ~(DSM_SYNC_OWNERDEAD | DSM_SYNC_UNUSED));
 	return max ? value && value <= max : !value;
 }
 
@@ -418,11 +597,49 @@ int dsm_sync_home_prepare(struct dsm_sync_request *rq, bool local, u64 block)
 	return 0;
 }
 
-void dsm_sync_home_take(struct dsm_node *node, struct dsm_sync_request *rq)
+/* The memory that it takes as well where a node has the mutex that is there. */
+int dsm_sync_home_prepare_aside(struct dsm_sync_request *rq, bool local, u64 block)
+{
+	gfp_t gfp = local ? GFP_KERNEL_ACCOUNT : GFP_KERNEL;
+
+	rq->recall = dsm_sync_msg_create(rq, DSM_SYNC_REPLY, DSM_SYNC_RECALL, block, gfp);
+	rq->aside = kzalloc(sizeof(*rq->aside), gfp);
+	return rq->recall && rq->aside ? 0 : -ENOMEM;
+}
+
+/* Return: 0; -EAGAIN, not without dsm_sync_home_prepare_aside(): nothing has changed. */
+int dsm_sync_home_take(struct dsm_node *node, struct dsm_sync_request *rq)
 {
 	lockdep_assert_held(&node->sync->lock);
 
-	home_op(rq->op)->take(node, rq);
+	return home_op(rq->op)->take(node, rq);
+}
+
+static int take(struct dsm_node *node, struct dsm_sync_request *rq)
+{
+	int err;
+
+	spin_lock(&node->sync->lock);
+	err = dsm_sync_home_take(node, rq);
+	spin_unlock(&node->sync->lock);
+	return err;
+}
+
+int dsm_sync_home_find(struct dsm_region *region, u64 offset, u16 *home)
+{
+	u64 number = offset >> DSM_CHUNK_SHIFT;
+	struct dsm_chunk *chunk;
+	int err;
+
+	chunk = dsm_chunk_get(region, number, GFP_KERNEL);
+	if (!chunk)
+		return -ENOMEM;
+	err = dsm_chunk_wait_home(region, chunk, number,
+				  jiffies + dsm_sync_jiffies(region->node));
+	if (err)
+		return err == -ETIMEDOUT ? -EIO : err;
+	*home = dsm_chunk_home(chunk);
+	return 0;
 }
 
 /* A request of another node's. Return: as dsm_sync_receive(). */
@@ -460,11 +677,15 @@ int dsm_sync_home_receive(struct dsm_region *region, const struct dsm_msg *msg)
 		return -EPROTO;
 
 	err = dsm_sync_home_prepare(&rq, false, msg->block);
-	if (!err) {
-		spin_lock(&node->sync->lock);
-		dsm_sync_home_take(node, &rq);
-		spin_unlock(&node->sync->lock);
-	}
+	if (err)
+		goto free;
+	err = take(node, &rq);
+	if (err != -EAGAIN)
+		goto free;
+	err = dsm_sync_home_prepare_aside(&rq, false, msg->block);
+	if (!err)
+		err = take(node, &rq);
+free:
 	dsm_sync_request_free(&rq);
 	return err;
 }

@@ -3,11 +3,14 @@
 #define _DSM_SYNC_HOME_H
 
 #include <linux/hashtable.h>
+#include <linux/jiffies.h>
+#include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
+#include "node.h"
 
+struct aside;
 struct dsm_msg;
-struct dsm_node;
 struct dsm_region;
 struct object;
 struct waiter;
@@ -15,7 +18,7 @@ struct waiter;
 enum dsm_sync_hash_bits {
 	DSM_SYNC_OBJECT_BITS	= 10,
 	DSM_SYNC_CALL_BITS	= 8,
-	DSM_SYNC_HELD_BITS	= 8,
+	DSM_SYNC_LEASE_BITS	= 12,
 };
 
 /**
@@ -23,13 +26,13 @@ enum dsm_sync_hash_bits {
  * @lock: protects all of it, and what is in it
  * @objects: struct object, by region and offset
  * @calls: struct call without its final reply, by number
- * @held: struct held, by offset
+ * @leases: struct lease, by region and offset
  */
 struct dsm_sync {
 	spinlock_t lock;	/* see sync.c */
 	DECLARE_HASHTABLE(objects, DSM_SYNC_OBJECT_BITS);
 	DECLARE_HASHTABLE(calls, DSM_SYNC_CALL_BITS);
-	DECLARE_HASHTABLE(held, DSM_SYNC_HELD_BITS);
+	DECLARE_HASHTABLE(leases, DSM_SYNC_LEASE_BITS);
 };
 
 /**
@@ -45,6 +48,8 @@ struct dsm_sync {
  * @waiter: the same
  * @reply: the same; a remote request's
  * @wake: the same; a second one for a remote WAIT
+ * @recall: the same, but got only when dsm_sync_home_take() says so; RECALL
+ * @aside: the same; where the request waits for the answer to that
  */
 struct dsm_sync_request {
 	u16 from;
@@ -58,6 +63,28 @@ struct dsm_sync_request {
 	struct waiter *waiter;
 	struct dsm_msg *reply;
 	struct dsm_msg *wake;
+	struct dsm_msg *recall;
+	struct aside *aside;
+};
+
+/**
+ * struct dsm_sync_answer - what the home has to say
+ * @from: the home
+ * @region: the region's id
+ * @offset: the object
+ * @req: the number of the call
+ * @op: what of; see struct dsm_wire_sync
+ * @value: the result
+ * @error: a positive errno, or 0
+ */
+struct dsm_sync_answer {
+	u16 from;
+	u32 region;
+	u64 offset;
+	u32 req;
+	u32 op;
+	u32 value;
+	u32 error;
 };
 
 static inline u64 dsm_sync_key(u32 region, u64 offset)
@@ -65,17 +92,31 @@ static inline u64 dsm_sync_key(u32 region, u64 offset)
 	return offset ^ (u64)region << 40;
 }
 
+/* A number for a thread, unique on this node while the thread lives. */
+static inline u64 dsm_sync_thread(void)
+{
+	return (u64)task_tgid_nr(current) << 32 | task_pid_nr(current);
+}
+
+/* How long an answer may take that is due at once. */
+static inline unsigned long dsm_sync_jiffies(const struct dsm_node *node)
+{
+	return msecs_to_jiffies(READ_ONCE(node->timeout_ms));
+}
+
 struct dsm_msg *dsm_sync_msg_create(const struct dsm_sync_request *rq, u8 type, u32 op,
 				    u64 block, gfp_t gfp);
 void dsm_sync_request_free(struct dsm_sync_request *rq);
 
 bool dsm_sync_value_valid(u32 op, u32 value);
+int dsm_sync_home_find(struct dsm_region *region, u64 offset, u16 *home);
 int dsm_sync_home_prepare(struct dsm_sync_request *rq, bool local, u64 block);
-void dsm_sync_home_take(struct dsm_node *node, struct dsm_sync_request *rq);
+int dsm_sync_home_prepare_aside(struct dsm_sync_request *rq, bool local, u64 block);
+int dsm_sync_home_take(struct dsm_node *node, struct dsm_sync_request *rq);
 int dsm_sync_home_receive(struct dsm_region *region, const struct dsm_msg *msg);
 void dsm_sync_home_drop(struct dsm_sync *sync, u32 region);
 
 /* sync.c: the home is here, and has answered. */
-void dsm_sync_answered(struct dsm_node *node, u32 req, u32 op, u32 value, u32 error);
+void dsm_sync_answered(struct dsm_node *node, const struct dsm_sync_answer *answer);
 
 #endif /* _DSM_SYNC_HOME_H */

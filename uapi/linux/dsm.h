@@ -166,6 +166,8 @@ struct dsm_range_arg {
 /*
  * Synchronisation objects live at an offset of the bound region; their queue
  * is kept by the home of the block at that offset and waiting is by message.
+ * A node keeps a mutex that its threads have let go of; an operation for which
+ * that matters has it given back first.
  * An object exists while it is in use; nothing need be created. Its kind is
  * that of the first operation that finds it idle; another kind's operation on
  * one that is in use fails with EINVAL.
@@ -212,6 +214,83 @@ struct dsm_sync_arg {
 #define DSM_SYNC_OWNERDEAD	1U
 #define DSM_SYNC_SERIAL		2U
 
+/*
+ * A mutex stays with the node whose threads had it last until another node
+ * wants it. Meanwhile it can be taken and let go of without a system call: its
+ * state is a word of memory that the processes of this node share, which is in
+ * one of the DSM_WORDS_WAYS places that its offset hashes to.
+ *
+ *	 63         34  33     32    31       22  21      0
+ *	+-------------+------+------+------------+---------+
+ *	|     tag     | slow | here |  process   |  thread |
+ *	+-------------+------+------+------------+---------+
+ *
+ * The process is the number that DSM_IOC_ATTACH gave, the thread what gettid(2)
+ * returns. Only two changes are a program's to make, each by an atomic compare
+ * and exchange of the whole word:
+ *
+ *	take it (acquire)	dsm_word(offset) -> dsm_word(offset) | process | thread
+ *	let go (release)	and back
+ *
+ * Where the word is not what it is to be for that, DSM_IOC_SYNC knows more. Who
+ * writes anything else spoils the mutexes of this region, for this node's
+ * processes and those who wait for them, and nothing else.
+ */
+#define DSM_WORDS_OFFSET	(1ULL << 43)	/* of mmap(2) */
+#define DSM_WORDS_SETS_SHIFT	9
+#define DSM_WORDS_WAYS		8		/* a cache line */
+#define DSM_WORDS		(DSM_WORDS_WAYS << DSM_WORDS_SETS_SHIFT)
+#define DSM_WORDS_SIZE		(8 * DSM_WORDS)
+
+#define DSM_WORD_THREAD_BITS	22
+#define DSM_WORD_PROCESS_BITS	10
+#define DSM_WORD_OWNER		0xffffffffULL	/* process and thread: 0 if it is free */
+#define DSM_WORD_HERE		(1ULL << 32)
+#define DSM_WORD_SLOW		(1ULL << 33)	/* there is more to do than that */
+#define DSM_WORD_TAG_SHIFT	34
+
+/* The last number is for those that have none: see DSM_IOC_SYNC. */
+#define DSM_WORD_PROCESS_OTHER	((1U << DSM_WORD_PROCESS_BITS) - 1)
+
+/* The 39 bits of an offset that tell mutexes apart, spread; no two are the same. */
+static __inline__ __u64 dsm_word_key(__u64 offset)
+{
+	return ((offset >> 3) * 0x9e3779b97f4a7c15ULL) & ((1ULL << 39) - 1);
+}
+
+/* The first of its places. */
+static __inline__ __u32 dsm_word_set(__u64 offset)
+{
+	return (dsm_word_key(offset) >> (39 - DSM_WORDS_SETS_SHIFT)) * DSM_WORDS_WAYS;
+}
+
+/* The word of a mutex that is here, and free. */
+static __inline__ __u64 dsm_word(__u64 offset)
+{
+	__u64 tag = dsm_word_key(offset) & ((1ULL << (39 - DSM_WORDS_SETS_SHIFT)) - 1);
+
+	return tag << DSM_WORD_TAG_SHIFT | DSM_WORD_HERE;
+}
+
+/**
+ * struct dsm_attach_arg - DSM_IOC_ATTACH
+ * @process: out: the number of the calling process, 1 to
+ *	DSM_WORD_PROCESS_OTHER - 1; the same every time. A child of fork(2)
+ *	needs one of its own.
+ * @reserved: 0
+ *
+ * From then on the words of the bound region can be mapped, shared, all
+ * DSM_WORDS_SIZE bytes at DSM_WORDS_OFFSET of the descriptor. The number is the
+ * process's until it exits, or until the descriptor and its mappings are gone:
+ * what it holds then goes to others, as with DSM_IOC_SYNC. EACCES (a descriptor
+ * bound for reading); ENOMEM; ENOSPC (no number is left: DSM_IOC_SYNC does
+ * everything).
+ */
+struct dsm_attach_arg {
+	__u32 process;
+	__u32 reserved;
+};
+
 /**
  * struct dsm_window_arg - DSM_IOC_WINDOW, for the helper
  * @id: the region. Binds the descriptor to the region's frames themselves:
@@ -237,5 +316,6 @@ struct dsm_window_arg {
 #define DSM_IOC_SYNC		_IOWR(DSM_IOC_TYPE, 0x17, struct dsm_sync_arg)
 #define DSM_IOC_WINDOW		_IOWR(DSM_IOC_TYPE, 0x18, struct dsm_window_arg)
 #define DSM_IOC_DISCARD		_IOW(DSM_IOC_TYPE, 0x19, struct dsm_range_arg)
+#define DSM_IOC_ATTACH		_IOR(DSM_IOC_TYPE, 0x1a, struct dsm_attach_arg)
 
 #endif /* _UAPI_LINUX_DSM_H */

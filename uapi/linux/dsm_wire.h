@@ -69,7 +69,7 @@ enum dsm_wire_type {
 
 	/* synchronisation objects */
 	DSM_SYNC_REQUEST = 64,	/* to the object's home; body: struct dsm_wire_sync */
-	DSM_SYNC_REPLY,		/* its answer; body: struct dsm_wire_sync */
+	DSM_SYNC_REPLY,		/* from it; body: struct dsm_wire_sync */
 
 	DSM_NOP = 126,		/* nothing: in place of what is of no use any more */
 	DSM_ACK = 127,		/* nothing but @ack */
@@ -146,17 +146,24 @@ struct dsm_wire_region {
 /* What nodes, not programs, ask of a synchronisation object. */
 enum dsm_wire_sync_op {
 	DSM_SYNC_CANCEL		= 0x80,	/* the request of this @req is to wait no longer */
-	DSM_SYNC_RELEASE	= 0x81,	/* mutex: its holder lets go; no reply */
+	DSM_SYNC_RELEASE	= 0x81,	/* mutex: its node gives it back; no reply */
 	DSM_SYNC_REWAKE		= 0x82,	/* condition: who was woken is gone; no reply */
+	DSM_SYNC_RECALL		= 0x83,	/* mutex: home to its node: give it back */
+	DSM_SYNC_BUSY		= 0x84,	/* mutex: not now, a thread has it; no reply */
 };
+
+#define DSM_SYNC_WANTED		4U	/* of a mutex: others wait for it, or soon will */
+#define DSM_SYNC_UNUSED		8U	/* RELEASE: no thread had it */
+#define DSM_SYNC_IF_FREE	1U	/* RECALL: if no thread has it; else BUSY */
 
 /**
  * struct dsm_wire_sync - an operation on a synchronisation object
  * @op: enum dsm_sync_op or enum dsm_wire_sync_op; REPLY: that of the request,
  *	or CANCEL if it was taken back; to WAIT, WAIT when it is queued and
- *	WAKE when it is woken
- * @value: as in struct dsm_sync_arg; RELEASE: 0 or DSM_SYNC_OWNERDEAD;
- *	REPLY: the result
+ *	WAKE when it is woken; RECALL, of itself
+ * @value: as in struct dsm_sync_arg; RELEASE: DSM_SYNC_OWNERDEAD and
+ *	DSM_SYNC_UNUSED; RECALL: 0 or DSM_SYNC_IF_FREE; REPLY: the result,
+ *	to LOCK and TRYLOCK perhaps with DSM_SYNC_WANTED
  * @offset: the object
  * @owner: who asks: a number that is unique on its node, the thread
  * @error: REPLY: 0 or a positive Linux errno

@@ -1,0 +1,863 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Leases: the mutexes that this node has, or has asked for.
+ *
+ * Towards a mutex's home a node is one, however many of its threads want the
+ * mutex: they queue here. lease_core.c says when the home is asked, and when
+ * the mutex goes back. In between, a thread takes it and lets go of it by
+ * changing its word, which the processes of the node share (uapi/linux/dsm.h),
+ * and this file hears of it only if the word says SLOW.
+ *
+ * A process can write anything to a word, at any time. So this file reads one
+ * once, with the operation that sets SLOW; after that no thread that keeps to
+ * the rules changes it, since its compare and exchange fails and it comes here,
+ * to wait for our lock. Then the word is written anew, from what we know. The
+ * only thing that is believed of a word is which process's which thread has the
+ * mutex, and only if there is such a process; what a lie does is to spoil the
+ * mutex of a region that the liar can write to.
+ *
+ * A word is for one mutex at a time. Where all its places are taken by mutexes
+ * that threads have, a mutex does without: it is held by the thread that is
+ * noted here, and goes back when that lets go of it. So it is with all of a
+ * region's until the first process attaches, and after the last one has gone.
+ *
+ * All of this is protected by dsm_sync->lock. With our own node as the home,
+ * asking it and giving back to it may call us again, for the same mutex
+ * (sync_home.c): it is the last thing that is done to a lease, or the lease is
+ * looked up again.
+ */
+#include <linux/slab.h>
+#include <linux/wait.h>
+#include "lease.h"
+#include "lease_core.h"
+#include "msg.h"
+#include "peer.h"
+#include "region.h"
+#include "sync_home.h"
+#include "words.h"
+
+#define THREAD_MASK	((1U << DSM_WORD_THREAD_BITS) - 1)
+#define OWNER_OTHER	(DSM_WORD_PROCESS_OTHER << DSM_WORD_THREAD_BITS)
+
+/**
+ * struct claim - what it takes to have a mutex once
+ * @rq: LOCK or TRYLOCK; its memory if we are the home
+ * @request: the message; this and the next two NULL if we are the home
+ * @cancel: takes it back
+ * @release: gives the mutex back
+ */
+struct claim {
+	struct dsm_sync_request rq;
+	struct dsm_msg *request;
+	struct dsm_msg *cancel;
+	struct dsm_msg *release;
+};
+
+/**
+ * struct lease - a mutex that we have or want
+ * @hash: in dsm_sync->leases
+ * @list: in region->leases
+ * @region: the region, which drops its leases before it goes
+ * @offset: where it is
+ * @home: its home
+ * @core: how far it is
+ * @ownerdead: whoever had it died, and nobody has taken it since
+ * @claim: the last request that was sent
+ * @lockers: struct dsm_locker, in order of arrival. While it is ours, each has
+ *	its claim: the one whose claim was sent is the first, or has left
+ * @slot: its word, or -1
+ * @thread: who has it, where the word does not say; or 0
+ * @file: what through
+ * @tgid: that one's process
+ */
+struct lease {
+	struct hlist_node hash;
+	struct list_head list;
+	struct dsm_region *region;
+	u64 offset;
+	u16 home;
+	struct dsm_lease_core core;
+	bool ownerdead;
+	struct claim *claim;
+	struct list_head lockers;
+	int slot;
+	u64 thread;
+	const void *file;
+	pid_t tgid;
+};
+
+enum holder {
+	HOLDER_NONE,
+	HOLDER_ME,
+	HOLDER_OTHER,
+};
+
+static void claim_free(struct claim *claim)
+{
+	if (!claim)
+		return;
+	dsm_sync_request_free(&claim->rq);
+	dsm_msg_free(claim->request);
+	dsm_msg_free(claim->cancel);
+	dsm_msg_free(claim->release);
+	kfree(claim);
+}
+
+static struct dsm_sync *sync_of(const struct lease *lease)
+{
+	return lease->region->node->sync;
+}
+
+static struct lease *lease_find(struct dsm_sync *sync, u32 region, u64 offset)
+{
+	struct lease *lease;
+
+	lockdep_assert_held(&sync->lock);
+
+	hash_for_each_possible(sync->leases, lease, hash, dsm_sync_key(region, offset))
+		if (lease->region->id == region && lease->offset == offset)
+			return lease;
+	return NULL;
+}
+
+static bool is_ours(const struct lease *lease)
+{
+	return lease && lease->core.state == DSM_LEASE_OURS;
+}
+
+/* ------------------------------------------------------------------------
+ * The word
+ */
+
+static atomic64_t *word_of(const struct lease *lease)
+{
+	return &lease->region->words->word[lease->slot];
+}
+
+/* What the word says of who has it; from now on they all come here. */
+static u32 word_stop(const struct lease *lease)
+{
+	return lease->slot < 0 ? 0 : lower_32_bits(atomic64_fetch_or(DSM_WORD_SLOW,
+								     word_of(lease)));
+}
+
+/* The same, without stopping anybody. */
+static u32 word_peek(const struct lease *lease)
+{
+	return lease->slot < 0 ? 0 : lower_32_bits(atomic64_read(word_of(lease)));
+}
+
+static void word_set(const struct lease *lease, u32 owner)
+{
+	u64 word = dsm_word(lease->offset) | owner;
+
+	if (lease->slot < 0)
+		return;
+	/* Letting go has to come here if there is anybody to be given it. */
+	if (owner ? lease->core.wanted || !list_empty(&lease->lockers) : lease->ownerdead)
+		word |= DSM_WORD_SLOW;
+	/* With the acquire of the thread that takes it. */
+	atomic64_set_release(word_of(lease), word);
+}
+
+/* Which process the word means, or NULL. */
+static const struct dsm_words_process *process_of(const struct lease *lease, u32 owner)
+{
+	return lease->slot < 0 ? NULL : dsm_words_process(lease->region->words, owner);
+}
+
+static enum holder holder_of(const struct lease *lease, u32 owner)
+{
+	const struct dsm_words_process *process;
+
+	if (lease->thread)
+		return lease->thread == dsm_sync_thread() ? HOLDER_ME : HOLDER_OTHER;
+	process = process_of(lease, owner);
+	if (!process)
+		return HOLDER_NONE;
+	return process->tgid == task_tgid_nr(current) &&
+	       (owner & THREAD_MASK) == task_pid_vnr(current) ? HOLDER_ME : HOLDER_OTHER;
+}
+
+/* Nothing was changed after word_stop(). */
+static void word_go_on(const struct lease *lease, u32 owner)
+{
+	if (lease->thread)
+		owner = OWNER_OTHER;
+	else if (!process_of(lease, owner))
+		owner = 0;
+	word_set(lease, owner);
+}
+
+static void slot_put(struct lease *lease)
+{
+	if (lease->slot < 0)
+		return;
+	atomic64_set(word_of(lease), 0);
+	lease->region->words->lease[lease->slot] = NULL;
+	lease->slot = -1;
+}
+
+static void lease_give_back(struct lease *lease);
+
+static int slot_free(const struct dsm_words *words, int set)
+{
+	int i;
+
+	for (i = 0; i < DSM_WORDS_WAYS; i++)
+		if (!words->lease[set + i])
+			return set + i;
+	return -1;
+}
+
+/* One that nobody has goes home; not always the same, the others may be in use. */
+static void slot_vacate(struct dsm_words *words, int set)
+{
+	struct lease *lease;
+	int i;
+
+	words->victim++;
+	for (i = 0; i < DSM_WORDS_WAYS; i++) {
+		lease = words->lease[set + (words->victim + i) % DSM_WORDS_WAYS];
+		if (!lease->thread && !process_of(lease, word_peek(lease))) {
+			lease_give_back(lease);
+			return;
+		}
+	}
+}
+
+/* A word for it, if there is one to be had. */
+static void slot_get(struct lease *lease)
+{
+	struct dsm_words *words = lease->region->words;
+	int set = dsm_word_set(lease->offset);
+
+	if (!words || !words->processes)
+		return;
+	lease->slot = slot_free(words, set);
+	if (lease->slot < 0) {
+		slot_vacate(words, set);
+		lease->slot = slot_free(words, set);
+	}
+	if (lease->slot >= 0)
+		words->lease[lease->slot] = lease;
+}
+
+/* ------------------------------------------------------------------------
+ * Lockers
+ */
+
+static void locker_done(struct dsm_locker *locker, int error)
+{
+	list_del(&locker->list);
+	locker->error = error;
+	/*
+	 * With locker_is_done()'s acquire: the results. The thread takes the
+	 * lock before it goes on, so that waking it is safe.
+	 */
+	smp_store_release(&locker->done, true);
+	wake_up(&locker->wait);
+}
+
+/* Those that only try, or all. */
+static void lockers_fail(struct lease *lease, bool all, int error)
+{
+	struct dsm_locker *locker, *next;
+
+	list_for_each_entry_safe(locker, next, &lease->lockers, list)
+		if (all || locker->try)
+			locker_done(locker, error);
+}
+
+/* A thread gets it. Returns what it is to be told. */
+static u32 lease_take(struct lease *lease, const struct dsm_locker *locker)
+{
+	u32 value = lease->ownerdead ? DSM_SYNC_OWNERDEAD : 0;
+	u32 number = 0;
+
+	if (lease->slot < 0)
+		slot_get(lease);
+	if (lease->slot >= 0)
+		number = dsm_words_number(lease->region->words, locker->file, locker->tgid);
+	lease->ownerdead = false;
+	lease->thread = number ? 0 : locker->thread;
+	lease->file = locker->file;
+	lease->tgid = locker->tgid;
+	word_set(lease, number ? number << DSM_WORD_THREAD_BITS | locker->tid : OWNER_OTHER);
+	return value;
+}
+
+/* ------------------------------------------------------------------------
+ * What lease_core.c wants done
+ */
+
+static void hand_over(struct lease *lease)
+{
+	struct dsm_locker *first = list_first_entry(&lease->lockers, struct dsm_locker, list);
+
+	list_del_init(&first->list);
+	lockers_fail(lease, false, -EBUSY);
+	first->value = lease_take(lease, first);
+	locker_done(first, 0);
+}
+
+static void give_back(struct lease *lease, bool unused)
+{
+	u32 value = (lease->ownerdead ? DSM_SYNC_OWNERDEAD : 0) | (unused ? DSM_SYNC_UNUSED : 0);
+	struct dsm_node *node = lease->region->node;
+	struct claim *claim = lease->claim;
+
+	slot_put(lease);
+	lease->thread = 0;
+	lease->ownerdead = false;
+	if (claim->release) {
+		claim->release->body.sync.value = cpu_to_le32(value);
+		dsm_node_post(node, lease->home, claim->release);
+		claim->release = NULL;
+	} else {
+		struct dsm_sync_request rq = {
+			.from = node->id, .req = claim->rq.req, .region = lease->region->id,
+			.offset = lease->offset, .op = DSM_SYNC_RELEASE, .value = value,
+		};
+
+		dsm_sync_home_take(node, &rq);
+	}
+}
+
+static void ask(struct lease *lease, u32 op)
+{
+	struct dsm_locker *first = list_first_entry(&lease->lockers, struct dsm_locker, list);
+	struct dsm_node *node = lease->region->node;
+	struct claim *claim = first->claim;
+	struct dsm_msg *msg = claim->request;
+
+	claim_free(lease->claim);
+	lease->claim = claim;
+	first->claim = NULL;
+	first->asked = true;
+	if (op == DSM_SYNC_LOCK)
+		lockers_fail(lease, false, -EBUSY);
+	claim->rq.op = op;
+	if (msg) {
+		claim->request = NULL;
+		msg->body.sync.op = cpu_to_le32(op);
+		dsm_node_post(node, lease->home, msg);
+	} else {
+		/* It has the memory for everything. */
+		WARN_ON_ONCE(dsm_sync_home_take(node, &claim->rq));
+	}
+}
+
+static void cancel(struct lease *lease)
+{
+	struct dsm_node *node = lease->region->node;
+	struct claim *claim = lease->claim;
+
+	if (claim->cancel) {
+		dsm_node_post(node, lease->home, claim->cancel);
+		claim->cancel = NULL;
+	} else {
+		struct dsm_sync_request rq = {
+			.from = node->id, .req = claim->rq.req, .region = lease->region->id,
+			.offset = lease->offset, .op = DSM_SYNC_CANCEL,
+		};
+
+		dsm_sync_home_take(node, &rq);
+	}
+}
+
+static void forget(struct lease *lease)
+{
+	slot_put(lease);
+	hash_del(&lease->hash);
+	list_del(&lease->list);
+	claim_free(lease->claim);
+	kfree(lease);
+}
+
+/* Something has happened to it: @now as far as it is not known here. It may be gone then. */
+static void step(struct lease *lease, enum dsm_lease_event event,
+		 struct dsm_lease_now now)
+{
+	const struct dsm_locker *first;
+	unsigned int actions;
+
+	lockdep_assert_held(&sync_of(lease)->lock);
+
+	first = list_first_entry_or_null(&lease->lockers, struct dsm_locker, list);
+	now.first = !first ? DSM_LEASE_NOBODY : first->try ? DSM_LEASE_TRIER : DSM_LEASE_WAITER;
+	now.keep = lease->slot >= 0 && lease->region->words->processes;
+	actions = dsm_lease_step(&lease->core, event, now);
+
+	if (actions & DSM_LEASE_HAND)
+		hand_over(lease);
+	if (actions & DSM_LEASE_KEEP)
+		word_set(lease, 0);
+	if (actions & DSM_LEASE_RETURN)
+		give_back(lease, event != DSM_LEASE_FREED);
+	if (actions & DSM_LEASE_LOCK)
+		ask(lease, DSM_SYNC_LOCK);
+	if (actions & DSM_LEASE_TRYLOCK)
+		ask(lease, DSM_SYNC_TRYLOCK);
+	if (actions & DSM_LEASE_CANCEL)
+		cancel(lease);
+	if (actions & DSM_LEASE_FORGET)
+		forget(lease);
+}
+
+/* Back to its home, if no thread has it. */
+static void lease_give_back(struct lease *lease)
+{
+	u32 owner = word_stop(lease);
+	struct dsm_lease_now now = { .held = holder_of(lease, owner) != HOLDER_NONE };
+
+	step(lease, DSM_LEASE_TRIED, now);
+	if (now.held)
+		word_go_on(lease, owner);
+}
+
+/* ------------------------------------------------------------------------
+ * What threads want
+ */
+
+void dsm_locker_init(struct dsm_locker *locker, struct dsm_region *region, const void *file,
+		     u64 offset, bool try)
+{
+	*locker = (struct dsm_locker){
+		.region = region,
+		.offset = offset,
+		.try = try,
+		.file = file,
+		.tgid = task_tgid_nr(current),
+		.tid = task_pid_vnr(current),
+		.thread = dsm_sync_thread(),
+	};
+	INIT_LIST_HEAD(&locker->list);
+	init_waitqueue_head(&locker->wait);
+}
+
+void dsm_locker_free(struct dsm_locker *locker)
+{
+	claim_free(locker->claim);
+	kfree(locker->spare);
+}
+
+static struct claim *claim_create(const struct dsm_locker *locker, u16 home)
+{
+	struct dsm_region *region = locker->region;
+	u64 block = locker->offset >> region->block_shift;
+	struct dsm_node *node = region->node;
+	struct dsm_sync_request *rq;
+	struct claim *claim;
+
+	claim = kzalloc(sizeof(*claim), GFP_KERNEL_ACCOUNT);
+	if (!claim)
+		return NULL;
+	rq = &claim->rq;
+	*rq = (struct dsm_sync_request){
+		.from	= node->id,
+		.req	= dsm_node_next_req(node),
+		.region	= region->id,
+		.offset	= locker->offset,
+		.op	= DSM_SYNC_LOCK,
+		.owner	= locker->thread,
+	};
+	if (home == node->id) {
+		if (dsm_sync_home_prepare(rq, true, block) ||
+		    dsm_sync_home_prepare_aside(rq, true, block))
+			goto free;
+		return claim;
+	}
+	claim->request = dsm_sync_msg_create(rq, DSM_SYNC_REQUEST, DSM_SYNC_LOCK, block,
+					     GFP_KERNEL_ACCOUNT);
+	claim->cancel = dsm_sync_msg_create(rq, DSM_SYNC_REQUEST, DSM_SYNC_CANCEL, block,
+					    GFP_KERNEL_ACCOUNT);
+	claim->release = dsm_sync_msg_create(rq, DSM_SYNC_REQUEST, DSM_SYNC_RELEASE, block,
+					     GFP_KERNEL_ACCOUNT);
+	if (claim->request && claim->cancel && claim->release)
+		return claim;
+free:
+	claim_free(claim);
+	return NULL;
+}
+
+/* The memory for everything; then nothing can fail but for the region's end. */
+int dsm_locker_prepare(struct dsm_locker *locker)
+{
+	u16 home;
+	int err = dsm_sync_home_find(locker->region, locker->offset, &home);
+
+	if (err)
+		return err;
+	locker->spare = kzalloc(sizeof(*locker->spare), GFP_KERNEL_ACCOUNT);
+	locker->claim = claim_create(locker, home);
+	if (!locker->spare || !locker->claim)
+		return -ENOMEM;
+	locker->spare->home = home;
+	return 0;
+}
+
+/* Take it if it is here and free: 0; -EDEADLK, -EBUSY; -EAGAIN, it takes more than that. */
+static int lock_here(struct dsm_locker *locker)
+{
+	struct dsm_sync *sync = locker->region->node->sync;
+	struct lease *lease = lease_find(sync, locker->region->id, locker->offset);
+	u32 owner;
+
+	if (!lease)
+		return -EAGAIN;
+	/* Others of this node wait, and come first. */
+	if (lease->core.state == DSM_LEASE_ASKING && locker->try)
+		return -EBUSY;
+	if (!is_ours(lease))
+		return -EAGAIN;
+	owner = word_stop(lease);
+	switch (holder_of(lease, owner)) {
+	case HOLDER_NONE:
+		locker->value = lease_take(lease, locker);
+		return 0;
+	case HOLDER_ME:
+		word_go_on(lease, owner);
+		return locker->try ? -EBUSY : -EDEADLK;
+	default:
+		if (!locker->try)
+			return -EAGAIN;		/* the word is as it is to be, then */
+		word_go_on(lease, owner);
+		return -EBUSY;
+	}
+}
+
+static struct lease *lease_create(struct dsm_locker *locker)
+{
+	struct dsm_region *region = locker->region;
+	struct lease *lease = locker->spare;
+
+	locker->spare = NULL;
+	lease->region = region;
+	lease->offset = locker->offset;
+	lease->slot = -1;
+	INIT_LIST_HEAD(&lease->lockers);
+	hash_add(region->node->sync->leases, &lease->hash, dsm_sync_key(region->id, lease->offset));
+	list_add_tail(&lease->list, &region->leases);
+	return lease;
+}
+
+/* As lock_here(), but it queues if it has to: 0, and locker->done tells. */
+static int lock_start(struct dsm_locker *locker)
+{
+	struct dsm_region *region = locker->region;
+	struct dsm_sync *sync = region->node->sync;
+	struct lease *lease;
+	int err;
+
+	spin_lock(&sync->lock);
+	err = lock_here(locker);
+	if (!err)
+		locker->done = true;
+	if (err != -EAGAIN)
+		goto unlock;
+	/* dsm_lease_drop() comes after that is set. */
+	err = -EIDRM;
+	if (READ_ONCE(region->dead))
+		goto unlock;
+	err = 0;
+	lease = lease_find(sync, region->id, locker->offset) ?: lease_create(locker);
+	list_add_tail(&locker->list, &lease->lockers);
+	step(lease, DSM_LEASE_WANTED, (struct dsm_lease_now){});
+unlock:
+	spin_unlock(&sync->lock);
+	return err;
+}
+
+static bool locker_is_done(const struct dsm_locker *locker)
+{
+	/* With locker_done()'s release. */
+	return smp_load_acquire(&locker->done);
+}
+
+/*
+ * The wait is over, for what reason ever: @err if it has not been answered. What
+ * comes now is for whoever queues next, or goes back.
+ */
+static long lock_end(struct dsm_locker *locker, int err, u32 *value)
+{
+	struct dsm_region *region = locker->region;
+	struct dsm_sync *sync = region->node->sync;
+	struct lease *lease;
+
+	spin_lock(&sync->lock);
+	if (locker->done) {
+		err = locker->error;
+		*value = locker->value;
+	} else {
+		list_del(&locker->list);
+		lease = lease_find(sync, region->id, locker->offset);
+		if (!WARN_ON_ONCE(!lease))
+			step(lease, DSM_LEASE_LEFT, (struct dsm_lease_now){});
+	}
+	spin_unlock(&sync->lock);
+	return err;
+}
+
+/* Without the memory for it, if that is not needed. */
+static long lock_or_start(struct dsm_locker *locker)
+{
+	struct dsm_sync *sync = locker->region->node->sync;
+	int err;
+
+	spin_lock(&sync->lock);
+	err = lock_here(locker);
+	spin_unlock(&sync->lock);
+	if (!err)
+		locker->done = true;
+	if (err != -EAGAIN)
+		return err;
+	return dsm_locker_prepare(locker) ?: lock_start(locker);
+}
+
+/* LOCK. Return: see dsm_sync_ioctl(). */
+long dsm_lease_lock(struct dsm_region *region, const void *file, u64 offset, u64 timeout_ns,
+		    u32 *value)
+{
+	bool limited = timeout_ns && timeout_ns < KTIME_MAX;
+	ktime_t timeout = limited ? ns_to_ktime(timeout_ns) : KTIME_MAX;
+	struct dsm_locker locker;
+	long err;
+
+	dsm_locker_init(&locker, region, file, offset, false);
+	err = lock_or_start(&locker);
+	if (!err) {
+		err = wait_event_interruptible_hrtimeout(locker.wait, locker_is_done(&locker),
+							 timeout);
+		err = lock_end(&locker, !err ? 0 : err == -ETIME ? -ETIMEDOUT : -EINTR, value);
+	}
+	dsm_locker_free(&locker);
+	return err;
+}
+
+/* TRYLOCK */
+long dsm_lease_trylock(struct dsm_region *region, const void *file, u64 offset, u32 *value)
+{
+	struct dsm_locker locker;
+	long err;
+
+	dsm_locker_init(&locker, region, file, offset, true);
+	err = lock_or_start(&locker);
+	if (!err) {
+		err = wait_event_killable_timeout(locker.wait, locker_is_done(&locker),
+						  dsm_sync_jiffies(region->node));
+		err = lock_end(&locker, err > 0 ? 0 : err < 0 ? -EINTR : -EIO, value);
+	}
+	dsm_locker_free(&locker);
+	return err;
+}
+
+/* The rest of a WAIT: prepared beforehand, and only death ends it early. */
+long dsm_lease_lock_again(struct dsm_locker *locker, u32 *value)
+{
+	long err = lock_start(locker);
+
+	if (err)
+		return err;
+	err = wait_event_killable(locker->wait, locker_is_done(locker));
+	return lock_end(locker, err ? -EINTR : 0, value);
+}
+
+/* Return: 0; -EPERM, another thread has it; -ENOENT, it is not here. */
+int dsm_lease_unlock(struct dsm_region *region, u64 offset)
+{
+	struct dsm_sync *sync = region->node->sync;
+	struct lease *lease;
+	int err = -ENOENT;
+	u32 owner;
+
+	spin_lock(&sync->lock);
+	lease = lease_find(sync, region->id, offset);
+	if (!is_ours(lease))
+		goto unlock;
+	owner = word_stop(lease);
+	if (holder_of(lease, owner) == HOLDER_ME) {
+		lease->thread = 0;
+		step(lease, DSM_LEASE_FREED, (struct dsm_lease_now){});
+		err = 0;
+	} else {
+		word_go_on(lease, owner);
+		err = -EPERM;
+	}
+unlock:
+	spin_unlock(&sync->lock);
+	return err;
+}
+
+/* Does the current thread have it? Nobody but that changes that. */
+bool dsm_lease_is_mine(struct dsm_region *region, u64 offset)
+{
+	struct dsm_sync *sync = region->node->sync;
+	struct lease *lease;
+	bool mine;
+
+	spin_lock(&sync->lock);
+	lease = lease_find(sync, region->id, offset);
+	mine = is_ours(lease) && holder_of(lease, word_peek(lease)) == HOLDER_ME;
+	spin_unlock(&sync->lock);
+	return mine;
+}
+
+/* ------------------------------------------------------------------------
+ * What the home says
+ */
+
+/* Whether the home may say that, to what was asked. */
+static bool answer_valid(const struct lease *lease, const struct dsm_sync_answer *answer)
+{
+	bool trying = lease->core.state == DSM_LEASE_TRYING;
+
+	if (answer->op == DSM_SYNC_CANCEL)
+		return lease->core.state == DSM_LEASE_CANCELLING && !answer->error &&
+		       !answer->value;
+	if (answer->op != (trying ? DSM_SYNC_TRYLOCK : DSM_SYNC_LOCK))
+		return false;
+	switch (answer->error) {
+	case 0:
+		return !(answer->value & ~(DSM_SYNC_OWNERDEAD | DSM_SYNC_WANTED));
+	case EBUSY:
+		return trying && !answer->value;
+	case EINVAL:
+		return !answer->value;
+	default:
+		return false;
+	}
+}
+
+static void lease_refused(struct lease *lease, int error)
+{
+	struct dsm_locker *locker, *next;
+
+	/* Who has queued since the question may get another answer to his. */
+	list_for_each_entry_safe(locker, next, &lease->lockers, list)
+		if (locker->asked || error != EBUSY)
+			locker_done(locker, -error);
+	step(lease, DSM_LEASE_REFUSED, (struct dsm_lease_now){});
+}
+
+/**
+ * dsm_lease_answer() - the home has answered
+ * @node: us
+ * @answer: what
+ *
+ * Return: 0; -ENOENT, nobody has asked for a mutex with that number; -EPROTO.
+ */
+int dsm_lease_answer(struct dsm_node *node, const struct dsm_sync_answer *answer)
+{
+	struct lease *lease = lease_find(node->sync, answer->region, answer->offset);
+
+	if (!lease || !lease->claim || lease->claim->rq.req != answer->req || is_ours(lease))
+		return -ENOENT;
+	if (lease->home != answer->from || !answer_valid(lease, answer))
+		return -EPROTO;
+	if (answer->error) {
+		lease_refused(lease, answer->error);
+	} else if (answer->op == DSM_SYNC_CANCEL) {
+		step(lease, DSM_LEASE_CANCELLED, (struct dsm_lease_now){});
+	} else {
+		dsm_stat(lease->region, DSM_STAT_mutexes_in, 1);
+		lease->ownerdead = answer->value & DSM_SYNC_OWNERDEAD;
+		step(lease, DSM_LEASE_GRANTED,
+		     (struct dsm_lease_now){ .wanted = answer->value & DSM_SYNC_WANTED });
+	}
+	return 0;
+}
+
+/**
+ * dsm_lease_recall() - the home wants a mutex back
+ * @node: us
+ * @answer: RECALL, of the request that got it; if that was another one, the
+ *	mutex is on its way already
+ *
+ * Return: whether the home is to be told that it is BUSY.
+ */
+bool dsm_lease_recall(struct dsm_node *node, const struct dsm_sync_answer *answer)
+{
+	struct lease *lease = lease_find(node->sync, answer->region, answer->offset);
+	enum dsm_lease_event event = DSM_LEASE_RECALLED;
+	u32 owner;
+
+	if (!is_ours(lease) || lease->claim->rq.req != answer->req ||
+	    lease->home != answer->from)
+		return false;
+	if (answer->value & DSM_SYNC_IF_FREE)
+		event = DSM_LEASE_TRIED;
+	owner = word_stop(lease);
+	if (holder_of(lease, owner) == HOLDER_NONE) {
+		step(lease, event, (struct dsm_lease_now){});
+		return false;
+	}
+	step(lease, event, (struct dsm_lease_now){ .held = true });
+	word_go_on(lease, owner);
+	return event == DSM_LEASE_TRIED;
+}
+
+/* ------------------------------------------------------------------------
+ * The end of processes, files, regions
+ */
+
+static bool held_by(const struct lease *lease, const void *file, pid_t tgid)
+{
+	const struct dsm_words_process *process;
+
+	if (lease->thread)
+		return lease->file == file && (!tgid || lease->tgid == tgid);
+	process = process_of(lease, word_peek(lease));
+	return process && process->file == file && (!tgid || process->tgid == tgid);
+}
+
+/**
+ * dsm_lease_release() - a process, or all that had a file, is no more
+ * @region: the region
+ * @file: what it held mutexes through
+ * @tgid: the process, 0 for all
+ *
+ * What it holds goes to others, who are told. When none is left that could take
+ * one here without asking, the mutexes go home: this node may go, too.
+ */
+void dsm_lease_release(struct dsm_region *region, const void *file, pid_t tgid)
+{
+	struct dsm_sync *sync = region->node->sync;
+	struct dsm_words *words;
+	struct lease *lease, *next;
+	LIST_HEAD(dead);
+
+	spin_lock(&sync->lock);
+	list_for_each_entry_safe(lease, next, &region->leases, list)
+		if (is_ours(lease) && held_by(lease, file, tgid))
+			list_move_tail(&lease->list, &dead);
+	/* Handing one over may take another's word from it, and that off the list. */
+	while ((lease = list_first_entry_or_null(&dead, struct lease, list))) {
+		list_move_tail(&lease->list, &region->leases);
+		word_stop(lease);
+		lease->thread = 0;
+		lease->ownerdead = true;
+		step(lease, DSM_LEASE_FREED, (struct dsm_lease_now){});
+	}
+	words = region->words;
+	if (words) {
+		dsm_words_detach(words, file, tgid);
+		list_for_each_entry_safe(lease, next, &region->leases, list)
+			if (!words->processes && is_ours(lease))
+				lease_give_back(lease);
+	}
+	spin_unlock(&sync->lock);
+}
+
+/* The region is being freed, on all nodes: nobody waits, unless the registry is wrong. */
+void dsm_lease_drop(struct dsm_region *region)
+{
+	struct lease *lease, *next;
+
+	lockdep_assert_held(&region->node->sync->lock);
+
+	list_for_each_entry_safe(lease, next, &region->leases, list) {
+		lockers_fail(lease, true, -EIDRM);
+		forget(lease);
+	}
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Words: what the processes of a node share of its mutexes.
+ *
+ * The words of a region are made when the first process asks for them, and
+ * mapped by all that may write to the region. uapi/linux/dsm.h has their form;
+ * whose they are, and what a process may have made of them, is lease.c's.
+ */
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+#include "node.h"
+#include "region.h"
+#include "sync_home.h"
+#include "words.h"
+
+static struct dsm_words *words_create(void)
+{
+	struct dsm_words *words = kvzalloc(sizeof(*words), GFP_KERNEL_ACCOUNT);
+
+	if (!words)
+		return NULL;
+	words->word = vmalloc_user(PAGE_ALIGN(DSM_WORDS_SIZE));
+	if (!words->word) {
+		kvfree(words);
+		return NULL;
+	}
+	words->limit = 1;
+	return words;
+}
+
+/* The region goes: no descriptor, and so no mapping, is left. */
+void dsm_words_destroy(struct dsm_words *words)
+{
+	if (!words)
+		return;
+	vfree(words->word);
+	kvfree(words);
+}
+
+/* The number of a process, or 0. */
+u32 dsm_words_number(const struct dsm_words *words, const void *file, pid_t tgid)
+{
+	u32 number;
+
+	for (number = 1; number < words->limit; number++)
+		if (words->process[number].file == file && words->process[number].tgid == tgid)
+			return number;
+	return 0;
+}
+
+static int number_get(struct dsm_words *words, const void *file, pid_t tgid, u32 *number)
+{
+	u32 free;
+
+	*number = dsm_words_number(words, file, tgid);
+	if (*number)
+		return 0;
+	for (free = 1; free < words->limit && words->process[free].file; free++)
+		;
+	if (free == DSM_WORD_PROCESS_OTHER)
+		return -ENOSPC;
+	words->process[free] = (struct dsm_words_process){ .file = file, .tgid = tgid };
+	words->processes++;
+	words->limit = max(words->limit, free + 1);
+	*number = free;
+	return 0;
+}
+
+/**
+ * dsm_words_attach() - DSM_IOC_ATTACH
+ * @region: the region, of which the caller is a user
+ * @file: stands for the open file
+ * @number: out: the number of the current process
+ *
+ * Return: 0; -ENOMEM; -ENOSPC. Sleeps.
+ */
+int dsm_words_attach(struct dsm_region *region, const void *file, u32 *number)
+{
+	struct dsm_sync *sync = region->node->sync;
+	struct dsm_words *words = NULL;
+	int err;
+
+	if (!READ_ONCE(region->words)) {
+		words = words_create();
+		if (!words)
+			return -ENOMEM;
+	}
+	spin_lock(&sync->lock);
+	if (!region->words) {
+		/* With the acquire of who maps them. */
+		smp_store_release(&region->words, words);
+		words = NULL;
+	}
+	err = number_get(region->words, file, task_tgid_nr(current), number);
+	spin_unlock(&sync->lock);
+	dsm_words_destroy(words);
+	return err;
+}
+
+/* Give the numbers of a process back, or, where @tgid is 0, of all that have the file. */
+void dsm_words_detach(struct dsm_words *words, const void *file, pid_t tgid)
+{
+	u32 number;
+
+	for (number = 1; number < words->limit; number++) {
+		struct dsm_words_process *process = &words->process[number];
+
+		if (process->file != file || (tgid && process->tgid != tgid))
+			continue;
+		process->file = NULL;
+		words->processes--;
+	}
+	while (words->limit > 1 && !words->process[words->limit - 1].file)
+		words->limit--;
+}
+
+/*
+ * mmap(2) of the words. The pages are counted by whoever maps them, and the VMA
+ * holds the descriptor, which holds the region. Return: 0; -EINVAL.
+ */
+int dsm_words_mmap(struct dsm_region *region, struct vm_area_struct *vma)
+{
+	/* With the release of who made them. */
+	struct dsm_words *words = smp_load_acquire(&region->words);
+
+	if (!words || !(vma->vm_flags & VM_MAYSHARE) ||
+	    vma->vm_end - vma->vm_start != PAGE_ALIGN(DSM_WORDS_SIZE))
+		return -EINVAL;
+	return remap_vmalloc_range(vma, words->word, 0);
+}

@@ -32,7 +32,7 @@ int dsm_cond_timedwait(dsm_cond_t *cond, dsm_mutex_t *mutex,
 		err = dsm_sync_find(mutex, DSM_MUTEX_MAGIC, &mutex_place);
 	if (err)
 		return err;
-	if (place.base != mutex_place.base)
+	if (place.segment != mutex_place.segment)
 		return dsm_error(EINVAL, "the condition's and the mutex's regions differ");
 	if (abstime) {
 		err = dsm_sync_relative(abstime, &arg.timeout_ns);

@@ -240,8 +240,10 @@ int dsm_heap_stats(dsm_region *region, unsigned int node,
 
 /*
  * These live in a region, open for writing, and are shared by all nodes.
- * Waiting is done at the object's home, by message. They are initialised
- * once, by one node, before the others use them; after that their memory is
+ * Waiting is done by message. A mutex stays with the node that had it last,
+ * and costs its threads no system call there until another wants it; barriers
+ * and conditions are kept at the object's home. They are initialised once,
+ * by one node, before the others use them; after that their memory is
  * only read, but for a mutex whose holder died. Their contents are private.
  *
  * Common errors: EINVAL (not in a region, not initialised, misaligned),

@@ -67,7 +67,7 @@ int dsm_mutex_enter(dsm_mutex_t *mutex, const struct dsm_sync_place *place,
 	return EOWNERDEAD;
 }
 
-static int mutex_take(dsm_mutex_t *mutex, enum dsm_sync_op op,
+static __attribute__((noinline)) int mutex_take(dsm_mutex_t *mutex, enum dsm_sync_op op,
 		      const struct timespec *abstime)
 {
 	struct dsm_sync_place place;
@@ -78,6 +78,7 @@ static int mutex_take(dsm_mutex_t *mutex, enum dsm_sync_op op,
 	/* for good: no need to find it free first */
 	if (state_get(mutex) == MUTEX_LOST)
 		return ENOTRECOVERABLE;
+	dsm_words_attach(&place.segment->words, place.segment->fd);
 	do {
 		struct dsm_sync_arg arg = { .op = op };
 
@@ -94,7 +95,21 @@ static int mutex_take(dsm_mutex_t *mutex, enum dsm_sync_op op,
 		if (!err)
 			err = dsm_mutex_enter(mutex, &place, arg.result);
 	} while (err == EINTR);
+	dsm_words_learn(&place.segment->words, mutex, place.offset);
 	return err;
+}
+
+/* Take it without a system call, if that can be; it is not lost, then. */
+static inline bool mutex_take_here(dsm_mutex_t *mutex)
+{
+	struct dsm_word_known *known = dsm_words_recall(mutex);
+
+	if (!known || mutex->__magic != DSM_MUTEX_MAGIC || !dsm_words_take(known))
+		return false;
+	if (__builtin_expect(state_get(mutex) != MUTEX_LOST, 1))
+		return true;
+	dsm_words_leave(known);
+	return false;
 }
 
 int dsm_mutex_init(dsm_mutex_t *mutex, const struct dsm_mutexattr *attr)
@@ -115,20 +130,22 @@ int dsm_mutex_init(dsm_mutex_t *mutex, const struct dsm_mutexattr *attr)
 
 int dsm_mutex_lock(dsm_mutex_t *mutex)
 {
-	return mutex_take(mutex, DSM_SYNC_LOCK, NULL);
+	return mutex_take_here(mutex) ? 0 : mutex_take(mutex, DSM_SYNC_LOCK, NULL);
 }
 
 int dsm_mutex_trylock(dsm_mutex_t *mutex)
 {
-	return mutex_take(mutex, DSM_SYNC_TRYLOCK, NULL);
+	return mutex_take_here(mutex) ? 0 : mutex_take(mutex, DSM_SYNC_TRYLOCK, NULL);
 }
 
 int dsm_mutex_timedlock(dsm_mutex_t *mutex, const struct timespec *abstime)
 {
+	if (dsm_sync_time_valid(abstime) && mutex_take_here(mutex))
+		return 0;
 	return mutex_take(mutex, DSM_SYNC_LOCK, abstime);
 }
 
-int dsm_mutex_unlock(dsm_mutex_t *mutex)
+static __attribute__((noinline)) int mutex_leave(dsm_mutex_t *mutex)
 {
 	struct dsm_sync_place place;
 	int err = dsm_sync_find(mutex, DSM_MUTEX_MAGIC, &place);
@@ -137,6 +154,17 @@ int dsm_mutex_unlock(dsm_mutex_t *mutex)
 		return err;
 	dsm_mutex_leave(mutex);
 	return mutex_release(&place);
+}
+
+int dsm_mutex_unlock(dsm_mutex_t *mutex)
+{
+	struct dsm_word_known *known = dsm_words_recall(mutex);
+
+	/* Another state is for who has it to change, before it lets go of it. */
+	if (known && mutex->__magic == DSM_MUTEX_MAGIC && state_get(mutex) == MUTEX_OK &&
+	    dsm_words_leave(known))
+		return 0;
+	return mutex_leave(mutex);
 }
 
 int dsm_mutex_consistent(dsm_mutex_t *mutex)

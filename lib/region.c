@@ -26,7 +26,7 @@ static pthread_rwlock_t segments_lock = PTHREAD_RWLOCK_INITIALIZER;
 static struct dsm_segment **segments;	/* sorted by base */
 static size_t segments_count;
 static size_t segments_room;
-static _Atomic unsigned int segments_change;	/* counts removals */
+_Atomic unsigned int dsm_segments_change;	/* see words.h */
 
 /* Where @addr is, or would be inserted: after all that start at or below it. */
 static size_t segments_search_locked(const char *addr)
@@ -66,7 +66,7 @@ static __thread struct {
 
 struct dsm_segment *dsm_segment_find(const void *addr)
 {
-	unsigned int change = atomic_load_explicit(&segments_change, memory_order_acquire);
+	unsigned int change = atomic_load_explicit(&dsm_segments_change, memory_order_acquire);
 	struct dsm_segment *segment = found.segment;
 
 	if (segment && found.change == change &&
@@ -77,7 +77,7 @@ struct dsm_segment *dsm_segment_find(const void *addr)
 	found.segment = segment;
 	found.base = segment ? segment->base : NULL;
 	found.size = segment ? segment->size : 0;
-	found.change = atomic_load(&segments_change);
+	found.change = atomic_load(&dsm_segments_change);
 	pthread_rwlock_unlock(&segments_lock);
 	return segment;
 }
@@ -107,7 +107,7 @@ static void segment_remove_locked(struct dsm_segment *segment)
 {
 	size_t i = segments_search_locked(segment->base);
 
-	atomic_fetch_add(&segments_change, 1);
+	atomic_fetch_add(&dsm_segments_change, 1);
 	memmove(segments + i - 1, segments + i,
 		(segments_count - i) * sizeof(*segments));
 	segments_count--;
@@ -127,8 +127,11 @@ static void fork_parent(void)
 static void fork_child(void)
 {
 	pthread_rwlock_init(&segments_lock, NULL);
-	for (size_t i = 0; i < segments_count; i++)
+	dsm_words_new_thread();
+	for (size_t i = 0; i < segments_count; i++) {
 		pthread_mutex_init(&segments[i]->heap_lock, NULL);
+		dsm_words_forked(&segments[i]->words);
+	}
 }
 
 __attribute__((constructor))
@@ -200,6 +203,7 @@ static struct dsm_segment *segment_make(const struct dsm_region_arg *arg)
 
 static void segment_free(struct dsm_segment *segment)
 {
+	dsm_words_detach(&segment->words);
 	if (segment->fd >= 0)
 		close(segment->fd);
 	pthread_mutex_destroy(&segment->heap_lock);
@@ -235,6 +239,9 @@ static int segment_upgrade_locked(struct dsm_segment *segment, int fd)
 {
 	if (segment_map(segment, fd, true, MAP_FIXED))
 		return -1;
+	/* nobody uses a mutex of what was open for reading */
+	atomic_fetch_add(&dsm_segments_change, 1);
+	dsm_words_detach(&segment->words);
 	/* the number stays: another thread may be in an ioctl on it */
 	if (dup3(fd, segment->fd, O_CLOEXEC) < 0)
 		return dsm_fail(errno, "%s", strerrordesc_np(errno));
@@ -300,8 +307,10 @@ static void segment_put(struct dsm_segment *segment, bool writable)
 	pthread_rwlock_wrlock(&segments_lock);
 	segment->writers -= writable;
 	last = !--segment->refs;
-	if (writable && !segment->writers)
+	if (writable && !segment->writers) {
 		atomic_store(&segment->writable, false);
+		atomic_fetch_add(&dsm_segments_change, 1);
+	}
 	if (writable && !segment->writers && !heap_detach_locked(segment)) {
 		/* stays as it is: other threads' locks are in it */
 		last = false;

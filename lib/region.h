@@ -8,6 +8,7 @@
 
 #include "dsm.h"
 #include "heap.h"
+#include "words.h"
 
 /*
  * A mapping of a region: one for each region a process has open, however
@@ -23,6 +24,7 @@ struct dsm_segment {
 	unsigned int	refs;		/* openings */
 	unsigned int	writers;	/* of them, those for writing */
 	_Atomic bool	writable;	/* writers != 0 */
+	struct dsm_words words;		/* of its mutexes; attached when one is used */
 
 	pthread_mutex_t	heap_lock;
 	_Atomic bool	heap_ready;

@@ -3,9 +3,10 @@
  * Synchronisation objects: what they have in common.
  *
  * The queue of an object is kept by the module at the home of its block, and
- * waiting is in one ioctl. The memory at the object's address says only what
- * it is; it is written when the object is made, and then read by all, so each
- * node has a copy and using the object costs no page traffic.
+ * waiting is in one ioctl. A mutex that is on this node already is words.c's.
+ * The memory at the object's address says only what it is; it is written when
+ * the object is made, and then read by all, so each node has a copy and using the
+ * object costs no page traffic.
  */
 #include "sync.h"
 
@@ -15,7 +16,6 @@
 #include <sys/ioctl.h>
 
 #include "error.h"
-#include "region.h"
 
 #define NSEC_PER_SEC	1000000000LL
 
@@ -29,8 +29,7 @@ int dsm_sync_check(const void *object, struct dsm_sync_place *place)
 	if (!atomic_load(&segment->writable))
 		return dsm_error(EACCES, "%p: its region is open read-only",
 				 object);
-	place->fd = segment->fd;
-	place->base = segment->base;
+	place->segment = segment;
 	place->offset = (const char *)object - segment->base;
 	return 0;
 }
@@ -57,11 +56,16 @@ int dsm_sync_request(const struct dsm_sync_place *place,
 	arg->offset = place->offset;
 	/* to the kernel's side of it, which is ordered for all nodes */
 	atomic_thread_fence(memory_order_seq_cst);
-	if (ioctl(place->fd, DSM_IOC_SYNC, arg))
+	if (ioctl(place->segment->fd, DSM_IOC_SYNC, arg))
 		err = errno;
 	atomic_thread_fence(memory_order_seq_cst);
 	errno = saved;
 	return err;
+}
+
+bool dsm_sync_time_valid(const struct timespec *abstime)
+{
+	return abstime->tv_nsec >= 0 && abstime->tv_nsec < NSEC_PER_SEC;
 }
 
 int dsm_sync_relative(const struct timespec *abstime, __u64 *timeout_ns)
@@ -69,7 +73,7 @@ int dsm_sync_relative(const struct timespec *abstime, __u64 *timeout_ns)
 	struct timespec now;
 	int64_t sec, nsec;
 
-	if (abstime->tv_nsec < 0 || abstime->tv_nsec >= NSEC_PER_SEC)
+	if (!dsm_sync_time_valid(abstime))
 		return dsm_error(EINVAL, "tv_nsec %ld", abstime->tv_nsec);
 	clock_gettime(CLOCK_REALTIME, &now);
 	sec = abstime->tv_sec - now.tv_sec;

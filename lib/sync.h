@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "dsm.h"
+#include "region.h"
 
 /* The first word of an object that has been initialised. */
 enum dsm_sync_magic {
@@ -20,11 +21,11 @@ enum dsm_sync_magic {
  *	where, for ioctls.
  * dsm_sync_find() - and its magic is @magic.
  * dsm_sync_request() - DSM_IOC_SYNC.
+ * dsm_sync_time_valid() - @abstime is a time.
  * dsm_sync_relative() - nanoseconds from now to @abstime; ETIMEDOUT.
  */
 struct dsm_sync_place {
-	int	 fd;
-	char	 *base;
+	struct dsm_segment *segment;
 	uint64_t offset;
 };
 
@@ -33,6 +34,7 @@ int dsm_sync_find(const void *object, uint32_t magic,
 		  struct dsm_sync_place *place);
 int dsm_sync_request(const struct dsm_sync_place *place,
 		     struct dsm_sync_arg *arg);
+bool dsm_sync_time_valid(const struct timespec *abstime);
 int dsm_sync_relative(const struct timespec *abstime, __u64 *timeout_ns);
 
 /*

@@ -406,10 +406,18 @@ static struct objects {
 	dsm_barrier_t barrier;
 } *objects;
 
+/* Not with libdsm, which needs the module, and memory, only once. */
+static int mutex_op(uint32_t op)
+{
+	struct dsm_sync_arg arg = { .op = op, .offset = (char *)&objects->mutex - base };
+
+	return ioctl(handle, DSM_IOC_SYNC, &arg) ? errno : 0;
+}
+
 static int lock_mutex(unsigned int i)
 {
 	(void)i;
-	return dsm_mutex_lock(&objects->mutex);
+	return mutex_op(DSM_SYNC_LOCK);
 }
 
 static void take_mutex(unsigned int i)
@@ -420,19 +428,26 @@ static void take_mutex(unsigned int i)
 static int trylock_mutex(unsigned int i)
 {
 	(void)i;
-	return dsm_mutex_trylock(&objects->mutex);
-}
-
-static void unlock_mutex(unsigned int i)
-{
-	(void)i;
-	EXPECT_EQ(dsm_mutex_unlock(&objects->mutex), 0);
+	return mutex_op(DSM_SYNC_TRYLOCK);
 }
 
 static int give_mutex(unsigned int i)
 {
 	(void)i;
-	return dsm_mutex_unlock(&objects->mutex);
+	return mutex_op(DSM_SYNC_UNLOCK);
+}
+
+static void unlock_mutex(unsigned int i)
+{
+	EXPECT_EQ(give_mutex(i), 0);
+}
+
+static int attach(unsigned int i)
+{
+	struct dsm_attach_arg arg;
+
+	(void)i;
+	return ioctl(handle, DSM_IOC_ATTACH, &arg) ? errno : 0;
 }
 
 /* The mutex is held afterwards, in any case. */
@@ -459,7 +474,9 @@ static int wait_barrier(unsigned int i)
 TEST(synchronisation)
 {
 	region = share_region(nodes() * PAGE, DSM_HOME_CREATOR, 0);
-	objects = (struct objects *)((char *)dsm_base(region) + node() * PAGE);
+	base = dsm_base(region);
+	objects = (struct objects *)(base + node() * PAGE);
+	handle = open_bound(0);
 	ASSERT_EQ(dsm_mutex_init(&objects->mutex, NULL), 0);
 	ASSERT_EQ(dsm_cond_init(&objects->cond), 0);
 	ASSERT_EQ(dsm_barrier_init(&objects->barrier, 1), 0);
@@ -473,6 +490,10 @@ TEST(synchronisation)
 	    .after = unlock_mutex, .error = ENOMEM, .done = ETIMEDOUT);
 	TRY("signal a condition", .run = signal_cond, .error = ENOMEM);
 	TRY("wait at a barrier", .run = wait_barrier, .error = ENOMEM);
+	/* once for a region's first process */
+	TRY("attach", .run = attach, .error = ENOMEM);
+	TRY("keep a mutex", .run = lock_mutex, .after = unlock_mutex, .error = ENOMEM);
+	ASSERT_OK(close(handle));
 	unshare_region(region);
 }
 

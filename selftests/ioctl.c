@@ -16,7 +16,7 @@
 
 static const unsigned int commands[] = {
 	DSM_IOC_API, DSM_IOC_NODE, DSM_IOC_CREATE, DSM_IOC_OPEN, DSM_IOC_LIST, DSM_IOC_UNLINK,
-	DSM_IOC_PREFETCH, DSM_IOC_SYNC, DSM_IOC_WINDOW,
+	DSM_IOC_PREFETCH, DSM_IOC_SYNC, DSM_IOC_WINDOW, DSM_IOC_DISCARD, DSM_IOC_ATTACH,
 };
 
 /* ioctl() that says which of a table's cases went wrong. */

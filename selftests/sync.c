@@ -3,101 +3,16 @@
  * DSM_IOC_SYNC by itself: its arguments, and what happens when waits end early
  * (timeouts, signals, death) while what they wait for is on its way.
  */
-#include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
-#include <linux/dsm.h>
 
-#include "test.h"
+#include "sync.h"
 
-enum {
-	THREADS		= 3,
-	SIZE		= 4 * DSM_CHUNK_SIZE,
-	/* Objects in chunks of different homes. */
-	MUTEX		= 0,
-	COND		= DSM_CHUNK_SIZE,
-	BARRIER		= 2 * DSM_CHUNK_SIZE,
-	OTHER		= 64,
-};
-
-static const uint64_t MS = 1000 * 1000;
-
-static int fd;
-
-/* Returns 0 or an error number. */
-static int sync_op(uint32_t op, uint64_t offset, uint32_t value, uint64_t timeout_ns,
-		   uint64_t other, uint32_t *result)
-{
-	struct dsm_sync_arg arg = {
-		.op = op, .offset = offset, .value = value, .timeout_ns = timeout_ns,
-		.other = other,
-	};
-	int err = ioctl(fd, DSM_IOC_SYNC, &arg) ? errno : 0;
-
-	if (result)
-		*result = arg.result;
-	return err;
-}
-
-static int lock(uint64_t offset, uint64_t timeout_ns)
-{
-	return sync_op(DSM_SYNC_LOCK, offset, 0, timeout_ns, 0, NULL);
-}
-
-static int trylock(uint64_t offset)
-{
-	return sync_op(DSM_SYNC_TRYLOCK, offset, 0, 0, 0, NULL);
-}
-
-static int unlock(uint64_t offset)
-{
-	return sync_op(DSM_SYNC_UNLOCK, offset, 0, 0, 0, NULL);
-}
-
-static int barrier(uint64_t offset, uint32_t count)
-{
-	return sync_op(DSM_SYNC_BARRIER, offset, count, 0, 0, NULL);
-}
-
-static int wait_for(uint64_t cond, uint64_t mutex, uint64_t timeout_ns)
-{
-	return sync_op(DSM_SYNC_WAIT, cond, 0, timeout_ns, mutex, NULL);
-}
-
-static int wake(uint64_t cond, uint32_t count, uint32_t *woken)
-{
-	return sync_op(DSM_SYNC_WAKE, cond, count, 0, 0, woken);
-}
-
-static dsm_region *share(void)
-{
-	dsm_region *region = share_region(SIZE, DSM_HOME_INTERLEAVED, 0);
-
-	fd = open_bound(0);
-	return region;
-}
-
-static void unshare_all(dsm_region *region)
-{
-	ASSERT_OK(close(fd));
-	unshare_region(region);
-}
-
-static void start(pthread_t *thread, void *(*run)(void *), void *arg)
-{
-	ASSERT_EQ(pthread_create(thread, NULL, run, arg), 0);
-}
-
-static void join(pthread_t thread)
-{
-	ASSERT_EQ(pthread_join(thread, NULL), 0);
-}
+int fd;
 
 /* ---- arguments ----------------------------------------------------------- */
 
@@ -196,6 +111,7 @@ TEST(kinds)
 
 struct contest {
 	dsm_region *region;
+	dsm_mutex_t *mutex;	/* with libdsm, or NULL */
 	int number;
 	uint64_t timeout_max;
 	unsigned int taken;
@@ -218,18 +134,47 @@ static void alarm_every(long us)
 	ASSERT_OK(setitimer(ITIMER_REAL, &interval, NULL));
 }
 
+static struct timespec in_ns(uint64_t ns)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_REALTIME, &time);
+	time.tv_nsec += ns % (1000 * MS);
+	time.tv_sec += ns / (1000 * MS) + time.tv_nsec / 1000000000;
+	time.tv_nsec %= 1000000000;
+	return time;
+}
+
+/* The mutex of a contest; @timeout 0 is none. */
+static int contest_lock(const struct contest *contest, uint64_t timeout)
+{
+	struct timespec time;
+
+	if (!contest->mutex)
+		return lock(MUTEX, timeout);
+	if (!timeout)
+		return dsm_mutex_lock(contest->mutex);
+	time = in_ns(timeout);
+	return dsm_mutex_timedlock(contest->mutex, &time);
+}
+
+static int contest_unlock(const struct contest *contest)
+{
+	return contest->mutex ? dsm_mutex_unlock(contest->mutex) : unlock(MUTEX);
+}
+
 /* One in the mutex at a time, whatever becomes of the waits for it. */
 static void *contend(void *data)
 {
 	struct contest *contest = data;
 	uint64_t state = seed() + contest->number;
-	_Atomic uint64_t *inside = word(dsm_base(contest->region), OTHER / 8);
+	_Atomic uint64_t *inside = word(dsm_base(contest->region), DATA / 8);
 	double end = seconds() + 3;
 
 	while (seconds() < end) {
 		uint64_t timeout = contest->timeout_max ?
 				   1 + random_next(&state) % contest->timeout_max : 0;
-		int err = lock(MUTEX, timeout);
+		int err = contest_lock(contest, timeout);
 
 		if (err) {
 			EXPECT_TRUE((err == ETIMEDOUT && timeout) ||
@@ -241,26 +186,29 @@ static void *contend(void *data)
 		if (random_next(&state) % 4 == 0)
 			test_pause();
 		EXPECT_EQ(atomic_fetch_sub(inside, 1), 1);
-		EXPECT_EQ(unlock(MUTEX), 0);
+		EXPECT_EQ(contest_unlock(contest), 0);
 		contest->taken++;
 	}
 	return NULL;
 }
 
-static void contest(uint64_t timeout_max, bool signals)
+static void contest(uint64_t timeout_max, bool signals, bool with_library)
 {
 	struct contest contests[THREADS] = {};
 	unsigned int taken = 0, given_up = 0;
 	dsm_region *region = share();
 	pthread_t threads[THREADS];
+	dsm_mutex_t *mutex = with_library ? (dsm_mutex_t *)dsm_base(region) : NULL;
 
+	if (!node() && mutex)
+		ASSERT_EQ(dsm_mutex_init(mutex, NULL), 0);
 	together("ready");
 	if (signals)
 		alarm_every(700);
 	for (int i = 0; i < THREADS; i++) {
 		contests[i] = (struct contest){
-			.region = region, .number = i, .timeout_max = timeout_max,
-			.signals = signals,
+			.region = region, .mutex = mutex, .number = i,
+			.timeout_max = timeout_max, .signals = signals,
 		};
 		start(&threads[i], contend, &contests[i]);
 	}
@@ -282,22 +230,33 @@ static void contest(uint64_t timeout_max, bool signals)
 
 TEST(mutex_excludes)
 {
-	contest(0, false);
+	contest(0, false, false);
 }
 
 TEST(mutex_timeouts)
 {
-	contest(3 * MS, false);
+	contest(3 * MS, false, false);
 }
 
 TEST(mutex_signals)
 {
-	contest(0, true);
+	contest(0, true, false);
 }
 
 TEST(mutex_signals_and_timeouts)
 {
-	contest(3 * MS, true);
+	contest(3 * MS, true, false);
+}
+
+/* The same with mutexes that stay on their node, and threads that take them there. */
+TEST(lease_excludes)
+{
+	contest(0, false, true);
+}
+
+TEST(lease_timeouts_and_signals)
+{
+	contest(3 * MS, true, true);
 }
 
 /* A waiter that only gives up by its timeout does not take a wake-up with it. */

@@ -6,7 +6,8 @@
  *
  * One after the other: the first allocation of an operation fails, then the
  * second, and so on, with gaps where there are many, until the operation has
- * no more (fail-nth).
+ * no more (fail-nth). And any of them, at random, while all nodes do all kinds
+ * of things at once.
  */
 #include <fcntl.h>
 #include <sched.h>
@@ -15,6 +16,8 @@
 #include <sys/mount.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -645,4 +648,229 @@ TEST_SECONDS(registrations, 600)
 		EXPECT_GT(refused, 0);
 	}
 	together("tried");
+}
+
+/* ---- the module ---------------------------------------------------------- */
+
+static bool module_there(void)
+{
+	return !access("/sys/module/dsm/refcnt", F_OK);
+}
+
+static bool unloaded(void)
+{
+	return !syscall(SYS_delete_module, "dsm", O_NONBLOCK);
+}
+
+/* The exit status is that of make_namespace(). */
+static void load_module(unsigned int nth)
+{
+	struct utsname name;
+	char path[300];
+	int fd, err;
+
+	ASSERT_OK(uname(&name));
+	snprintf(path, sizeof(path), "/lib/modules/%s/extra/dsm.ko", name.release);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	ASSERT_OK(fd);
+	fail_nth(nth);
+	err = syscall(SYS_finit_module, fd, "", 0) ? errno : 0;
+	if (!has_failed(getpid()))
+		_exit(err ? 3 : 2);
+	fail_nth(0);
+	/* EINVAL is what device_add() says when there is no memory for a device's name. */
+	if (err && err != EINVAL)
+		EXPECT_EQ(err, ENOMEM);
+	_exit(err ? 1 : 0);
+}
+
+/* Of the module's beginning, since where its code will be is not known before. */
+static void load_with_failures(void)
+{
+	unsigned int nth = 1, refused = 0;
+	uint64_t state = seed();
+	int result;
+
+	prepare("do_one_initcall");
+	while ((result = in_child(load_module, nth)) != 2 && nth < NTH_MAX) {
+		ASSERT_LT(result, 2);
+		EXPECT_EQ(module_there(), !result);
+		/* It can do without. */
+		if (!result)
+			ASSERT_TRUE(WAIT_FOR(unloaded(), 20));
+		refused += result;
+		nth = some_later(nth, &state);
+	}
+	note("load the module: %u allocations, refused %u times", nth - 1, refused);
+	EXPECT_EQ(result, 2);
+	EXPECT_GT(refused, 0);
+}
+
+TEST_SECONDS(loading, 600)
+{
+	bool mine = !node();
+
+	if (access(DEBUGFS "failslab", F_OK))
+		skip("this kernel cannot be made to run out of memory");
+	together("begun");
+	ASSERT_EQ(run("dsmd-ctl", "kill", NULL), 0);
+	together("killed");
+	if (mine)
+		ASSERT_TRUE(WAIT_FOR(unloaded(), 20));
+	together("unloaded");
+	/* Each kernel once: the nodes may be in one, or not. */
+	if (module_there()) {
+		mine = true;
+		ASSERT_TRUE(WAIT_FOR(unloaded(), 20));
+	}
+	together("all-unloaded");
+	if (mine)
+		load_with_failures();
+	together("loaded");
+	ASSERT_EQ(run("dsmd-ctl", "start", NULL), 0);
+	together("started");
+	/* And it works. */
+	region = share_region(PAGE, DSM_HOME_CREATOR, 0);
+	atomic_fetch_add(word(dsm_base(region), 0), 1);
+	together("incremented");
+	EXPECT_EQ(*word(dsm_base(region), 0), nodes());
+	unshare_region(region);
+}
+
+/* ---- any of them, under load --------------------------------------------- */
+
+enum {
+	LOAD_PAGES	= 32,
+	LOAD_OPERATIONS	= 300,
+	LOAD_PERCENT	= 1,		/* of the module's allocations fail */
+	LOAD_TIMES	= 1000000,	/* more than will */
+};
+
+static struct load {
+	_Atomic uint64_t *sum;		/* of what each node has added */
+	_Atomic uint64_t *locked;	/* with the mutex held, by reading and writing */
+	uint64_t added, locked_added;
+	unsigned int refused;
+} load;
+
+static char *load_page(uint64_t random)
+{
+	return base + (1 + random % LOAD_PAGES) * PAGE;
+}
+
+/* An error is one of those that it may be. */
+static void load_result(int err, int allowed)
+{
+	EXPECT_TRUE(!err || err == allowed);
+	load.refused += !!err;
+}
+
+static void load_lock(void)
+{
+	int err = dsm_mutex_lock(&objects->mutex);
+
+	load_result(err, ENOMEM);
+	if (err)
+		return;
+	atomic_store(load.locked, atomic_load(load.locked) + 1);
+	load.locked_added++;
+	EXPECT_EQ(dsm_mutex_unlock(&objects->mutex), 0);
+}
+
+static void load_open(void)
+{
+	int err = open_region(0);
+
+	load_result(err, ENOMEM);
+	if (!err)
+		close_region(0);
+}
+
+static void load_operation(unsigned int which, uint64_t random)
+{
+	char *at = load_page(random);
+
+	switch (which) {
+	case 0:
+		load_result(write_by_kernel(at + 100), EFAULT);
+		break;
+	case 1:
+		load_result(read_by_kernel(at), EFAULT);
+		break;
+	case 2:
+		load_lock();
+		break;
+	case 3:
+		load_result(dsm_prefetch(at, PAGE, PROT_READ | PROT_WRITE) ? errno : 0, ENOMEM);
+		break;
+	case 4:
+		load_open();
+		break;
+	default:
+		/* The program itself notices nothing. */
+		atomic_fetch_add(word(at, 0), 1);
+		load.added++;
+		break;
+	}
+}
+
+/* What no node knows of the others: how often each has added. */
+static void load_compare(void)
+{
+	uint64_t sum = 0;
+
+	atomic_fetch_add(load.sum, load.added);
+	atomic_fetch_add(load.sum + 1, load.locked_added);
+	together("counted");
+	for (int i = 0; i < LOAD_PAGES; i++)
+		sum += *word(load_page(i), 0);
+	EXPECT_EQ(sum, *load.sum);
+	EXPECT_EQ(*load.locked, load.sum[1]);
+	together("compared");
+}
+
+static int failures_left(void)
+{
+	FILE *f = fopen(DEBUGFS "failslab/times", "r");
+	int left = 0;
+
+	ASSERT_TRUE(f);
+	ASSERT_EQ(fscanf(f, "%d", &left), 1);
+	fclose(f);
+	return left;
+}
+
+TEST_SECONDS(under_load, 600)
+{
+	uint64_t state = seed();
+	char percent[8], times[16];
+
+	open_files();
+	region = share_region((1 + LOAD_PAGES) * PAGE, DSM_HOME_INTERLEAVED, 0);
+	base = dsm_base(region);
+	objects = (struct objects *)base;
+	load.locked = word(base + PAGE / 2, 0);
+	load.sum = word(base + PAGE / 2, 1);
+	if (!node())
+		ASSERT_EQ(dsm_mutex_init(&objects->mutex, NULL), 0);
+	prepare(NULL);
+	snprintf(times, sizeof(times), "%d", LOAD_TIMES);
+	attribute_set("times", times);
+	together("prepared");
+	snprintf(percent, sizeof(percent), "%d", LOAD_PERCENT);
+	attribute_set("probability", percent);
+	for (int i = 0; i < LOAD_OPERATIONS; i++)
+		load_operation(random_next(&state) % 8, random_next(&state));
+	together("tried");
+	attribute_set("probability", "0");
+	together("over");
+	note("%d of the module's allocations failed, %u of this node's %d operations were refused",
+	     LOAD_TIMES - failures_left(), load.refused, LOAD_OPERATIONS);
+	EXPECT_LT(failures_left(), LOAD_TIMES);
+	load_compare();
+	load.refused = 0;
+	for (int i = 0; i < 6; i++)
+		load_operation(i, i);
+	EXPECT_EQ(load.refused, 0);
+	unshare_region(region);
 }

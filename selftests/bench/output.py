@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 
-from rows import APP_IDS, COSTS, LEGS
+from rows import APP_IDS, COSTS, LEGS, ROWS
 
 
 def text_of(value, unit):
@@ -21,8 +21,9 @@ def text_of(value, unit):
 
 
 def ratio_text(row):
-    low, high = row["spread"]
-    return f"{row['ratio']:.2f} ({low:.2f} to {high:.2f})"
+    ratio, low, high = (f"{n:.0f}" if n >= 10 else f"{n:.2f}"
+                        for n in (row["ratio"], *row["spread"]))
+    return f"{ratio} ({low} to {high})"
 
 
 def verdict(row):
@@ -34,13 +35,15 @@ def verdict(row):
 def table(rows):
     figures = [row for row in rows if row["ratio"] and row["id"] not in APP_IDS]
     if figures:
-        yield "| figure | of | value | against | ratio (spread) | in namespaces | bar |"
-        yield "|---|---|---|---|---|---|---|"
+        yield "| figure | value | against | ratio (spread) | in namespaces | bar |"
+        yield "|---|---|---|---|---|---|"
     for row in figures:
+        ratio = ratio_text(row)
         beside = ratio_text(row["namespaces"]) if "namespaces" in row else ""
-        yield (f"| `{row['id']}` | {row['nodes']} {row['where']} "
-               f"| {text_of(row['value'], row['unit'])} | {row['against']} | {ratio_text(row)} "
-               f"| {beside} | {verdict(row)} |")
+        if row["where"] == "namespaces":
+            ratio, beside = "", ratio
+        yield (f"| `{row['id']}`: {ROWS[row['id']].what} | {text_of(row['value'], row['unit'])} "
+               f"| {row['against']} | {ratio} | {beside} | {verdict(row)} |")
     yield from apps_table([row for row in rows if row["id"] in APP_IDS])
     for row in rows:
         if row["id"] == COSTS:
@@ -53,10 +56,11 @@ def apps_table(rows):
     if not rows:
         return
     yield ""
-    yield "| application, size | nodes | alone | together | speed-up (spread) | waiting for memory | bar |"
+    yield ("| application, size | nodes | alone | together | speed-up (spread) "
+           "| waiting for memory | bar |")
     yield "|---|---|---|---|---|---|---|"
     for row in rows:
-        yield (f"| `{APP_IDS[row['id']][0]}` {row['size']} | {row['nodes']} | {row['alone']:.1f} s "
+        yield (f"| `{APP_IDS[row['id']][0]}` {row['size']:,} | {row['nodes']} | {row['alone']:.1f} s "
                f"| {row['value']:.1f} s | {ratio_text(row)} | {row['waiting']:.0%} "
                f"| {verdict(row)} |")
 

@@ -5,29 +5,33 @@ from collections import namedtuple
 # A figure that a test of selftests/bench reports under its id.
 #   bar: None, or (comparison, ratio)   nodes: how many   vms: virtual machines, and the
 #   same in namespaces beside it; else namespaces only    test: if it has another name
-Row = namedtuple("Row", "unit against bar nodes vms test", defaults=(2, True, None))
+Row = namedtuple("Row", "what unit against bar nodes vms test", defaults=(2, True, None))
 
 TCP_SMALL = "raw TCP, 64 to 64 bytes"
 TCP_BLOCK = "raw TCP, 64 to 4,160 bytes"
 
 ROWS = {
-    "read_fault": Row("s", TCP_BLOCK, ("<=", 1.35)),
-    "read_fault_uffd": Row("s", "a userfaultfd pager", ("<=", 1.0), test="read_fault"),
-    "read_fault_p99": Row("s", "its own median", ("<=", 4.0), vms=False, test="read_fault"),
-    "write_fault_shared": Row("s", TCP_SMALL, ("<=", 2.6), nodes=3),
-    "upgrade": Row("s", TCP_SMALL, ("<=", 1.35)),
-    "pingpong": Row("s", TCP_BLOCK, ("<=", 1.6)),
-    "seq_read": Row("B/s", "a TCP stream", (">=", 0.85)),
-    "seq_write": Row("B/s", "a TCP stream", (">=", 0.6)),
-    "local_fault": Row("s", "a fault of shmem", ("<=", 1.2)),
-    "mapped_access": Row("s", "plain memory", ("<=", 1.05)),
-    "lock_handover": Row("s", TCP_SMALL, ("<=", 1.5)),
-    "lock_local": Row("s", "pthread_mutex_t, process-shared", ("<=", 3.0)),
-    "barrier_2": Row("s", TCP_SMALL, ("<=", 2.0), 2, False, "barrier"),
-    "barrier_4": Row("s", TCP_SMALL, ("<=", 2.5), 4, False, "barrier"),
-    "barrier_8": Row("s", TCP_SMALL, ("<=", 3.0), 8, False, "barrier"),
-    "fault_threads_8": Row("1/s", "one thread", (">=", 3.0)),
-    "tcp_threads_8": Row("1/s", "one thread", None, test="fault_threads_8"),
+    "read_fault": Row("read fault, cold, random order", "s", TCP_BLOCK, ("<=", 1.35)),
+    "read_fault_uffd": Row("the same", "s", "a userfaultfd pager", ("<=", 1.0), test="read_fault"),
+    "read_fault_p99": Row("its 99th percentile", "s",
+                          "its own median", ("<=", 4.0), vms=False, test="read_fault"),
+    "write_fault_shared": Row("write fault, two others have copies", "s",
+                              TCP_SMALL, ("<=", 2.6), nodes=3),
+    "upgrade": Row("write to what only we can read", "s", TCP_SMALL, ("<=", 1.35)),
+    "pingpong": Row("a block, from writer to writer", "s", TCP_BLOCK, ("<=", 1.6)),
+    "seq_read": Row("64 MiB read", "B/s", "a TCP stream", (">=", 0.85)),
+    "seq_write": Row("64 MiB written", "B/s", "a TCP stream", (">=", 0.6)),
+    "local_fault": Row("fault on a block that is here", "s", "a fault of shmem", ("<=", 1.2)),
+    "mapped_access": Row("access to a mapped page", "s", "plain memory", ("<=", 1.05)),
+    "lock_handover": Row("mutex, from node to node", "s", TCP_SMALL, ("<=", 1.5)),
+    "lock_local": Row("mutex, taken again at its home", "s",
+                      "pthread_mutex_t, process-shared", ("<=", 3.0)),
+    "barrier_2": Row("barrier of 2 nodes", "s", TCP_SMALL, ("<=", 2.0), 2, False, "barrier"),
+    "barrier_4": Row("of 4", "s", TCP_SMALL, ("<=", 2.5), 4, False, "barrier"),
+    "barrier_8": Row("of 8", "s", TCP_SMALL, ("<=", 3.0), 8, False, "barrier"),
+    "fault_threads_8": Row("faults of 8 threads", "1/s", "one thread", (">=", 3.0)),
+    "tcp_threads_8": Row("requests of 8 threads, by raw TCP", "1/s",
+                         "one thread", None, test="fault_threads_8"),
 }
 
 # What a read fault takes, counted, and where its time goes: see costs.c. In machines.

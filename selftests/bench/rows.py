@@ -47,9 +47,9 @@ App = namedtuple("App", "one power bar bytes max sizes", defaults=(0, None, None
 APPS = {
     "sor": App(830, 2, 1.7),
     "matmul": App(490, 3, 1.7),
-    "radixsort": App(8500000, 1, 1.3, 40, 50000000),
-    "tsp": App(None, None, 1.7, sizes={12: 0.16, 13: 0.8, 14: 4.7, 15: 13.4}),
-    "bfs": App(3300000, 1, 1.3, 110, 16000000),
+    "radixsort": App(8500000, 1, 1.3, 40, 25000000),
+    "tsp": App(None, None, 1.7, sizes={12: 0.16, 13: 0.7, 14: 4, 15: 14}),
+    "bfs": App(3300000, 1, 1.3, 110, 8000000),
     "wordcount": App(62000000, 1, 1.7, 1.2),
 }
 APP_NODES = (1, 2, 4)

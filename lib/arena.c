@@ -497,7 +497,7 @@ void dsm_lock_init(pthread_mutex_t *lock)
 	}
 }
 
-enum { LOCK_SPINS = 50, LOCK_PAUSES = 10 };
+enum { LOCK_TRIES = 20, LOCK_LOOKS = 10 };
 
 static inline void pause_thread(void)
 {
@@ -508,14 +508,25 @@ static inline void pause_thread(void)
 #endif
 }
 
+/* To try takes the lock's line from who has it, and to look does not. */
+static bool lock_looks_free(const pthread_mutex_t *lock)
+{
+#ifdef __GLIBC__
+	return !*(const volatile int *)&lock->__data.__lock;
+#else
+	(void)lock;
+	return true;
+#endif
+}
+
 int dsm_arena_lock(struct dsm_heap *heap)
 {
 	pthread_mutex_t *lock = &heap->arena->lock;
 	int err = pthread_mutex_trylock(lock);
 
 	/* it is seldom held for longer than it takes to go to sleep */
-	for (int spin = 0; err == EBUSY && spin < LOCK_SPINS; spin++) {
-		for (int i = 0; i < LOCK_PAUSES; i++)
+	for (int try = 0; err == EBUSY && try < LOCK_TRIES; try++) {
+		for (int look = 0; look < LOCK_LOOKS && !lock_looks_free(lock); look++)
 			pause_thread();
 		err = pthread_mutex_trylock(lock);
 	}

@@ -180,8 +180,10 @@ struct dsm_slot {
  */
 struct dsm_arena {
 	uint8_t		reserved[20 * LINE_SIZE];
-	pthread_mutex_t	lock;		/* robust, of this node's processes */
-	struct chunk_private *open;	/* chunks that have a free unit */
+	/* robust, of this node's processes; those who wait look at no more than its line */
+	pthread_mutex_t	lock __attribute__((aligned(64)));
+	struct chunk_private *open	/* chunks that have a free unit */
+			__attribute__((aligned(64)));
 	uint32_t	spares;		/* chunks all of whose units are free */
 	uint32_t	dirty;		/* chunks released with their frames, roughly */
 	uint32_t	claim_hint;	/* no chunk of ours to claim before this */

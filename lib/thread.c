@@ -22,7 +22,8 @@
 
 enum {
 	LOOKS		= 8,	/* at full slabs */
-	EMPTY_UNITS_MAX	= 16,	/* that a thread keeps */
+	EMPTY_UNITS_MAX	= 64,	/* that a thread keeps */
+	EMPTY_LARGE_MAX	= 16,	/* if another slab of large objects comes to it */
 	DO_WITHOUT	= 1000,	/* allocations, when there is no slot */
 };
 
@@ -514,8 +515,9 @@ static void slab_empty(struct dsm_thread *thread, struct dsm_bin *bin,
 		       struct slab *slab)
 {
 	unsigned int n = dsm_class_units(slab->class);
+	unsigned int max = n < 8 ? EMPTY_UNITS_MAX : EMPTY_LARGE_MAX;
 
-	if (thread->empty_units + n > EMPTY_UNITS_MAX) {
+	if (thread->empty_units + n > max) {
 		if (dsm_arena_lock(thread->heap))
 			return;
 		empty_release(thread);

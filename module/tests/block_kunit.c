@@ -5,6 +5,7 @@
  */
 #include <kunit/test.h>
 #include <linux/completion.h>
+#include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/shmem_fs.h>
 #include <linux/wait.h>
@@ -269,6 +270,32 @@ static void discarded_while_sending_test(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, dsm_frames_present(fix->region, 1));
 }
 
+/* Bytes of a copy, the same everywhere. */
+static void fill(struct kunit *test, struct fixture *fix, pgoff_t index, u8 byte)
+{
+	struct folio *folio = shmem_read_folio(fix->region->frames->f_mapping, index);
+	void *page;
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+	page = kmap_local_folio(folio, 0);
+	memset(page, byte, PAGE_SIZE);
+	kunmap_local(page);
+	folio_mark_dirty(folio);
+	folio_put(folio);
+}
+
+static void expect_filled(struct kunit *test, struct fixture *fix, pgoff_t index, u8 byte)
+{
+	struct folio *folio = shmem_read_folio(fix->region->frames->f_mapping, index);
+	void *page;
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+	page = kmap_local_folio(folio, 0);
+	KUNIT_EXPECT_NULL(test, memchr_inv(page, byte, PAGE_SIZE));
+	kunmap_local(page);
+	folio_put(folio);
+}
+
 /* What is left of a copy of long ago is not what is read when zeroes are granted. */
 static void zeroes_over_stale_test(struct kunit *test)
 {
@@ -277,13 +304,23 @@ static void zeroes_over_stale_test(struct kunit *test)
 		.type = DSM_GRANT, .flags = DSM_WIRE_MODIFIED | DSM_WIRE_ZERO, .req = 0x4711,
 	};
 
-	touch(test, fix, 1);
-	/* A grant that nobody asked for frees nothing. */
+	fill(test, fix, 0, 0x5a);
+	fill(test, fix, 1, 0x5a);
+	fill(test, fix, 2, 0x5a);
+	/* A grant that nobody asked for clears nothing. */
 	KUNIT_ASSERT_NOT_NULL(test, dsm_chunk_get(fix->region, 0, GFP_KERNEL));
 	KUNIT_EXPECT_EQ(test, hear(fix, 1, grant), -EPROTO);
-	KUNIT_EXPECT_TRUE(test, dsm_frames_present(fix->region, 1));
+	expect_filled(test, fix, 1, 0x5a);
 	write_granted(test, fix, 1);
-	KUNIT_EXPECT_FALSE(test, dsm_frames_present(fix->region, 1));
+	/* The frame is about to be used: it stays. */
+	KUNIT_EXPECT_TRUE(test, dsm_frames_present(fix->region, 1));
+	expect_filled(test, fix, 1, 0);
+	/* Nor are its neighbours cleared. */
+	expect_filled(test, fix, 0, 0x5a);
+	expect_filled(test, fix, 2, 0x5a);
+	/* What has no frame gets none. */
+	write_granted(test, fix, 4);
+	KUNIT_EXPECT_FALSE(test, dsm_frames_present(fix->region, 4));
 }
 
 /* What was just granted is not given away before the thread that asked has used it. */
@@ -448,19 +485,26 @@ static void timeout_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fix->tn->expects, 1);
 }
 
+/* The only frame since then asks to read so many blocks. */
+static void expect_asked(struct kunit *test, struct fixture *fix, u64 block, u16 n)
+{
+	const struct testnode_sent *sent = &fix->tn->sent[0];
+
+	KUNIT_ASSERT_EQ(test, fix->tn->n_sent, 1);
+	KUNIT_EXPECT_EQ(test, sent->hdr.type, DSM_GET_S);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(sent->hdr.block), block);
+	KUNIT_EXPECT_EQ(test, le16_to_cpu(sent->hdr.more), n - 1);
+	/* Of one. */
+	KUNIT_EXPECT_EQ(test, sent->expect_len, PAGE_SIZE);
+	fix->tn->n_sent = 0;
+}
+
 static void prefetch_test(struct kunit *test)
 {
 	struct fixture *fix = fixture_create(test);
-	unsigned int i;
 
 	KUNIT_EXPECT_EQ(test, dsm_block_prefetch(fix->region, 10, 13, false), 0);
-	KUNIT_ASSERT_EQ(test, fix->tn->n_sent, 4);
-	for (i = 0; i < 4; i++) {
-		KUNIT_EXPECT_EQ(test, fix->tn->sent[i].hdr.type, DSM_GET_S);
-		KUNIT_EXPECT_EQ(test, le64_to_cpu(fix->tn->sent[i].hdr.block), 10 + i);
-		KUNIT_EXPECT_EQ(test, fix->tn->sent[i].expect_len, PAGE_SIZE);
-	}
-	fix->tn->n_sent = 0;
+	expect_asked(test, fix, 10, 4);
 	/* They are under way. */
 	KUNIT_EXPECT_EQ(test, dsm_block_prefetch(fix->region, 10, 13, true), 0);
 	KUNIT_EXPECT_EQ(test, fix->tn->n_sent, 0);
@@ -473,20 +517,23 @@ static void prefetch_test(struct kunit *test)
 static void sequence_test(struct kunit *test)
 {
 	struct fixture *fix = fixture_create(test);
-	unsigned int i;
 
 	fix->tn->node->timeout_ms = 1;
-	fix->tn->node->prefetch_blocks = 3;
+	fix->tn->node->prefetch_blocks = 16;
 	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 20, false, false), -ETIMEDOUT);
-	KUNIT_EXPECT_EQ(test, fix->tn->n_sent, 1);
+	expect_asked(test, fix, 20, 1);
 	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 21, false, false), -ETIMEDOUT);
-	KUNIT_ASSERT_EQ(test, fix->tn->n_sent, 5);
-	for (i = 0; i < 5; i++)
-		KUNIT_EXPECT_EQ(test, le64_to_cpu(fix->tn->sent[i].hdr.block), 20 + i);
-	fix->tn->n_sent = 0;
+	expect_asked(test, fix, 21, 1 + 4);
+	/* Its first one is used: the next window is asked for. */
+	dsm_block_ahead(fix->region, 22, false);
+	expect_asked(test, fix, 26, 8);
+	/* Its others say nothing more, nor do those of the window before. */
+	dsm_block_ahead(fix->region, 23, false);
+	KUNIT_EXPECT_EQ(test, fix->tn->n_sent, 0);
 	/* Elsewhere nothing begins. */
-	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 40, false, false), -ETIMEDOUT);
-	KUNIT_EXPECT_EQ(test, fix->tn->n_sent, 1);
+	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 60, false, false), -ETIMEDOUT);
+	expect_asked(test, fix, 60, 1);
+	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_prefetches), 4 + 8);
 }
 
 static struct kunit_case block_cases[] = {

@@ -28,6 +28,7 @@ enum input {
 	IN_FREE,
 	IN_DISCARD,
 	IN_FWD_GET_S,
+	IN_FWD_GET_S_M,
 	IN_FWD_GET_M,
 	IN_INV,
 	IN_DROP,
@@ -45,8 +46,8 @@ enum input {
 };
 
 static const char * const input_names[INPUTS] = {
-	"READ", "WRITE", "EVICT", "FREE", "DISCARD", "FWD_GET_S", "FWD_GET_M", "INV", "DROP",
-	"DATA", "DATA_M", "HOME_DATA", "HOME_DATA_M", "GRANT_ZERO", "GRANT_M", "INV_ACK",
+	"READ", "WRITE", "EVICT", "FREE", "DISCARD", "FWD_GET_S", "FWD_GET_S_M",
+	"FWD_GET_M", "INV", "DROP", "DATA", "DATA_M", "HOME_DATA", "HOME_DATA_M", "GRANT_ZERO", "GRANT_M", "INV_ACK",
 	"DISCARDED", "REVOKED", "HOLD_OVER",
 };
 
@@ -65,6 +66,7 @@ static const struct dsm_event inputs[INPUTS] = {
 	[IN_FREE]	= { DSM_EV_FREE },
 	[IN_DISCARD]	= { DSM_EV_DISCARD, .req = REQ },
 	[IN_FWD_GET_S]	= MSG(DSM_FWD_GET_S, 0, HOME, OTHER, 0, OTHER_REQ),
+	[IN_FWD_GET_S_M] = MSG(DSM_FWD_GET_S, DSM_WIRE_MODIFIED, HOME, OTHER, 0, OTHER_REQ),
 	[IN_FWD_GET_M]	= MSG(DSM_FWD_GET_M, 0, HOME, OTHER, 1, OTHER_REQ),
 	[IN_INV]	= MSG(DSM_INV, 0, HOME, OTHER, 0, OTHER_REQ),
 	[IN_DROP]	= MSG(DSM_INV, DSM_WIRE_ZERO, HOME, HOME, 0, OTHER_REQ),
@@ -105,14 +107,22 @@ static const struct table_case {
 	{ DSM_LINE_S, IN_INV, DSM_LINE_SI_R, .action = DSM_ACT_REVOKE },
 	{ DSM_LINE_S, IN_DROP, DSM_LINE_SI_R, .action = DSM_ACT_DROP },
 
+	/* It is noted that a thread writes. */
+	{ DSM_LINE_M, IN_WRITE, DSM_LINE_M },
 	{ DSM_LINE_M, IN_EVICT, DSM_LINE_M, DSM_PUT_M, HOME },
 	{ DSM_LINE_M, IN_FWD_GET_S, DSM_LINE_MS_R, .action = DSM_ACT_CLEAN },
+	/* None has: it is shared. */
+	{ DSM_LINE_M, IN_FWD_GET_S_M, DSM_LINE_MS_R, .action = DSM_ACT_CLEAN },
 	{ DSM_LINE_M, IN_FWD_GET_M, DSM_LINE_MI_R, .action = DSM_ACT_REVOKE },
 	{ DSM_LINE_M, IN_DROP, DSM_LINE_MI_R, .action = DSM_ACT_DROP },
 
 	{ DSM_LINE_IS, IN_DATA, DSM_LINE_S, DSM_DONE, HOME, .action = DSM_ACT_WAKE },
+	/* The owner gives it away: the home has to know. */
+	{ DSM_LINE_IS, IN_DATA_M, DSM_LINE_M, DSM_DONE, HOME, DSM_WIRE_MODIFIED,
+	  .action = DSM_ACT_WAKE },
 	/* The home, who was alone in it, knows that it is over. */
 	{ DSM_LINE_IS, IN_HOME_DATA, DSM_LINE_S, .action = DSM_ACT_WAKE },
+	{ DSM_LINE_IS, IN_HOME_DATA_M, DSM_LINE_M, .action = DSM_ACT_WAKE },
 	{ DSM_LINE_IS, IN_GRANT_ZERO, DSM_LINE_S, .action = DSM_ACT_WAKE },
 
 	{ DSM_LINE_IM, IN_DATA_M, DSM_LINE_M, DSM_DONE, HOME, .action = DSM_ACT_WAKE },

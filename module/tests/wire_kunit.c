@@ -28,13 +28,13 @@ static const struct type_param {
 	{ DSM_GET_M, "GET_M" },
 	{ DSM_PUT_S, "PUT_S" },
 	{ DSM_PUT_M, "PUT_M" },
-	{ DSM_FWD_GET_S, "FWD_GET_S" },
+	{ DSM_FWD_GET_S, "FWD_GET_S", 0, DSM_WIRE_MODIFIED },
 	{ DSM_FWD_GET_M, "FWD_GET_M" },
 	{ DSM_INV, "INV", 0, DSM_WIRE_ZERO },
 	{ DSM_INV_ACK, "INV_ACK" },
 	{ DSM_DATA, "DATA", 0, DSM_WIRE_MODIFIED, true },
 	{ DSM_GRANT, "GRANT", 0, DSM_WIRE_MODIFIED | DSM_WIRE_ZERO },
-	{ DSM_DONE, "DONE" },
+	{ DSM_DONE, "DONE", 0, DSM_WIRE_MODIFIED },
 	{ DSM_DISCARD, "DISCARD" },
 	{ DSM_DISCARDED, "DISCARDED" },
 	{ DSM_CLAIM, "CLAIM", 0, DSM_WIRE_ASK },
@@ -186,7 +186,10 @@ static void header_test(struct kunit *test)
 	hdr->magic = ~hdr->magic;
 	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), -EBADMSG);
 	*hdr = good;
-	hdr->reserved = cpu_to_le64(1);
+	hdr->reserved = cpu_to_le32(1);
+	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), -EBADMSG);
+	*hdr = good;
+	hdr->reserved16 = cpu_to_le16(1);
 	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), -EBADMSG);
 	*hdr = good;
 	hdr->src = cpu_to_le16(PEER + 1);
@@ -296,7 +299,7 @@ static bool of_chunk(u8 type)
 }
 
 /* Refused, and nothing has come of it. */
-static void expect_refused(struct kunit *test, u16 from, const struct dsm_msg *msg)
+static void expect_error(struct kunit *test, u16 from, const struct dsm_msg *msg, int err)
 {
 	struct testnode *tn = test->priv;
 	bool in_window;
@@ -304,7 +307,7 @@ static void expect_refused(struct kunit *test, u16 from, const struct dsm_msg *m
 
 	for (in_window = false;; in_window = true) {
 		queued = tn->node->peers[from]->n_queue;
-		KUNIT_EXPECT_EQ_MSG(test, testnode_receive(tn, from, msg, in_window), -EPROTO,
+		KUNIT_EXPECT_EQ_MSG(test, testnode_receive(tn, from, msg, in_window), err,
 				    "from %u", from);
 		KUNIT_EXPECT_EQ(test, tn->node->peers[from]->rx_seq, 0);
 		KUNIT_EXPECT_EQ(test, tn->node->peers[from]->n_queue, queued);
@@ -312,6 +315,11 @@ static void expect_refused(struct kunit *test, u16 from, const struct dsm_msg *m
 		if (in_window || !msg->data_len)
 			break;
 	}
+}
+
+static void expect_refused(struct kunit *test, u16 from, const struct dsm_msg *msg)
+{
+	expect_error(test, from, msg, -EPROTO);
 }
 
 static void range_test(struct kunit *test)
@@ -332,8 +340,11 @@ static void range_test(struct kunit *test)
 	}
 	msg.block = of_block(param->type) ? dsm_region_blocks(region) : 4;
 	expect_refused(test, 0, &msg);
-	msg.block = U64_MAX;
+	msg.block = U64_MAX - 1;
 	expect_refused(test, 0, &msg);
+	/* No run could begin there. */
+	msg.block = U64_MAX;
+	expect_error(test, 0, &msg, -EBADMSG);
 	msg.block = 0;
 	msg.coh.node = NODES;
 	expect_refused(test, 0, &msg);

@@ -219,8 +219,8 @@ void check_use(struct sim *sim, struct copy *copy, bool write)
 		copy->value = block->last = ++block->versions;
 }
 
-/* The home has ended a request that it has answered alone. */
-void check_granted(struct sim *sim, u32 number, u16 node, u32 req)
+/* The home has ended a request that it has answered alone: @write, by giving the block away. */
+void check_granted(struct sim *sim, u32 number, u16 node, u32 req, bool write)
 {
 	struct copy *copy = node_copy_find(sim, number, node);
 
@@ -230,7 +230,7 @@ void check_granted(struct sim *sim, u32 number, u16 node, u32 req)
 			   node);
 		return;
 	}
-	copy->granted = copy->line.state == DSM_LINE_IS ? 1 : 2;
+	copy->granted = copy->line.state == DSM_LINE_IS && !write ? 1 : 2;
 	sim->block[number].granted += copy->granted == 1;
 }
 

@@ -244,7 +244,7 @@ static u64 value_of(struct sim *sim, const struct frame *frame)
 	if (frame->coh.type != DSM_DATA)
 		return 0;
 	copy = node_copy_find(sim, frame->block, frame->coh.from);
-	copy->sending = false;
+	copy->sending--;
 	if (copy->value != frame->value)
 		check_fail(sim, frame->block,
 			   "the bytes that node %u sends to node %u change on the way",

@@ -175,7 +175,7 @@ static void say(struct sim *sim, struct copy *copy, struct dsm_coh_msg coh)
 	if (coh.type == DSM_DISCARDED)
 		check_discarded(sim, copy->block);
 	if (coh.to != copy->node) {
-		copy->sending |= coh.type == DSM_DATA;
+		copy->sending += coh.type == DSM_DATA;
 		net_send(sim, &coh, copy->block, copy->value);
 		return;
 	}
@@ -416,7 +416,8 @@ static void step(struct sim *sim, struct copy *copy, const struct dsm_event *fir
 		if (put && !coh.dir->busy && !after->pull)
 			check_fail(sim, copy->block, "the home does not take what it is asked to");
 		if (alone)
-			check_granted(sim, copy->block, requester, ev.msg.req);
+			check_granted(sim, copy->block, requester, ev.msg.req,
+				      ev.msg.flags & DSM_WIRE_MODIFIED);
 		if (over)
 			check_transaction(sim, copy->block);
 		if (over)
@@ -512,8 +513,8 @@ void node_revoked(struct sim *sim, u32 number)
 		return;
 	sim->ctx_end = sim->now;
 	check_revoked(sim, copy);
-	/* What is still being sent stays, if it is not being discarded: as the module does. */
-	if (copy->revoke == DSM_ACT_DROP && !(copy->line.state == DSM_LINE_II_R && copy->sending)) {
+	/* What is still being sent stays, as in the module. */
+	if (copy->revoke == DSM_ACT_DROP && !copy->sending) {
 		copy->value = 0;
 		sim->stats.freed++;
 	}

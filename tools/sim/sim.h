@@ -85,7 +85,7 @@ enum sim_event {
  * @kept: a thread had asked for what it holds
  * @hold_armed: the hold's timer runs
  * @discards: a thread has asked for the block to be discarded
- * @sending: its bytes are on their way to who was granted them
+ * @sending: to so many who were granted its bytes they are on their way
  * @waiting: the first thread that waits for it
  * @value: its version
  * @hold_until: as in module/block.c
@@ -99,15 +99,15 @@ struct copy {
 	u16 node;
 	u16 hold_no;
 	u32 waiting;
-	u8 access;
-	u8 granted;
-	u8 revoke;
+	u8 access : 2;
+	u8 granted : 2;
+	u8 revoke : 4;
 	bool fresh : 1;
 	bool demanded : 1;
 	bool kept : 1;
 	bool hold_armed : 1;
 	bool discards : 1;
-	bool sending : 1;
+	u16 sending;
 	u64 value;
 	u64 hold_until;
 };
@@ -389,7 +389,7 @@ void check_step(struct sim *sim, enum log_kind kind, const struct copy *copy,
 void check_access(struct sim *sim, struct copy *copy);
 void check_revoked(struct sim *sim, struct copy *copy);
 void check_use(struct sim *sim, struct copy *copy, bool write);
-void check_granted(struct sim *sim, u32 block, u16 node, u32 req);
+void check_granted(struct sim *sim, u32 block, u16 node, u32 req, bool write);
 void check_transaction(struct sim *sim, u32 block);
 void check_discarded(struct sim *sim, u32 block);
 void check_stuck(struct sim *sim);

@@ -615,6 +615,23 @@ static long lock_or_start(struct dsm_locker *locker)
 	return dsm_locker_prepare(locker) ?: lock_start(locker);
 }
 
+/* TRYLOCK */
+long dsm_lease_trylock(struct dsm_region *region, const void *file, u64 offset, u32 *value)
+{
+	struct dsm_locker locker;
+	long err;
+
+	dsm_locker_init(&locker, region, file, offset, true);
+	err = lock_or_start(&locker);
+	if (!err) {
+		err = wait_event_killable_timeout(locker.wait, locker_is_done(&locker),
+						  dsm_sync_jiffies(region->node));
+		err = lock_end(&locker, err > 0 ? 0 : err < 0 ? -EINTR : -EIO, value);
+	}
+	dsm_locker_free(&locker);
+	return err;
+}
+
 /* LOCK. Return: see dsm_sync_ioctl(). */
 long dsm_lease_lock(struct dsm_region *region, const void *file, u64 offset, u64 timeout_ns,
 		    u32 *value)
@@ -632,23 +649,9 @@ long dsm_lease_lock(struct dsm_region *region, const void *file, u64 offset, u64
 		err = lock_end(&locker, !err ? 0 : err == -ETIME ? -ETIMEDOUT : -EINTR, value);
 	}
 	dsm_locker_free(&locker);
-	return err;
-}
-
-/* TRYLOCK */
-long dsm_lease_trylock(struct dsm_region *region, const void *file, u64 offset, u32 *value)
-{
-	struct dsm_locker locker;
-	long err;
-
-	dsm_locker_init(&locker, region, file, offset, true);
-	err = lock_or_start(&locker);
-	if (!err) {
-		err = wait_event_killable_timeout(locker.wait, locker_is_done(&locker),
-						  dsm_sync_jiffies(region->node));
-		err = lock_end(&locker, err > 0 ? 0 : err < 0 ? -EINTR : -EIO, value);
-	}
-	dsm_locker_free(&locker);
+	/* It may have been free all along, on its way here. */
+	if (err == -ETIMEDOUT && !dsm_lease_trylock(region, file, offset, value))
+		err = 0;
 	return err;
 }
 

@@ -36,8 +36,9 @@
  *			does not have the mutex
  *
  * WANTED is for when others wait already, and when the node before had to hand the
- * mutex over, rather than just having it: two nodes that take turns do so without
- * a RECALL each. The next time that it is free when somebody asks, it stays.
+ * mutex over, rather than just having it, or that was so a moment ago: two nodes
+ * that take turns do so without a RECALL each. The next time that it is free when
+ * somebody asks, it stays.
  *
  * A TRYLOCK that finds the mutex at another node, and an operation of another
  * kind, wait at the home for the answer to a RECALL with IF_FREE: a mutex that
@@ -63,6 +64,7 @@
  * once: CANCEL if the home still had it queued; if not, the REPLY that was
  * under way, and the thread has got what it had waited for. Who waits for a
  * mutex just leaves the queue of his node; CANCEL follows if that was the last.
+ * One whose time is up tries once more: a mutex that is free can be had late.
  *
  *	     start            queued (WAIT)            answered
  *	SENT ------> ... -----------------> QUEUED -----------> DONE

@@ -15,6 +15,7 @@
  * mutex back or ask for one: dsm_sync_home_take() is called again by what it
  * calls. So an answer or a RECALL is the last thing that is done to an object.
  */
+#include <linux/hash.h>
 #include <linux/slab.h>
 #include "directory.h"
 #include "lease.h"
@@ -288,6 +289,33 @@ static struct object *object_get(struct dsm_node *node, struct dsm_sync_request 
 	return NULL;
 }
 
+/* Where it is noted that nodes take turns with a mutex. */
+static u64 *turns_of(struct dsm_sync *sync, u32 region, u64 offset)
+{
+	return &sync->turns[hash_64(dsm_sync_key(region, offset), DSM_SYNC_TURNS_BITS)];
+}
+
+/* A node had to hand it over to another: it will be back for it. */
+static void turns_note(struct dsm_sync *sync, const struct object *object)
+{
+	*turns_of(sync, object->region, object->offset) =
+		dsm_sync_key(object->region, object->offset);
+}
+
+/*
+ * Was that so? It is taken to be so once: a request that comes right after the
+ * mutex was given back may be a turn, too, but the next one is not.
+ */
+static bool turns_forget(struct dsm_sync *sync, const struct object *object)
+{
+	u64 *turns = turns_of(sync, object->region, object->offset);
+
+	if (*turns != dsm_sync_key(object->region, object->offset))
+		return false;
+	*turns = 0;
+	return true;
+}
+
 /* @wanted: it is to be given back without a RECALL. */
 static u32 mutex_take(struct object *object, u16 node, u32 req, bool wanted)
 {
@@ -310,7 +338,9 @@ static int home_lock(struct dsm_node *node, struct dsm_sync_request *rq)
 	if (!object)
 		return err;
 	if (!object->locked) {
-		answer_request(node, rq, mutex_take(object, rq->from, rq->req, false), 0);
+		bool wanted = turns_forget(node->sync, object);
+
+		answer_request(node, rq, mutex_take(object, rq->from, rq->req, wanted), 0);
 	} else if (object->holder == rq->from) {
 		answer_request(node, rq, 0, EDEADLK);
 	} else if (rq->op == DSM_SYNC_TRYLOCK) {
@@ -364,11 +394,13 @@ static int home_release(struct dsm_node *node, struct dsm_sync_request *rq)
 	list_splice_init(&object->asides, &asides);
 	next = list_first_entry_or_null(&object->waiters, struct waiter, list);
 	if (next) {
+		bool used = !(rq->value & DSM_SYNC_UNUSED);
+
 		list_del_init(&next->list);
-		/* Who had to hand it over will be back for it. */
+		if (used)
+			turns_note(node->sync, object);
 		value = mutex_take(object, next->node, next->req,
-				   !(rq->value & DSM_SYNC_UNUSED) ||
-				   !list_empty(&object->waiters));
+				   used || !list_empty(&object->waiters));
 		answer_waiter(node, object, next, DSM_SYNC_LOCK, value);
 	} else {
 		object_free_idle(object);

@@ -19,6 +19,7 @@ enum dsm_sync_hash_bits {
 	DSM_SYNC_OBJECT_BITS	= 10,
 	DSM_SYNC_CALL_BITS	= 8,
 	DSM_SYNC_LEASE_BITS	= 12,
+	DSM_SYNC_TURNS_BITS	= 8,
 };
 
 /**
@@ -27,12 +28,15 @@ enum dsm_sync_hash_bits {
  * @objects: struct object, by region and offset
  * @calls: struct call without its final reply, by number
  * @leases: struct lease, by region and offset
+ * @turns: mutexes homed here that nodes took turns with, of late: dsm_sync_key()
+ *	by its hash, or 0; a later one takes an earlier one's place
  */
 struct dsm_sync {
 	spinlock_t lock;	/* see sync.c */
 	DECLARE_HASHTABLE(objects, DSM_SYNC_OBJECT_BITS);
 	DECLARE_HASHTABLE(calls, DSM_SYNC_CALL_BITS);
 	DECLARE_HASHTABLE(leases, DSM_SYNC_LEASE_BITS);
+	u64 turns[1 << DSM_SYNC_TURNS_BITS];
 };
 
 /**

@@ -14,7 +14,7 @@ enum {
 	FAULTS		= 512,
 	ACCESS_BYTES	= 1 << 20,
 	ACCESS_PASSES	= 50,
-	LOCKS		= 2000,
+	LOCKS		= 100000,
 };
 
 static double fault_each(char *memory)

@@ -12,6 +12,7 @@
 #include "testnode.h"
 #include "../block.h"
 #include "../frames.h"
+#include "../readahead.h"
 #include "../region.h"
 #include "../wait.h"
 
@@ -536,6 +537,109 @@ static void sequence_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_prefetches), 4 + 8);
 }
 
+/* ------------------------------------------------------------------------
+ * Readahead
+ */
+
+static void expect_next(struct kunit *test, struct fixture *fix, u64 index, bool miss, u64 first,
+			u32 n)
+{
+	u64 got = 0;
+
+	KUNIT_EXPECT_EQ_MSG(test, dsm_readahead_next(fix->region, index, miss, &got), n,
+			    "block %llu", index);
+	if (n)
+		KUNIT_EXPECT_EQ_MSG(test, got, first, "block %llu", index);
+}
+
+/* Windows double up to the greatest, and each is asked for from the mark of the last. */
+static void windows_test(struct kunit *test)
+{
+	struct fixture *fix = fixture_create(test);
+
+	fix->tn->node->prefetch_blocks = 20;
+	expect_next(test, fix, 10, true, 0, 0);
+	expect_next(test, fix, 11, true, 12, 4);
+	KUNIT_EXPECT_EQ(test, dsm_readahead_mark(&fix->region->readahead, 0, 11), 12);
+	KUNIT_EXPECT_EQ(test, dsm_readahead_mark(&fix->region->readahead, 0, 99), 12);
+	KUNIT_EXPECT_EQ(test, dsm_readahead_mark(&fix->region->readahead, 14, 99), 14);
+	KUNIT_EXPECT_EQ(test, dsm_readahead_mark(&fix->region->readahead, 16, 99), 100);
+	expect_next(test, fix, 12, false, 16, 8);
+	expect_next(test, fix, 13, false, 0, 0);
+	expect_next(test, fix, 16, false, 24, 16);
+	/* Whoever comes to the middle of one has its next asked for as well. */
+	expect_next(test, fix, 30, false, 40, 20);
+	expect_next(test, fix, 40, false, 60, 20);
+	/* One who is faster than the bytes misses right behind. */
+	expect_next(test, fix, 80, true, 81, 20);
+}
+
+/* Two threads that go through the region, in turn. */
+static void interleaved_test(struct kunit *test)
+{
+	struct fixture *fix = fixture_create(test);
+
+	fix->tn->node->prefetch_blocks = 64;
+	expect_next(test, fix, 10, true, 0, 0);
+	expect_next(test, fix, 500, true, 0, 0);
+	expect_next(test, fix, 11, true, 12, 4);
+	expect_next(test, fix, 501, true, 502, 4);
+	expect_next(test, fix, 12, false, 16, 8);
+	expect_next(test, fix, 502, false, 506, 8);
+	/* Random misses between do not end what is used at times. */
+	expect_next(test, fix, 700, true, 0, 0);
+	expect_next(test, fix, 16, false, 24, 16);
+	expect_next(test, fix, 300, true, 0, 0);
+	expect_next(test, fix, 506, false, 514, 16);
+	expect_next(test, fix, 800, true, 0, 0);
+	expect_next(test, fix, 24, false, 40, 32);
+}
+
+static void random_misses_test(struct kunit *test)
+{
+	struct fixture *fix = fixture_create(test);
+	u64 i;
+
+	fix->tn->node->prefetch_blocks = 64;
+	for (i = 0; i < 100; i++)
+		expect_next(test, fix, i * 389 % 1000 * 2, true, 0, 0);
+	/* The same one again, as two threads would have it, is none either. */
+	expect_next(test, fix, 7, true, 0, 0);
+	expect_next(test, fix, 7, true, 0, 0);
+	/* So many sequences are followed that the oldest is forgotten. */
+	for (i = 0; i < DSM_READAHEAD_STREAMS; i++)
+		expect_next(test, fix, 100 + 10 * i, true, 0, 0);
+	expect_next(test, fix, 8, true, 0, 0);
+}
+
+static void readahead_limits_test(struct kunit *test)
+{
+	struct fixture *fix = fixture_create(test);
+	u64 blocks = dsm_region_blocks(fix->region), first = 512;
+	u32 n, bytes = 512 << 10;
+
+	fix->tn->node->prefetch_blocks = 0;
+	expect_next(test, fix, 0, true, 0, 0);
+	expect_next(test, fix, 1, true, 0, 0);
+	/* Less than what one begins with. */
+	fix->tn->node->prefetch_blocks = 3;
+	expect_next(test, fix, 2, true, 0, 0);
+	expect_next(test, fix, 3, true, 4, 3);
+	expect_next(test, fix, 4, false, 7, 3);
+	/* The region ends. */
+	fix->tn->node->prefetch_blocks = 256;
+	expect_next(test, fix, blocks - 4, true, 0, 0);
+	expect_next(test, fix, blocks - 3, true, blocks - 2, 2);
+	expect_next(test, fix, blocks - 2, false, 0, 0);
+	expect_next(test, fix, blocks - 1, true, 0, 0);
+	/* So many bytes, however many blocks these are. */
+	expect_next(test, fix, first, true, 0, 0);
+	expect_next(test, fix, first + 1, true, first + 2, 4);
+	for (first += 2, n = 4; n < bytes / PAGE_SIZE; n *= 2, first += n / 2)
+		expect_next(test, fix, first, false, first + n, n * 2);
+	expect_next(test, fix, first, false, first + n, bytes / PAGE_SIZE);
+}
+
 static struct kunit_case block_cases[] = {
 	KUNIT_CASE(done_test),
 	KUNIT_CASE(revoke_test),
@@ -552,6 +656,10 @@ static struct kunit_case block_cases[] = {
 	KUNIT_CASE(timeout_test),
 	KUNIT_CASE(prefetch_test),
 	KUNIT_CASE(sequence_test),
+	KUNIT_CASE(windows_test),
+	KUNIT_CASE(interleaved_test),
+	KUNIT_CASE(random_misses_test),
+	KUNIT_CASE(readahead_limits_test),
 	{}
 };
 

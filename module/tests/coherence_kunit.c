@@ -760,6 +760,209 @@ static void net_asks_again_before_done_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, net->node[1].used, 2);
 }
 
+/* ------------------------------------------------------------------------
+ * Blocks that migrate
+ */
+
+/* Node @id reads the block and then writes to it, and lets it go. */
+static void read_and_write(struct kunit *test, struct testnet *net, u16 id)
+{
+	testnet_want(net, id, WANT_READ, false);
+	testnet_run(net);
+	testnet_want(net, id, WANT_WRITE, false);
+	testnet_run(net);
+	testnet_hold_over(net, id);
+	KUNIT_EXPECT_EQ(test, net->node[id].line.state, DSM_LINE_M);
+}
+
+/* A block that @a has written to, and then @b, who had read it from @a. */
+static struct testnet *migratory_net(struct kunit *test, u16 a, u16 b)
+{
+	struct testnet *net = testnet_create(test, 4, 0);
+
+	testnet_want(net, a, WANT_WRITE, false);
+	testnet_run(net);
+	KUNIT_EXPECT_FALSE(test, net->dir.migratory);
+	testnet_hold_over(net, a);
+	read_and_write(test, net, b);
+	KUNIT_EXPECT_TRUE(test, net->dir.migratory);
+	return net;
+}
+
+/* The next reader gets it to write, and needs nobody for that. */
+static void net_migrates_test(struct kunit *test)
+{
+	struct testnet *net = migratory_net(test, 1, 2);
+
+	net->sent = 0;
+	testnet_want(net, 3, WANT_READ, false);
+	testnet_deliver(net, 3, 0, DSM_GET_S);
+	testnet_deliver(net, 0, 2, DSM_FWD_GET_S);
+	KUNIT_EXPECT_EQ(test, net->node[2].line.state, DSM_LINE_MI_R);
+	testnet_revoked(net, 2);
+	KUNIT_EXPECT_EQ(test, net->node[2].line.state, DSM_LINE_I);
+	testnet_deliver(net, 2, 3, DSM_DATA);
+	KUNIT_EXPECT_EQ(test, net->node[3].line.state, DSM_LINE_M);
+	KUNIT_EXPECT_FALSE(test, net->node[3].line.written);
+	testnet_deliver(net, 3, 0, DSM_DONE);
+	KUNIT_EXPECT_EQ(test, net->dir.state, DSM_DIR_M);
+	KUNIT_EXPECT_EQ(test, net->dir.owner, 3);
+	KUNIT_EXPECT_TRUE(test, net->dir.migratory);
+	testnet_run(net);
+	testnet_want(net, 3, WANT_WRITE, false);
+	KUNIT_EXPECT_TRUE(test, net->node[3].line.written);
+	testnet_run(net);
+	KUNIT_EXPECT_EQ(test, net->sent, 4);
+	testnet_hold_over(net, 3);
+	/* And so on. */
+	net->sent = 0;
+	read_and_write(test, net, 1);
+	KUNIT_EXPECT_EQ(test, net->sent, 4);
+	KUNIT_EXPECT_TRUE(test, net->dir.migratory);
+}
+
+/* Who was given it and has not written shares it, and so do all from then on. */
+static void net_stops_migrating_test(struct kunit *test)
+{
+	struct testnet *net = migratory_net(test, 1, 2);
+
+	testnet_want(net, 3, WANT_READ, false);
+	testnet_run(net);
+	testnet_hold_over(net, 3);
+	KUNIT_EXPECT_EQ(test, net->node[3].line.state, DSM_LINE_M);
+	testnet_want(net, 1, WANT_READ, false);
+	testnet_deliver(net, 1, 0, DSM_GET_S);
+	testnet_deliver(net, 0, 3, DSM_FWD_GET_S);
+	KUNIT_EXPECT_EQ(test, net->node[3].line.state, DSM_LINE_MS_R);
+	testnet_run(net);
+	KUNIT_EXPECT_EQ(test, net->node[1].line.state, DSM_LINE_S);
+	KUNIT_EXPECT_EQ(test, net->node[3].line.state, DSM_LINE_S);
+	KUNIT_EXPECT_FALSE(test, net->dir.migratory);
+	testnet_want(net, 2, WANT_READ, false);
+	testnet_run(net);
+	KUNIT_EXPECT_EQ(test, net->node[2].line.state, DSM_LINE_S);
+}
+
+/* The home is the one that gives it away, and answers alone; or that is given it. */
+static void net_migrates_by_home_test(struct kunit *test)
+{
+	struct testnet *net = migratory_net(test, 1, 0);
+
+	net->sent = 0;
+	testnet_want(net, 3, WANT_READ, false);
+	testnet_deliver(net, 3, 0, DSM_GET_S);
+	testnet_deliver(net, 0, 0, DSM_FWD_GET_S);
+	testnet_revoked(net, 0);
+	testnet_deliver(net, 0, 0, DSM_DONE);
+	KUNIT_EXPECT_EQ(test, net->dir.busy, 0);
+	KUNIT_EXPECT_EQ(test, net->dir.owner, 3);
+	testnet_deliver(net, 0, 3, DSM_DATA);
+	KUNIT_EXPECT_EQ(test, net->node[3].line.state, DSM_LINE_M);
+	KUNIT_EXPECT_TRUE(test, list_empty(&net->flight));
+	testnet_run(net);
+	testnet_want(net, 3, WANT_WRITE, false);
+	testnet_run(net);
+	testnet_hold_over(net, 3);
+
+	testnet_want(net, 0, WANT_READ, false);
+	testnet_run(net);
+	KUNIT_EXPECT_EQ(test, net->node[0].line.state, DSM_LINE_M);
+	KUNIT_EXPECT_EQ(test, net->node[3].line.state, DSM_LINE_I);
+	KUNIT_EXPECT_EQ(test, net->dir.owner, 0);
+	KUNIT_EXPECT_TRUE(test, net->dir.migratory);
+}
+
+/* The last writer itself, or one of several readers: nothing migrates by that. */
+static void net_does_not_migrate_test(struct kunit *test)
+{
+	struct testnet *net = migratory_net(test, 1, 2);
+
+	testnet_want(net, 3, WANT_READ, false);
+	testnet_run(net);
+	testnet_hold_over(net, 3);
+	testnet_want(net, 1, WANT_READ, false);
+	testnet_run(net);
+	testnet_hold_over(net, 1);
+	/* Node 3, which it came from last, writes. */
+	testnet_want(net, 3, WANT_WRITE, false);
+	testnet_run(net);
+	testnet_hold_over(net, 3);
+	KUNIT_EXPECT_FALSE(test, net->dir.migratory);
+	testnet_want(net, 1, WANT_READ, false);
+	testnet_run(net);
+	testnet_want(net, 2, WANT_READ, false);
+	testnet_run(net);
+	testnet_want(net, 2, WANT_WRITE, false);
+	testnet_run(net);
+	KUNIT_EXPECT_EQ(test, net->node[2].line.state, DSM_LINE_M);
+	KUNIT_EXPECT_FALSE(test, net->dir.migratory);
+}
+
+/* Nobody is given away what the home did not say may be. */
+static void line_gives_away_test(struct kunit *test)
+{
+	struct dsm_line line = line_in(DSM_LINE_M);
+	struct dsm_coh coh = coh_of(&line);
+
+	line.written = true;
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_FWD_GET_S]), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_MS_R);
+	line = line_in(DSM_LINE_M);
+	feed(&coh, inputs[IN_WRITE]);
+	KUNIT_EXPECT_TRUE(test, line.written);
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_FWD_GET_S_M]), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_MI_R);
+	KUNIT_EXPECT_EQ(test, coh.actions[0].type, DSM_ACT_REVOKE);
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_REVOKED]), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, coh.actions[0].msg.type, DSM_DATA);
+	KUNIT_EXPECT_EQ(test, coh.actions[0].msg.flags, DSM_WIRE_MODIFIED);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_I);
+	KUNIT_EXPECT_FALSE(test, line.written);
+	/* Who asked to read waits for nobody, and zeroes are not given away. */
+	line = line_in(DSM_LINE_IS);
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, with_acks(IN_DATA_M, 1)), DSM_COH_BAD);
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, (struct dsm_event)MSG(DSM_GRANT,
+		DSM_WIRE_ZERO | DSM_WIRE_MODIFIED, HOME, 0, 0, REQ)), DSM_COH_BAD);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_IS);
+	/* Somebody who only expects to write has not written. */
+	line = line_in(DSM_LINE_M);
+	feed(&coh, (struct dsm_event){ DSM_EV_WRITE, .prefetch = true, .req = REQ });
+	KUNIT_EXPECT_FALSE(test, line.written);
+}
+
+/* DONE says that a reader was given the block: only if it may have been. */
+static void home_refuses_unasked_gift_test(struct kunit *test)
+{
+	static const struct {
+		u8 busy;
+		bool migratory;
+		bool ok;
+	} cases[] = {
+		{ DSM_GET_S, true, true },
+		{ DSM_GET_S, false, false },
+		{ DSM_GET_M, true, false },
+		{ DSM_GET_M, false, false },
+	};
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		u64 sharers[] = { 0 };
+		struct dsm_line line = { .state = DSM_LINE_I };
+		struct dsm_dir dir = { .state = DSM_DIR_M, .owner = SELF, .busy = cases[i].busy,
+			.requester = OTHER, .req = OTHER_REQ, .migratory = cases[i].migratory,
+			.sharers = sharers };
+		struct dsm_coh coh = { .self = HOME, .home = HOME, .nodes = NODES, .line = &line,
+			.dir = &dir };
+
+		KUNIT_EXPECT_EQ(test, (int)feed(&coh, (struct dsm_event){ DSM_EV_MSG, .msg = {
+			.type = DSM_DONE, .flags = DSM_WIRE_MODIFIED, .from = OTHER, .to = HOME,
+			.req = OTHER_REQ } }), cases[i].ok ? DSM_COH_OK : DSM_COH_BAD);
+		KUNIT_EXPECT_EQ(test, dir.owner, cases[i].ok ? OTHER : SELF);
+		KUNIT_EXPECT_EQ(test, dir.busy, cases[i].ok ? 0 : cases[i].busy);
+		KUNIT_EXPECT_EQ(test, sharers[0], 0);
+	}
+}
+
 /* Three hops: the owner answers the requester. */
 static void net_read_of_modified_block_test(struct kunit *test)
 {
@@ -967,6 +1170,12 @@ static struct kunit_case coherence_cases[] = {
 	KUNIT_CASE(net_home_alone_test),
 	KUNIT_CASE(net_home_answers_alone_test),
 	KUNIT_CASE(net_asks_again_before_done_test),
+	KUNIT_CASE(line_gives_away_test),
+	KUNIT_CASE(home_refuses_unasked_gift_test),
+	KUNIT_CASE(net_migrates_test),
+	KUNIT_CASE(net_stops_migrating_test),
+	KUNIT_CASE(net_migrates_by_home_test),
+	KUNIT_CASE(net_does_not_migrate_test),
 	KUNIT_CASE(net_read_of_modified_block_test),
 	KUNIT_CASE(net_upgrade_carries_no_data_test),
 	KUNIT_CASE(net_racing_upgrades_test),

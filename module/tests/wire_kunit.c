@@ -204,6 +204,95 @@ static void header_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), 0);
 }
 
+static bool of_block(u8 type)
+{
+	return type >= DSM_GET_S && type <= DSM_DISCARDED;
+}
+
+/* How many messages a frame may stand for, of which kind, and with what body. */
+static void run_test(struct kunit *test)
+{
+	const struct type_param *param = test->param_value;
+	struct sample *sample = sample_create(test, param);
+	struct dsm_wire_hdr *hdr = header(sample), good;
+	struct dsm_msg msg = {};
+	u64 ack;
+
+	sample->msg.more = DSM_WIRE_RUN_MAX - 1;
+	dsm_msg_encode(&sample->msg, PEER, VIEW, ACKED, sample->frame);
+	good = *hdr;
+	KUNIT_EXPECT_EQ(test, le32_to_cpu(hdr->len), param->in_window ?
+			DSM_WIRE_RUN_MAX * sample->msg.data_len : param->body);
+	KUNIT_EXPECT_EQ(test, dsm_msg_decode(&msg, sample->frame, sample->len, PEER, VIEW, &ack),
+			of_block(param->type) ? 0 : -EBADMSG);
+	if (of_block(param->type)) {
+		KUNIT_EXPECT_EQ(test, msg.more, DSM_WIRE_RUN_MAX - 1);
+		KUNIT_EXPECT_EQ(test, msg.data_len, sample->msg.data_len);
+	}
+	hdr->more = cpu_to_le16(DSM_WIRE_RUN_MAX);
+	hdr->len = cpu_to_le32(param->in_window ? DSM_WIRE_RUN_MAX + 1 : param->body);
+	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), -EBADMSG);
+	hdr->more = cpu_to_le16(U16_MAX);
+	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), -EBADMSG);
+	/* The last block's number is one. */
+	*hdr = good;
+	hdr->block = cpu_to_le64(U64_MAX - DSM_WIRE_RUN_MAX);
+	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), of_block(param->type) ? 0 : -EBADMSG);
+	hdr->block = cpu_to_le64(U64_MAX - DSM_WIRE_RUN_MAX + 1);
+	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), -EBADMSG);
+	hdr->block = cpu_to_le64(U64_MAX);
+	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), -EBADMSG);
+	if (!param->in_window)
+		return;
+	/* Each has as much of the body as the others, and some. */
+	*hdr = good;
+	hdr->len = cpu_to_le32(le32_to_cpu(good.len) - 1);
+	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), -EBADMSG);
+	hdr->len = cpu_to_le32(DSM_WIRE_RUN_MAX - 1);
+	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), -EBADMSG);
+	hdr->len = 0;
+	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), -EBADMSG);
+}
+
+/* What can be in one run with what was queued before it. */
+static void continues_test(struct kunit *test)
+{
+	const struct type_param *param = test->param_value;
+	struct dsm_msg msg = sample_create(test, param)->msg, good = msg, next;
+
+	good.block++;
+	good.coh.req++;
+	good.seq++;
+	next = good;
+	KUNIT_EXPECT_EQ(test, dsm_msg_continues(&msg, &next), of_block(param->type));
+	next.coh.type = param->type == DSM_INV_ACK ? DSM_GET_S : DSM_INV_ACK;
+	KUNIT_EXPECT_FALSE(test, dsm_msg_continues(&msg, &next));
+	next = good;
+	next.coh.flags ^= DSM_WIRE_MODIFIED;
+	KUNIT_EXPECT_FALSE(test, dsm_msg_continues(&msg, &next));
+	next = good;
+	next.coh.node++;
+	KUNIT_EXPECT_FALSE(test, dsm_msg_continues(&msg, &next));
+	next = good;
+	next.coh.acks++;
+	KUNIT_EXPECT_FALSE(test, dsm_msg_continues(&msg, &next));
+	next = good;
+	next.coh.req++;
+	KUNIT_EXPECT_FALSE(test, dsm_msg_continues(&msg, &next));
+	next = good;
+	next.region++;
+	KUNIT_EXPECT_FALSE(test, dsm_msg_continues(&msg, &next));
+	next = good;
+	next.block--;
+	KUNIT_EXPECT_FALSE(test, dsm_msg_continues(&msg, &next));
+	next = good;
+	next.data_len++;
+	KUNIT_EXPECT_FALSE(test, dsm_msg_continues(&msg, &next));
+	next = good;
+	next.expect_len++;
+	KUNIT_EXPECT_FALSE(test, dsm_msg_continues(&msg, &next));
+}
+
 static const struct type_param *type_find(u8 type)
 {
 	unsigned int i;
@@ -286,11 +375,6 @@ static struct dsm_msg plain(const struct type_param *param)
 		.data_len = param->in_window ? PAGE_SIZE : 0,
 		.body_len = param->body,
 	};
-}
-
-static bool of_block(u8 type)
-{
-	return type >= DSM_GET_S && type <= DSM_DISCARDED;
 }
 
 static bool of_chunk(u8 type)
@@ -439,6 +523,8 @@ static struct kunit_case wire_cases[] = {
 	KUNIT_CASE_PARAM(body_length_test, type_gen_params),
 	KUNIT_CASE_PARAM(flags_test, type_gen_params),
 	KUNIT_CASE_PARAM(header_test, type_gen_params),
+	KUNIT_CASE_PARAM(run_test, type_gen_params),
+	KUNIT_CASE_PARAM(continues_test, type_gen_params),
 	KUNIT_CASE(unknown_types_test),
 	KUNIT_CASE(names_test),
 	KUNIT_CASE(alloc_test),

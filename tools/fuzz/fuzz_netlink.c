@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The module's netlink family and, behind it, its peers: module/netlink.c,
- * peer.c and msg.c as they are, on a kernel of one thread (kernel/). An input
+ * peer.c, batch.c and msg.c as they are, on a kernel of one thread (kernel/). An input
  * is a list of things that happen: somebody, mostly the helper, sends a
  * command, of which any byte may be wrong; the module has something to say to
  * a peer; memory runs out; the helper's socket is full, or closed.
@@ -9,10 +9,12 @@
  * A model of a page's length knows what must follow:
  *
  *  - A message of a peer's is delivered once, in order, as its frame says, and
- *    only while the peer is up; one that is refused is as if it had not come.
+ *    only while the peer is up; one that is refused is as if it had not come,
+ *    and so are those behind it in its frame.
  *  - What is said to a peer goes in order, numbered without a gap, from the
  *    first one not acknowledged after each time the peer comes up; unchanged,
- *    unless its region is no more; and acknowledges what was delivered.
+ *    unless its region is no more; and acknowledges what was delivered. What one
+ *    frame stands for are messages that go for the first time.
  *  - The helper is never given more than its credits.
  *  - Nobody but the helper is heard, or told anything; who is told that it is
  *    the helper, is.
@@ -79,6 +81,7 @@ static struct world {
 	u32 expected;		/* EXPECTs the helper got */
 
 	int receive_error;
+	unsigned int receive_good;	/* messages of the frame that are taken before that */
 	bool receiving;		/* a frame, which is @frame */
 	u16 from;
 	struct dsm_wire_hdr frame;
@@ -142,33 +145,54 @@ void dsm_registry_peer_down(struct dsm_node *node, u16 peer)
 	FUZZ_CHECK(peer && peer < NODES, "a peer that is none");
 }
 
+/* What a batch may have set aside for an event; there are none here. */
+struct dsm_hold *dsm_hold_create(gfp_t gfp)
+{
+	FUZZ_CHECK(false, "a hold");
+	return NULL;
+}
+
+void dsm_hold_destroy(struct dsm_hold *hold)
+{
+	FUZZ_CHECK(!hold, "a hold");
+}
+
+u64 *dsm_sharers_alloc(const struct dsm_region *region, gfp_t gfp)
+{
+	FUZZ_CHECK(false, "sharers");
+	return NULL;
+}
+
 int dsm_receive(struct dsm_node *node, struct dsm_msg *msg, bool in_window,
 		struct dsm_batch *batch)
 {
 	const struct dsm_wire_hdr *hdr = &w.frame;
 	struct model *m = &model[w.from];
+	/* Which of the frame's it is. */
+	u64 nth = msg->seq - le64_to_cpu(hdr->seq), n = le16_to_cpu(hdr->more) + 1ULL;
 
 	FUZZ_CHECK(w.receiving, "a message that nobody sent");
 	FUZZ_CHECK(m->link == DSM_LINK_UP, "from a peer that is not up");
-	FUZZ_CHECK(msg->seq == m->delivered + 1 && msg->seq == le64_to_cpu(hdr->seq),
+	FUZZ_CHECK(msg->seq == m->delivered + 1 && nth < n,
 		   "number %llu after %llu", (unsigned long long)msg->seq,
 		   (unsigned long long)m->delivered);
 	FUZZ_CHECK(msg->coh.from == w.from && le16_to_cpu(hdr->src) == w.from &&
 		   le32_to_cpu(hdr->view) == VIEW, "another's");
 	FUZZ_CHECK(msg->coh.type == hdr->type && msg->coh.flags == hdr->flags &&
-		   msg->coh.req == le32_to_cpu(hdr->req) &&
+		   msg->coh.req == (u32)(le32_to_cpu(hdr->req) + nth) &&
 		   msg->coh.node == le16_to_cpu(hdr->node) &&
 		   msg->coh.acks == le16_to_cpu(hdr->acks) &&
 		   msg->region == le32_to_cpu(hdr->region) &&
-		   msg->block == le64_to_cpu(hdr->block) &&
+		   msg->block == le64_to_cpu(hdr->block) + nth &&
 		   msg->error == le32_to_cpu(hdr->error) &&
-		   msg->data_len + msg->body_len == le32_to_cpu(hdr->len), "not what it says");
+		   msg->data_len * n + msg->body_len == le32_to_cpu(hdr->len), "not what it says");
 	FUZZ_CHECK(msg->body_len <= sizeof(msg->body) && msg->data_len <= DSM_WIRE_BODY_MAX &&
 		   dsm_msg_name(msg->coh.type)[0] != '?', "out of range");
 	w.received++;
-	if (!w.receive_error)
-		m->delivered++;
-	return w.receive_error;
+	if (w.receive_error && nth >= w.receive_good)
+		return w.receive_error;
+	m->delivered++;
+	return 0;
 }
 
 /*
@@ -181,7 +205,7 @@ static void sent_check(struct nlattr **attrs)
 	struct model *m = &model[peer];
 	struct dsm_wire_hdr hdr;
 	const struct said *said;
-	u64 seq;
+	u64 seq, i, n;
 
 	FUZZ_CHECK(peer && peer < NODES && m->link == DSM_LINK_UP, "peer %u is not up", peer);
 	FUZZ_CHECK(m->credits, "the helper has no credits for peer %u", peer);
@@ -200,15 +224,21 @@ static void sent_check(struct nlattr **attrs)
 		   (unsigned long long)seq, (unsigned long long)m->next,
 		   (unsigned long long)m->said_count);
 	said = &m->said[seq - 1];
-	FUZZ_CHECK(hdr.type == said->type && le64_to_cpu(hdr.block) == seq, "another message");
+	n = le16_to_cpu(hdr.more) + 1ULL;
+	FUZZ_CHECK(n <= DSM_WIRE_RUN_MAX && n <= m->said_count - seq + 1, "a run of what is not said");
+	FUZZ_CHECK(n == 1 || seq > m->sent, "what was sent before goes again in a run");
+	for (i = 0; i < n; i++)
+		FUZZ_CHECK(hdr.type == said[i].type && said[i].region == said->region &&
+			   said[i].place == said->place && le64_to_cpu(hdr.block) == seq,
+			   "another message");
 	FUZZ_CHECK(!attrs[DSM_A_LENGTH] == !said->place &&
-		   (!said->place || (nla_get_u32(attrs[DSM_A_LENGTH]) == said->place &&
+		   (!said->place || (nla_get_u32(attrs[DSM_A_LENGTH]) == said->place * n &&
 				     nla_get_u32(attrs[DSM_A_REGION]) == said->region &&
 				     !attrs[DSM_A_REQ] == (said->type == DSM_DATA))),
 		   "another place");
-	m->next++;
-	if (m->sent < seq)
-		m->sent = seq;
+	m->next += n;
+	if (m->sent < seq + n - 1)
+		m->sent = seq + n - 1;
 }
 
 static int sent(u32 port, u8 cmd, struct nlattr **attrs)
@@ -337,7 +367,9 @@ static int call_do(struct call *call, u32 port, bool admin)
 	FUZZ_CHECK(err <= 0 && err > -4096, "error %d", err);
 	FUZZ_CHECK(heeded || received == w.received, "heard without being the helper");
 	for (int i = 0; i < NODES; i++)
-		FUZZ_CHECK(model[i].delivered == before[i] || (!err && i == w.from),
+		FUZZ_CHECK(model[i].delivered == before[i] ||
+			   (i == w.from && (!err || model[i].delivered - before[i] <=
+					    le16_to_cpu(w.frame.more))),
 			   "delivered, and an error");
 	w.receiving = false;
 	return err;
@@ -420,7 +452,7 @@ static void receive_do(struct fuzz_input *in, u32 port, bool admin)
 	u16 id = 1 + how % 2;
 	struct model *m = &model[id];
 	u8 type = types[how >> 1 & 7];
-	u32 body = body_of(type);
+	u32 body = body_of(type), more = 0;
 	unsigned char frame[sizeof(struct dsm_wire_hdr) + 512] = { 0 };
 	struct dsm_wire_hdr hdr = {
 		.magic = cpu_to_le32(DSM_WIRE_MAGIC), .type = type,
@@ -433,6 +465,13 @@ static void receive_do(struct fuzz_input *in, u32 port, bool admin)
 	bool due = admin && port == w.helper && m->link == DSM_LINK_UP && !wrong;
 	int err;
 
+	/* A run, that is taken up to some message, or with too many. */
+	if (wrong & 32)
+		more = fuzz_u8(in) % (DSM_WIRE_RUN_MAX + 1);
+	w.receive_good = wrong & 64 ? fuzz_u8(in) % (more + 1) : 0;
+	hdr.more = cpu_to_le16(more);
+	if (type == DSM_DATA)
+		hdr.len = cpu_to_le32(4096 * (more + 1));
 	if (wrong & 1)
 		seq += (u64)(int8_t)fuzz_u8(in);
 	if (how & 0x40)
@@ -463,7 +502,18 @@ static void receive_do(struct fuzz_input *in, u32 port, bool admin)
 		FUZZ_CHECK(err == (type == DSM_ACK ? 0 : w.receive_error), "error %d", err);
 		FUZZ_CHECK(w.received == received + (type != DSM_ACK), "it is not delivered");
 	}
+	/* All of a run, up to the one that is refused. */
+	if (admin && port == w.helper && m->link == DSM_LINK_UP && !(wrong & ~96) && more &&
+	    more < DSM_WIRE_RUN_MAX && ack <= m->sent && w.node.configured &&
+	    (type == DSM_GET_S || type == DSM_DATA || type == DSM_GRANT || type == DSM_INV)) {
+		bool bad = w.receive_error && w.receive_good <= more;
+
+		FUZZ_CHECK(err == (bad ? w.receive_error : 0), "error %d of a run", err);
+		FUZZ_CHECK(w.received == received + (bad ? w.receive_good : more) + 1,
+			   "not all of a run is delivered");
+	}
 	w.receive_error = 0;
+	w.receive_good = 0;
 }
 
 static void credit_do(struct fuzz_input *in, u32 port, bool admin)

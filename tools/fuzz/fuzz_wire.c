@@ -101,7 +101,8 @@ static size_t frame_make(const struct lies *l, struct fuzz_input *in, unsigned i
 		.magic = cpu_to_le32(DSM_WIRE_MAGIC),
 		.len = cpu_to_le32(type == DSM_DATA ? BLOCK_SIZE : (u32)body),
 		.type = type,
-		.flags = type == DSM_GRANT || type == DSM_DATA ? how >> 2 & 3 : 0,
+		.flags = type == DSM_GRANT || type == DSM_DATA || type == DSM_FWD_GET_S ||
+			 type == DSM_DONE ? how >> 2 & 3 : 0,
 		.src = cpu_to_le16(l->liar),
 		.view = cpu_to_le32(VIEW),
 		.seq = cpu_to_le64(type != DSM_ACK),
@@ -112,8 +113,14 @@ static size_t frame_make(const struct lies *l, struct fuzz_input *in, unsigned i
 		.acks = cpu_to_le16(what / 5 % 5),
 	};
 
-	if (type == DSM_DATA)
+	if (type != DSM_GRANT)
 		hdr.flags &= DSM_WIRE_MODIFIED;
+	/* A run, of at most as many blocks as there are, or more. */
+	if (how & 0x10) {
+		hdr.more = cpu_to_le16(fuzz_u8(in) % 3);
+		if (type == DSM_DATA)
+			hdr.len = cpu_to_le32(BLOCK_SIZE * (le16_to_cpu(hdr.more) + 1U));
+	}
 	if (how & 0x80)		/* or all of it as it comes */
 		return fuzz_bytes(in, bytes, max < what ? max : what);
 	memset(bytes, what, sizeof(hdr) + body);
@@ -139,21 +146,24 @@ static void lie(struct lies *l, struct fuzz_input *in)
 	unsigned char bytes[1024];
 	size_t length;
 	struct dsm_event ev = { .type = DSM_EV_MSG };
-	enum dsm_coh_result res;
+	enum dsm_coh_result res = DSM_COH_OK;
 	struct dsm_msg msg;
 
 	if (node == l->liar)
 		return;
 	length = frame_make(l, in, b, node, bytes, sizeof(bytes));
 	if (!decode(&msg, bytes, length, l->liar) || !is_block_type(msg.coh.type) ||
-	    msg.region != REGION || msg.block >= l->m.blocks ||
-	    (msg.coh.type == DSM_DATA && msg.data_len != BLOCK_SIZE))
+	    msg.region != REGION || (msg.coh.type == DSM_DATA && msg.data_len != BLOCK_SIZE))
 		return;
-	ev.msg = msg.coh;
-	b = (unsigned int)msg.block;
-	res = lies_feed(l, b, node, &ev, true);
-	FUZZ_TRACE("  %s #%u to node %u, block %u: %s", dsm_msg_name(msg.coh.type), msg.coh.req, node,
-		   b, res == DSM_COH_OK ? "taken" : "refused");
+	/* As receive() does: up to the first that is refused. */
+	for (int left = msg.more; left >= 0 && res == DSM_COH_OK && msg.block < l->m.blocks &&
+	     !l->full; left--, msg.block++, msg.coh.req++) {
+		ev.msg = msg.coh;
+		b = (unsigned int)msg.block;
+		res = lies_feed(l, b, node, &ev, true);
+		FUZZ_TRACE("  %s #%u to node %u, block %u: %s", dsm_msg_name(msg.coh.type),
+			   msg.coh.req, node, b, res == DSM_COH_OK ? "taken" : "refused");
+	}
 }
 
 /* The earliest of its pair of nodes only. */

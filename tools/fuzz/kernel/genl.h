@@ -122,6 +122,17 @@ static inline int nla_len(const struct nlattr *attr)
 	return attr->nla_len - NLA_HDRLEN;
 }
 
+static inline int nla_total_size(int payload)
+{
+	return NLA_ALIGN(NLA_HDRLEN + payload);
+}
+
+/* There may have to be an attribute before it, so that it is aligned. */
+static inline int nla_total_size_64bit(int payload)
+{
+	return nla_total_size(payload) + nla_total_size(0);
+}
+
 u32 nla_get_u32(const struct nlattr *attr);
 u64 nla_get_u64(const struct nlattr *attr);
 

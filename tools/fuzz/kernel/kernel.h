@@ -33,6 +33,7 @@ typedef struct { unsigned int val; } kuid_t;
 typedef struct { unsigned int val; } kgid_t;
 
 #define U16_MAX			0xffff
+#define U64_MAX			UINT64_MAX
 #define GFP_KERNEL		1
 #define GFP_ATOMIC		2
 #define THIS_MODULE		NULL
@@ -41,6 +42,7 @@ typedef struct { unsigned int val; } kgid_t;
 #define ARRAY_SIZE(array)	(sizeof(array) / sizeof((array)[0]))
 #define container_of(ptr, type, member)	\
 	((type *)((char *)(ptr) - offsetof(type, member)))
+#define max(a, b)		((a) > (b) ? (a) : (b))
 #define min_t(type, a, b)	((type)(a) < (type)(b) ? (type)(a) : (type)(b))
 #define READ_ONCE(x)		(x)
 #define WRITE_ONCE(x, value)	((x) = (value))
@@ -120,6 +122,22 @@ static inline void list_del(struct list_head *entry)
 	entry->prev = NULL;
 }
 
+static inline void list_add(struct list_head *entry, struct list_head *list)
+{
+	list_add_tail(entry, list->next);
+}
+
+static inline void list_del_init(struct list_head *entry)
+{
+	list_del(entry);
+	INIT_LIST_HEAD(entry);
+}
+
+static inline bool list_is_last(const struct list_head *entry, const struct list_head *list)
+{
+	return entry->next == list;
+}
+
 static inline void list_move_tail(struct list_head *entry, struct list_head *list)
 {
 	list_del(entry);
@@ -138,6 +156,8 @@ static inline void list_splice_init(struct list_head *from, struct list_head *to
 }
 
 #define list_entry(ptr, type, member)	container_of(ptr, type, member)
+#define list_first_entry(list, type, member)	list_entry((list)->next, type, member)
+#define list_next_entry(pos, member)	list_entry((pos)->member.next, __typeof__(*(pos)), member)
 #define list_for_each_entry(pos, list, member)					\
 	for (pos = list_entry((list)->next, __typeof__(*pos), member);		\
 	     &pos->member != (list);						\
@@ -242,6 +262,7 @@ struct delayed_work {
 #define INIT_DELAYED_WORK(dwork, function)					\
 	(*(dwork) = (struct delayed_work){ .work.func = (function) })
 #define schedule_delayed_work(dwork, delay)	((dwork)->pending = true)
+#define mod_delayed_work(wq, dwork, delay)	((dwork)->pending = true)
 #define cancel_delayed_work_sync(dwork)		((dwork)->pending = false)
 #define msecs_to_jiffies(ms)			(ms)
 

@@ -5,8 +5,9 @@
  *	sor [SIZE]		the grid's side; on every node at once
  *
  * Every node has a band of rows, in memory of its own. Of its neighbours' it
- * reads one row each, twice a sweep: that is all that moves, because each row
- * begins in a block of its own.
+ * reads one row each, twice a sweep: that is all that moves, because what is
+ * read is in other blocks than what is written meanwhile: each row begins in
+ * one of its own, and a row's red points are apart from its black ones.
  */
 #include <string.h>
 
@@ -16,7 +17,7 @@ enum { SWEEPS = 40, BLOCK = 4096 };
 
 struct job {
 	long	n;		/* with the edge, which stays */
-	double	**row;
+	double	**row[2];	/* of each colour: that of a point is row plus column, modulo 2 */
 };
 
 static void make(void *data, int parts)
@@ -25,7 +26,8 @@ static void make(void *data, int parts)
 
 	(void)parts;
 	job->n = app_size + 2;
-	job->row = app_new(job->n * sizeof(*job->row));
+	for (int colour = 0; colour < 2; colour++)
+		job->row[colour] = app_new(job->n * sizeof(*job->row[colour]));
 }
 
 /* The rows of a part; the first and the last part have the edge's, too. */
@@ -36,22 +38,32 @@ static void rows_of(const struct job *job, int part, int parts, long *first, lon
 	*end += 1 + (part == parts - 1);
 }
 
+static size_t half_row(const struct job *job)
+{
+	return (job->n + 1) / 2 * sizeof(double);
+}
+
 static void fill(void *data, int part, int parts, void (*meet)(void))
 {
 	struct job *job = data;
-	size_t stride = (job->n * sizeof(double) + BLOCK - 1) / BLOCK * BLOCK / sizeof(double);
+	size_t stride = (half_row(job) + BLOCK - 1) / BLOCK * BLOCK;
 	long first, end;
-	double *band;
 
 	(void)meet;
 	rows_of(job, part, parts, &first, &end);
-	band = app_new((end - first) * stride * sizeof(double));
-	memset(band, 0, (end - first) * stride * sizeof(double));
-	for (long row = first; row < end; row++) {
-		job->row[row] = band + (row - first) * stride;
-		job->row[row][0] = 2;
-		for (long i = 0; row == 0 && i < job->n; i++)
-			job->row[row][i] = 1;
+	for (int colour = 0; colour < 2; colour++) {
+		char *band = app_new((end - first) * stride);
+
+		memset(band, 0, (end - first) * stride);
+		for (long row = first; row < end; row++) {
+			double *at = (double *)(band + (row - first) * stride);
+
+			job->row[colour][row] = at;
+			if (row % 2 == colour)
+				at[0] = 2;
+			for (long i = 0; row == 0 && i < (job->n + 1) / 2; i++)
+				at[i] = 1;
+		}
 	}
 }
 
@@ -59,19 +71,24 @@ static bool same(const void *data, const void *alone)
 {
 	const struct job *a = data, *b = alone;
 
-	for (long row = 0; row < a->n; row++)
-		if (memcmp(a->row[row], b->row[row], a->n * sizeof(double)))
-			return false;
+	for (int colour = 0; colour < 2; colour++)
+		for (long row = 0; row < a->n; row++)
+			if (memcmp(a->row[colour][row], b->row[colour][row], half_row(a)))
+				return false;
 	return true;
 }
 
-static void relax(struct job *job, long row, long colour)
+/* Of column i, the half row has the point at i / 2; all its neighbours are of the other colour. */
+static void relax(struct job *job, long row, int colour)
 {
-	const double *above = job->row[row - 1], *below = job->row[row + 1];
-	double *at = job->row[row];
+	double *at = job->row[colour][row];
+	double **other = &job->row[!colour][row];
+	const double *above = other[-1], *beside = other[0], *below = other[1];
+	long odd = (row + colour) % 2, last = (job->n - 2 - odd) / 2;
 
-	for (long i = 1 + (row + colour) % 2; i < job->n - 1; i += 2)
-		at[i] += 1.5 * ((at[i - 1] + at[i + 1] + above[i] + below[i]) / 4 - at[i]);
+	for (long i = !odd; i <= last; i++)
+		at[i] += 1.5 * ((beside[i - 1 + odd] + beside[i + odd] + above[i] + below[i]) / 4 -
+				at[i]);
 }
 
 static void work(void *data, int part, int parts, void (*meet)(void))

@@ -16,7 +16,7 @@
 
 #include "app.h"
 
-enum { CITIES_MAX = 20 };
+enum { CITIES_MAX = 20, LOOK_DEPTH = 6 };
 
 struct job {
 	int		n;
@@ -36,6 +36,7 @@ struct search {
 	int		distance[CITIES_MAX][CITIES_MAX];
 	int		tour[CITIES_MAX];
 	unsigned int	visited;
+	int		bound;		/* looked up now and then */
 };
 
 /*
@@ -113,22 +114,27 @@ static void unlock(struct job *job)
 		abort();
 }
 
-static void found(struct job *job, int length)
+/* Returns the bound. */
+static int found(struct job *job, int length)
 {
 	lock(job);
 	if (length < *job->bound)
 		*job->bound = length;
+	length = *job->bound;
 	unlock(job);
+	return length;
 }
 
 static void visit(struct search *search, int depth, int length)
 {
 	const int *distance = search->distance[search->tour[depth - 1]];
 
-	if (length >= atomic_load_explicit(search->job->bound, memory_order_relaxed))
+	if (depth <= LOOK_DEPTH)
+		search->bound = atomic_load_explicit(search->job->bound, memory_order_relaxed);
+	if (length >= search->bound)
 		return;
 	if (depth == search->n) {
-		found(search->job, length + distance[0]);
+		search->bound = found(search->job, length + distance[0]);
 		return;
 	}
 	for (int city = 1; city < search->n; city++) {

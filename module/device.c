@@ -237,7 +237,7 @@ static long ioctl_attach(struct handle *h, union arg *arg)
 {
 	struct dsm_region *region = bound(h);
 
-	if (!region || h->window)
+	if (!region || h->window || arg->attach.process || arg->attach.reserved)
 		return -EINVAL;
 	if (h->rdonly)
 		return -EACCES;

@@ -447,7 +447,7 @@ static void unlock_mutex(unsigned int i)
 
 static int attach(unsigned int i)
 {
-	struct dsm_attach_arg arg;
+	struct dsm_attach_arg arg = {};
 
 	(void)i;
 	return ioctl(handle, DSM_IOC_ATTACH, &arg) ? errno : 0;

@@ -156,6 +156,12 @@ TEST(calls_time_out)
 	ASSERT_EQ(dsm_mutex_unlock(mutex), 0);
 	ASSERT_EQ(node_set("timeout_ms", patience(TIMEOUT_MS)), 0);
 	together("used");
+	/* It stays with who had it last: not with who is cut off. */
+	if (!node()) {
+		ASSERT_EQ(dsm_mutex_lock(mutex), 0);
+		ASSERT_EQ(dsm_mutex_unlock(mutex), 0);
+	}
+	together("taken-back");
 	cut_off();
 	if (node() == last_node()) {
 		EXPECT_EQ(dsm_open("cut-off", O_RDWR | O_CREAT, PAGE, NULL), NULL);

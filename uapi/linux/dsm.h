@@ -274,7 +274,7 @@ static __inline__ __u64 dsm_word(__u64 offset)
 
 /**
  * struct dsm_attach_arg - DSM_IOC_ATTACH
- * @process: out: the number of the calling process, 1 to
+ * @process: 0; out: the number of the calling process, 1 to
  *	DSM_WORD_PROCESS_OTHER - 1; the same every time. A child of fork(2)
  *	needs one of its own.
  * @reserved: 0
@@ -316,6 +316,6 @@ struct dsm_window_arg {
 #define DSM_IOC_SYNC		_IOWR(DSM_IOC_TYPE, 0x17, struct dsm_sync_arg)
 #define DSM_IOC_WINDOW		_IOWR(DSM_IOC_TYPE, 0x18, struct dsm_window_arg)
 #define DSM_IOC_DISCARD		_IOW(DSM_IOC_TYPE, 0x19, struct dsm_range_arg)
-#define DSM_IOC_ATTACH		_IOR(DSM_IOC_TYPE, 0x1a, struct dsm_attach_arg)
+#define DSM_IOC_ATTACH		_IOWR(DSM_IOC_TYPE, 0x1a, struct dsm_attach_arg)
 
 #endif /* _UAPI_LINUX_DSM_H */

@@ -128,7 +128,7 @@ TEST(bad_pointers)
 	for (size_t i = 0; i < COUNT(commands); i++) {
 		expect_error(__LINE__, i, fd, commands[i], NULL, EFAULT);
 		expect_error(__LINE__, i, fd, commands[i], (void *)-4096L, EFAULT);
-		expect_error(__LINE__, i, fd, commands[i], page + 4096 - 8, EFAULT);
+		expect_error(__LINE__, i, fd, commands[i], page + 4096 - 4, EFAULT);
 	}
 	/* Where it can be read, and not be written. */
 	struct dsm_api *api = (struct dsm_api *)page;

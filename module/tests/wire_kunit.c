@@ -236,9 +236,9 @@ static void run_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), -EBADMSG);
 	/* The last block's number is one. */
 	*hdr = good;
-	hdr->block = cpu_to_le64(U64_MAX - DSM_WIRE_RUN_MAX);
-	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), of_block(param->type) ? 0 : -EBADMSG);
 	hdr->block = cpu_to_le64(U64_MAX - DSM_WIRE_RUN_MAX + 1);
+	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), of_block(param->type) ? 0 : -EBADMSG);
+	hdr->block = cpu_to_le64(U64_MAX - DSM_WIRE_RUN_MAX + 2);
 	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), -EBADMSG);
 	hdr->block = cpu_to_le64(U64_MAX);
 	KUNIT_EXPECT_EQ(test, decode(sample, sample->len), -EBADMSG);

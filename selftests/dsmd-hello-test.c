@@ -16,6 +16,15 @@ static void handshake(void)
 	node_free(b);
 }
 
+static const char *speaks(int peer, int its_min, int its, int our_min, int our)
+{
+	static char text[100];
+
+	snprintf(text, sizeof(text), "peer %d speaks protocol %d to %d, we speak %d to %d",
+		 peer, its_min, its, our_min, our);
+	return text;
+}
+
 static void version_mismatch(void)
 {
 	struct raw_hello hello = raw_hello(1, 2);
@@ -23,17 +32,31 @@ static void version_mismatch(void)
 	struct node *a, *b;
 	int fd;
 
-	hello.hello.version_min = htole16(3);
-	hello.hello.version = htole16(4);
+	hello.hello.version_min = htole16(DSM_WIRE_VERSION + 1);
+	hello.hello.version = htole16(DSM_WIRE_VERSION + 2);
 	fd = raw_connect(node);
 	raw_write(fd, &hello, sizeof(hello));
 	WAIT(node, NULL, raw_closed(fd));
-	CHECK(strstr(log_text, "peer 1 speaks protocol 3 to 4, we speak 1 to 1"));
+	CHECK(strstr(log_text, speaks(1, DSM_WIRE_VERSION + 1, DSM_WIRE_VERSION + 2,
+				      DSM_WIRE_VERSION_MIN, DSM_WIRE_VERSION)));
+	CHECK(!*node->states[1]);
+	close(fd);
+
+	/* Older than we can speak. */
+	log_clear();
+	hello.hello.version_min = htole16(DSM_WIRE_VERSION_MIN - 1);
+	hello.hello.version = htole16(DSM_WIRE_VERSION_MIN - 1);
+	fd = raw_connect(node);
+	raw_write(fd, &hello, sizeof(hello));
+	WAIT(node, NULL, raw_closed(fd));
+	CHECK(strstr(log_text, speaks(1, DSM_WIRE_VERSION_MIN - 1, DSM_WIRE_VERSION_MIN - 1,
+				      DSM_WIRE_VERSION_MIN, DSM_WIRE_VERSION)));
 	CHECK(!*node->states[1]);
 	close(fd);
 
 	/* Newer than we know, and able to speak ours. */
 	hello.hello.version_min = htole16(1);
+	hello.hello.version = htole16(DSM_WIRE_VERSION + 2);
 	fd = raw_connect(node);
 	raw_write(fd, &hello, sizeof(hello));
 	WAIT(node, NULL, node_up(node, 1));
@@ -44,11 +67,13 @@ static void version_mismatch(void)
 	log_clear();
 	a = server_new(2);
 	b = node_new(1, 2, 0, node_port(a));
-	b->links.version_min = 2;
-	b->links.version = 7;
+	b->links.version_min = DSM_WIRE_VERSION + 1;
+	b->links.version = DSM_WIRE_VERSION + 6;
 	node_start(b);
-	WAIT(a, b, strstr(log_text, "peer 1 speaks protocol 2 to 7, we speak 1 to 1"));
-	WAIT(a, b, strstr(log_text, "peer 0 speaks protocol 1 to 1, we speak 2 to 7"));
+	WAIT(a, b, strstr(log_text, speaks(1, DSM_WIRE_VERSION + 1, DSM_WIRE_VERSION + 6,
+					   DSM_WIRE_VERSION_MIN, DSM_WIRE_VERSION)));
+	WAIT(a, b, strstr(log_text, speaks(0, DSM_WIRE_VERSION_MIN, DSM_WIRE_VERSION,
+					   DSM_WIRE_VERSION + 1, DSM_WIRE_VERSION + 6)));
 	CHECK(!*a->states[1] && !*b->states[0]);
 	node_free(a);
 	node_free(b);

@@ -61,6 +61,126 @@ static void data_to_its_place(void)
 	node_free(b);
 }
 
+/* The bytes of @count blocks of a page, for requests from @req on, in one frame. */
+static void run_send(struct node *node, uint32_t peer, uint32_t req, uint32_t count,
+		     uint64_t offset)
+{
+	struct dsm_wire_hdr hdr = frame_header(DSM_DATA, (uint16_t)node->config.node, count * PAGE);
+	struct links_place place = { REGION, count * PAGE, offset };
+
+	hdr.req = htole32(req);
+	hdr.more = htole16((uint16_t)(count - 1));
+	hdr.region = htole32(REGION);
+	hdr.seq = htole64(req);
+	node_send(node, peer, &hdr, &place);
+}
+
+/* A run goes to its places at once; other expectations are not touched. */
+static void run_to_its_place(void)
+{
+	struct node *a, *b;
+
+	REQUIRE(pair_new(&a, &b));
+	fill(b->memory, 4 * PAGE, 3);
+	/* The module says it of all at once. */
+	expect(a, 99, 4 * PAGE, PAGE);
+	for (uint32_t i = 0; i < 4; i++)
+		expect(a, 100 + i, (5 + i) * PAGE, PAGE);
+	expect(a, 104, 9 * PAGE, PAGE);
+	run_send(b, 0, 100, 4, 0);
+	WAIT(a, b, a->told_count == 1);
+	CHECK(a->told[0].in_window);
+	CHECK(a->told[0].length == sizeof(struct dsm_wire_hdr));
+	CHECK(filled(a->memory + 5 * PAGE, 4 * PAGE, 3));
+	CHECK(zero(a->memory, 5 * PAGE) && zero(a->memory + 9 * PAGE, PAGE));
+	CHECK(a->links.expects.count == 2);
+
+	/* It is over for each of them. */
+	memset(a->memory + 5 * PAGE, 0, 4 * PAGE);
+	run_send(b, 0, 100, 4, 0);
+	data_send(b, 0, 102, 200, 0, PAGE);
+	WAIT(a, b, a->told_count == 3);
+	CHECK(!a->told[1].in_window && !a->told[2].in_window);
+	CHECK(zero(a->memory, REGION_SIZE));
+	CHECK(a->links.expects.count == 2);
+	node_free(a);
+	node_free(b);
+}
+
+/* If not all of a run is expected, one block behind the other, none of it has a place. */
+static void run_partly_expected(void)
+{
+	struct node *a, *b;
+	unsigned int told = 0;
+
+	REQUIRE(pair_new(&a, &b));
+	fill(b->memory, 3 * PAGE, 3);
+
+	/* The last one is not. */
+	expect(a, 100, 5 * PAGE, PAGE);
+	expect(a, 101, 6 * PAGE, PAGE);
+	run_send(b, 0, 100, 3, 0);
+	WAIT(a, b, a->told_count == told + 1);
+	CHECK(!a->told[told++].in_window);
+	CHECK(zero(a->memory, REGION_SIZE));
+
+	/* ... elsewhere. */
+	expect(a, 102, 9 * PAGE, PAGE);
+	run_send(b, 0, 100, 3, 0);
+	WAIT(a, b, a->told_count == told + 1);
+	CHECK(!a->told[told++].in_window);
+	CHECK(zero(a->memory, REGION_SIZE));
+
+	/* What is expected still comes by itself, and as much of it as goes together. */
+	CHECK(a->links.expects.count == 3);
+	data_send(b, 0, 102, 300, 0, PAGE);
+	run_send(b, 0, 100, 2, 0);
+	WAIT(a, b, a->told_count == told + 2);
+	CHECK(a->told[told].in_window && a->told[told + 1].in_window);
+	CHECK(filled(a->memory + 5 * PAGE, 2 * PAGE, 3));
+	CHECK(zero(a->memory + 7 * PAGE, 2 * PAGE));
+	CHECK(!memcmp(a->memory + 9 * PAGE, b->memory, PAGE));
+	CHECK(!a->links.expects.count);
+	node_free(a);
+	node_free(b);
+}
+
+/*
+ * Of a run that the module refuses it may have taken a part: nothing comes there
+ * again, but what it says that it expects.
+ */
+static void run_refused(void)
+{
+	struct node *a, *b;
+
+	REQUIRE(pair_new(&a, &b));
+	fill(b->memory, 3 * PAGE, 3);
+	a->refuse_at = 0;
+	a->refuse_error = ENOMEM;
+	for (uint32_t i = 0; i < 3; i++)
+		expect(a, 100 + i, i * PAGE, PAGE);
+	run_send(b, 0, 100, 3, 0);
+	WAIT(a, b, !strcmp(a->states[1], "udu") && node_up(b, 0));
+	CHECK(!a->told_count && filled(a->memory, 3 * PAGE, 3));
+	CHECK(strstr(log_text, "the module has not taken frame 100, of type 9"));
+	CHECK(!a->links.expects.count);
+
+	a->refuse_error = 0;
+	WAIT(a, b, node_up(a, 1) && node_up(b, 0));
+	memset(a->memory, 0, 3 * PAGE);
+	/* What is sent again goes one by one. The last is what the module has not taken. */
+	expect(a, 102, 2 * PAGE, PAGE);
+	for (uint32_t i = 0; i < 3; i++)
+		data_send(b, 0, 100 + i, 100 + i, i * PAGE, PAGE);
+	WAIT(a, b, a->told_count == 3);
+	CHECK(!a->told[0].in_window && !a->told[1].in_window && a->told[2].in_window);
+	CHECK(zero(a->memory, 2 * PAGE));
+	CHECK(!memcmp(a->memory + 2 * PAGE, b->memory + 2 * PAGE, PAGE));
+	CHECK(!a->links.expects.count);
+	node_free(a);
+	node_free(b);
+}
+
 static void data_back_to_back(void)
 {
 	const uint32_t sizes[] = { PAGE, 65536, 8192, PAGE, PAGE, 16384, 65536, PAGE };
@@ -485,6 +605,9 @@ static void slow_reader(void)
 static const struct test tests[] = {
 	{ "small frames, credits", small_frames },
 	{ "data to its place", data_to_its_place },
+	{ "a run to its place", run_to_its_place },
+	{ "a run that is expected in part", run_partly_expected },
+	{ "a run the module refuses", run_refused },
 	{ "data back to back, writes in parts", data_back_to_back },
 	{ "data nobody expects", data_unexpected },
 	{ "a grant ends an expectation", grant_ends_expectation },

@@ -142,15 +142,17 @@ void links_peer_answered(struct links *links, uint32_t id, uint32_t session, int
 
 /*
  * The module has not taken a frame. Its place, if it was in one, is waiting
- * again, since the frame will be sent again.
+ * again, since the frame will be sent again. Not so those of a run: the module may
+ * have taken a part of it, whose blocks are in use, and into which nothing must
+ * come. For what it has not taken it will say anew that it expects it.
  */
 void links_refused(struct links *links, uint32_t id, uint32_t session, int error,
 		   const char *text, const struct dsm_wire_hdr *frame, bool in_window)
 {
 	struct peer *peer = peer_find_session(links, id, session);
 
-	for (uint32_t i = 0; in_window && i <= le16toh(frame->more); i++)
-		expect_restore(&links->expects, le32toh(frame->req) + i);
+	if (in_window && !frame->more)
+		expect_restore(&links->expects, le32toh(frame->req));
 	if (!peer)
 		return;
 	conn_fail(peer->conn, error == EBADMSG || error == EPROTO ? LOG_WARNING : LOG_INFO,

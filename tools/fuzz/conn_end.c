@@ -46,6 +46,8 @@ static enum parsed parse(const struct end *end, bool up, const unsigned char *by
 	}
 	if (le16toh(hdr->src) != end->peer)
 		return PARSED_BAD;
+	if (hdr->type < DSM_WIRE_HELPER && le16toh(hdr->more) >= DSM_WIRE_RUN_MAX)
+		return PARSED_BAD;
 	if (hdr->type == DSM_DATA ? body > DSM_WIRE_BODY_MAX :
 	    hdr->type < DSM_WIRE_HELPER ? body > LINKS_INLINE_MAX :
 	    hdr->type != DSM_PING && hdr->type != DSM_PONG ? true : body)

@@ -51,14 +51,20 @@ struct slot *slot_of(uint32_t req)
 
 static void slot_filled(const struct dsm_wire_hdr *hdr, const unsigned char *body)
 {
-	struct slot *slot = slot_of(le32toh(hdr->req));
-	uint32_t at = slot ? (uint32_t)(slot - w.slots) * SLOT_SIZE : 0;
+	uint32_t n = le16toh(hdr->more) + 1U;
 
-	FUZZ_CHECK(slot && !slot->spent && slot->length == le32toh(hdr->len) &&
-		   le32toh(hdr->region) == REGION_IN, "bytes that nobody expects, in a window");
-	FUZZ_CHECK(!memcmp(w.in + at, body, slot->length), "the bytes are not in their place");
-	memcpy(shadow + at, body, slot->length);
-	slot->spent = true;
+	for (uint32_t i = 0; i < n; i++, body += le32toh(hdr->len) / n) {
+		struct slot *slot = slot_of(le32toh(hdr->req) + i);
+		uint32_t at = slot ? (uint32_t)(slot - w.slots) * SLOT_SIZE : 0;
+
+		FUZZ_CHECK(slot && !slot->spent && slot->length * n == le32toh(hdr->len) &&
+			   le32toh(hdr->region) == REGION_IN,
+			   "bytes that nobody expects, in a window");
+		FUZZ_CHECK(!memcmp(w.in + at, body, slot->length),
+			   "the bytes are not in their place");
+		memcpy(shadow + at, body, slot->length);
+		slot->spent = true;
+	}
 }
 
 static void answer_add(struct answer answer)
@@ -94,8 +100,8 @@ static void fake_receive(struct module *module, uint32_t peer, uint32_t session,
 	w.told++;
 	w.told_in_window = in_window;
 
-	if (hdr.type == DSM_GRANT) {
-		struct slot *slot = slot_of(le32toh(hdr.req));
+	for (uint32_t i = 0; hdr.type == DSM_GRANT && i <= le16toh(hdr.more); i++) {
+		struct slot *slot = slot_of(le32toh(hdr.req) + i);
 
 		if (slot)
 			slot_end(slot);
@@ -193,15 +199,18 @@ static bool fake_sync(struct module *module)
 			expect_say(w.slots[i].req, REGION_IN, i * SLOT_SIZE, w.slots[i].length);
 	for (unsigned int i = 0; i < count; i++) {
 		struct answer answer = answers[i];
-		struct slot *slot = slot_of(le32toh(answer.hdr.req));
-
 		if (answer.up) {
 			links_peer_answered(&links, answer.peer, answer.session, answer.error,
 					    "as it likes");
 			continue;
 		}
-		if (answer.in_window && slot)
-			slot->spent = false;
+		/* Of a run, a part may have been taken. */
+		if (answer.in_window && !answer.hdr.more) {
+			struct slot *slot = slot_of(le32toh(answer.hdr.req));
+
+			if (slot)
+				slot->spent = false;
+		}
 		links_refused(&links, answer.peer, answer.session, answer.error, "as it likes",
 			      &answer.hdr, answer.in_window);
 	}

@@ -110,9 +110,14 @@ static void happen_frame(struct fuzz_input *in)
 	uint8_t how = fuzz_u8(in);
 	uint8_t type = how & 0x10 ? fuzz_u8(in) : types[how % 8];
 	struct dsm_wire_hdr hdr = { .magic = htole32(DSM_WIRE_MAGIC), .type = type };
-	uint32_t req = fuzz_u8(in) % REQS;
+	uint8_t what = fuzz_u8(in);
+	uint32_t req = what % REQS, more = what / REQS % SLOTS;
 	uint32_t length = type != DSM_DATA ? 0 : w.lengths[req] ? w.lengths[req] : BEYOND;
 	uint32_t body;
+
+	/* A run; or too long for one. */
+	length *= more + 1;
+	hdr.more = htole16((uint16_t)(what >= 0xf8 ? DSM_WIRE_RUN_MAX : more));
 
 	if (how & 0x20)
 		length = fuzz_u16(in) * (fuzz_u8(in) & 1 ? 3U : 1U);
@@ -311,6 +316,11 @@ static void happen_expect(struct fuzz_input *in)
 	switch (how % 8) {
 	default:
 		slot_expect(slot, fuzz_u8(in) % (REQS - 2), 1U + fuzz_u16(in) % SLOT_SIZE);
+		break;
+	case 2:		/* a run */
+		how = fuzz_u8(in) % (REQS - 2 - SLOTS + 1);
+		for (i = 0; i < SLOTS; i++)
+			slot_expect(&w.slots[i], how + i, SLOT_SIZE);
 		break;
 	case 3:
 		expect_say(REQS - 2, REGION_IN, WINDOW_SIZE - fuzz_u8(in) % BEYOND, BEYOND);

@@ -119,8 +119,12 @@ static struct dsm_coh_msg waiting_take(struct model_block *block)
 	return msg;
 }
 
-/* What is deferred and then refused is dropped, as block.c does. */
-static void feed_waiting(struct lies *l, unsigned int b, u16 node, unsigned int *sends)
+/*
+ * What is deferred and then refused is dropped, as block.c does; there, the message
+ * it was kept in serves what is sent, one more of @max each time.
+ */
+static void feed_waiting(struct lies *l, unsigned int b, u16 node, unsigned int *sends,
+			 unsigned int *max)
 {
 	struct model_block *block = &l->m.block[b];
 	bool next = true;
@@ -129,6 +133,7 @@ static void feed_waiting(struct lies *l, unsigned int b, u16 node, unsigned int 
 		struct dsm_event ev = { .type = DSM_EV_MSG, .msg = waiting_take(block) };
 		struct dsm_coh coh = coh_of(l, b, node);
 
+		++*max;
 		if (dsm_coh_event(&coh, &ev) == DSM_COH_OK)
 			next = perform(l, b, &coh, &ev, sends);
 	}
@@ -157,7 +162,7 @@ enum dsm_coh_result lies_feed(struct lies *l, unsigned int b, u16 node, const st
 		    (ev->msg.type == DSM_INV_ACK && busy != DSM_PUT_S && busy != DSM_DISCARD)))
 		l->broken |= 1U << b;
 	if (perform(l, b, &coh, ev, &sends))
-		feed_waiting(l, b, node, &sends);
+		feed_waiting(l, b, node, &sends, &max);
 	FUZZ_CHECK(sends <= max, "%u messages, where %u were set aside", sends, max);
 	return DSM_COH_OK;
 }

@@ -89,7 +89,7 @@ static struct dsm_stream *stream_oldest(struct dsm_readahead *ra)
  * @region: the region
  * @index: the block
  * @miss: it is not here
- * @first: out: the first of the blocks to ask for
+ * @first: out: the first of the blocks to ask for, if there are any
  *
  * Return: how many to ask for.
  */
@@ -102,6 +102,7 @@ u32 dsm_readahead_next(struct dsm_region *region, u64 index, bool miss, u64 *fir
 	struct dsm_stream *s;
 	u32 n = 0;
 
+	*first = index + 1;
 	if (!max)
 		return 0;
 	spin_lock(&ra->lock);

@@ -31,6 +31,7 @@
 #include "check.h"
 #include "chunk.h"
 #include "class.h"
+#include "keep.h"
 #include "remote.h"
 #include "slab.h"
 #include "thread.h"
@@ -188,12 +189,15 @@ uint32_t dsm_units_alloc(struct dsm_heap *heap, unsigned int n,
 {
 	/* a long search costs more than a chunk that is left for later */
 	uint32_t unit = units_find(heap, n, align, UNITS_TRIES, fresh);
+	struct dsm_thread *thread = dsm_threads[heap->index];
 	uint32_t chunk;
 	bool zero;
 
 	if (unit)
 		return unit;
 	dsm_thread_release(heap);
+	if (thread)
+		dsm_keep_release(thread);
 	dsm_slabs_sweep(heap);
 	unit = units_find(heap, n, align, UNITS_TRIES, fresh);
 	if (unit)
@@ -326,6 +330,9 @@ const char *dsm_run_free(struct dsm_heap *heap, uint32_t chunk, size_t off)
 		return "double free";
 	if (off % UNIT_SIZE)
 		return "pointer into an object";
+	/* another thread may free it at the same time, and keep it */
+	if (!atomic_compare_exchange_strong(unit_word(heap, unit), &word, UNIT_FREE))
+		return "double free";
 	dsm_units_free(heap, unit, UNIT_VALUE(word));
 	return NULL;
 }
@@ -426,6 +433,8 @@ static void units_rebuild(struct dsm_heap *heap, uint32_t chunk)
 			unit += dsm_class_units(UNIT_CLASS(word));
 		} else if (UNIT_KIND(word) == UNIT_RUN) {
 			unit += UNIT_VALUE(word);
+		} else if (UNIT_KIND(word) == UNIT_KEPT) {
+			unit += KEPT_UNITS(word);
 		} else {
 			atomic_store(unit_word(heap, unit), UNIT_FREE);
 			WRITE(private->slab[unit % UNITS].owner, 0);

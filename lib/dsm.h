@@ -212,7 +212,7 @@ struct dsm_heap_stats {
 	uint64_t	fragmentation;	/* percent of the bytes in slabs that are free_bytes */
 	uint64_t	region_free;	/* bytes in chunks that no node owns, for any of them */
 	uint64_t	region_largest;	/* in a row, of those */
-	uint64_t	reserved;
+	uint64_t	kept_bytes;	/* that threads keep for large objects */
 	struct {
 		uint64_t	size;	/* of an object */
 		uint64_t	slabs;

@@ -24,6 +24,7 @@
 #include "arena.h"
 #include "chunk.h"
 #include "class.h"
+#include "keep.h"
 #include "thread.h"
 
 /* Nobody's: not to be used. */
@@ -81,6 +82,9 @@ static bool copy_unit(struct dsm_heap *heap, uint32_t unit)
 	case UNIT_RUN:
 		copy(heap, heap->base + ((size_t)unit << UNIT_SHIFT),
 		     (size_t)UNIT_VALUE(word) << UNIT_SHIFT);
+		return true;
+	case UNIT_KEPT:
+		/* its thread may take it right now, and note that */
 		return true;
 	default:
 		return false;
@@ -153,9 +157,15 @@ static void copy_heap(struct dsm_heap *heap)
 
 void dsm_fork_prepare(struct dsm_heap *heap)
 {
+	struct dsm_thread *thread = dsm_threads[heap->index];
+
 	heap->fork_locked = !dsm_arena_lock(heap);
 	heap->copy = NULL;
-	if (!heap->fork_locked || heap->is_private)
+	if (!heap->fork_locked)
+		return;
+	if (thread)
+		dsm_keep_release(thread);
+	if (heap->is_private)
 		return;
 	heap->copy = mmap(NULL, heap->bytes, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -208,6 +218,7 @@ bool dsm_fork_child(struct dsm_heap *heap)
 	/* lists have what is absent now */
 	if (!dsm_arena_lock(heap)) {
 		dsm_arena_rebuild(heap);
+		dsm_keep_forget(heap);
 		dsm_arena_unlock(heap);
 	}
 	return true;

@@ -11,16 +11,17 @@
  */
 bool dsm_fork_private(struct dsm_heap *heap);
 
-/* This process has the slab, or the object, at @ptr. */
+/*
+ * This process has the slab, or the object, at @ptr. With the arena's lock, or of a run
+ * that was kept, whose bits nobody clears.
+ */
 static inline void dsm_fork_note(struct dsm_heap *heap, const void *ptr)
 {
-	size_t unit;
+	size_t unit = ((const char *)ptr - heap->base) >> UNIT_SHIFT;
+	uint32_t bit = 1U << unit % UNITS;
 
-	if (!heap->mine || !ptr)
-		return;
-	unit = ((const char *)ptr - heap->base) >> UNIT_SHIFT;
-	atomic_fetch_or_explicit(&heap->mine[unit / UNITS], 1U << unit % UNITS,
-				 memory_order_relaxed);
+	if (heap->mine && ptr && !(READ(heap->mine[unit / UNITS]) & bit))
+		atomic_fetch_or_explicit(&heap->mine[unit / UNITS], bit, memory_order_relaxed);
 }
 
 /* Around fork(); child: whether it has a heap of its own now, and the same thread. */

@@ -30,7 +30,7 @@
 
 #include "heap.h"
 
-#define DSM_SUPER_MAGIC		0x3550414548d5d5d5ULL	/* "...HEAP5" */
+#define DSM_SUPER_MAGIC		0x3650414548d5d5d5ULL	/* "...HEAP6" */
 
 enum dsm_heap_limits {
 	GRANULE_SIZE	= 16,			/* bytes: every object starts at one */
@@ -81,6 +81,9 @@ enum chunk_kind {
 #define UNIT_VALUE(word)	((word) & 0xffffU)
 #define UNIT_CLASS(word)	((word) & 0xffU)
 #define UNIT_INDEX(word)	((word) >> 8 & 0xffU)
+#define KEPT_UNITS(word)	((word) & 0x1fU)
+#define KEPT_OWNER(word)	((word) >> 5 & 0x7ffU)
+#define KEPT_WORD(owner, n)	(UNIT_KEPT | (uint32_t)(owner) << 5 | (n))
 
 enum unit_kind {
 	UNIT_FREE	= 0,
@@ -88,6 +91,7 @@ enum unit_kind {
 	UNIT_SLAB	= 2 << 16,	/* class, and which unit of the slab it is */
 	UNIT_RUN	= 3 << 16,	/* value: how many units */
 	UNIT_RUN_REST	= 4 << 16,
+	UNIT_KEPT	= 5 << 16,	/* a run, of no object: see keep.c */
 };
 
 /* How to read an address; whoever holds an object may, as its words stay. */

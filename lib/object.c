@@ -14,6 +14,7 @@
 #include "chunk.h"
 #include "class.h"
 #include "fork.h"
+#include "keep.h"
 #include "remote.h"
 #include "slab.h"
 #include "thread.h"
@@ -105,13 +106,14 @@ static void *alloc_locked(struct dsm_heap *heap, unsigned int class,
 static void *alloc_once(struct dsm_heap *heap, unsigned int class,
 			size_t align, size_t size, bool *fresh)
 {
-	struct dsm_thread *thread;
+	struct dsm_thread *thread = dsm_thread_get(heap);
+	void *ptr;
 
-	if (class < CLASSES) {
-		thread = dsm_thread_get(heap);
-		if (thread)
-			return dsm_thread_alloc(thread, &thread->bin[class]);
-	}
+	if (thread && class < CLASSES)
+		return dsm_thread_alloc(thread, &thread->bin[class]);
+	ptr = thread ? dsm_keep_take(thread, align, size) : NULL;
+	if (ptr)
+		return ptr;
 	return alloc_locked(heap, class, align, size ? size : 1, fresh);
 }
 
@@ -196,6 +198,8 @@ static const char *free_here(struct dsm_heap *heap, const struct dsm_place *plac
 			return "double free";
 		return dsm_slab_free_other(slab, place->index / 64, 1ULL << place->index % 64);
 	}
+	if (thread && place->unit % UNITS && dsm_keep_give(thread, place->unit))
+		return NULL;
 	if (dsm_arena_lock(heap))
 		return "the heap's lock is broken";
 	wrong = dsm_run_free(heap, chunk, (char *)ptr - chunk_addr(heap, chunk));

@@ -56,6 +56,8 @@ static void chunk_count(const struct dsm_heap *heap, uint32_t chunk,
 			continue;
 		}
 		empty = 0;
+		if (UNIT_KIND(word) == UNIT_KEPT)
+			stats->kept_bytes += (uint64_t)KEPT_UNITS(word) << UNIT_SHIFT;
 		if (UNIT_KIND(word) == UNIT_RUN)
 			run_count(stats, (uint64_t)UNIT_VALUE(word) << UNIT_SHIFT);
 		if (UNIT_KIND(word) == UNIT_SLAB && !UNIT_INDEX(word) &&

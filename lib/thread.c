@@ -18,12 +18,12 @@
 
 #include "arena.h"
 #include "fork.h"
+#include "keep.h"
 #include "remote.h"
 
 enum {
 	LOOKS		= 8,	/* at full slabs */
 	EMPTY_UNITS_MAX	= 64,	/* that a thread keeps */
-	EMPTY_LARGE_MAX	= 16,	/* if another slab of large objects comes to it */
 	DO_WITHOUT	= 1000,	/* allocations, when there is no slot */
 };
 
@@ -115,6 +115,7 @@ void dsm_thread_end(struct dsm_heap *heap)
 	if (dsm_arena_lock(heap))
 		return;
 	empty_release(thread);
+	dsm_keep_release(thread);
 	for (struct dsm_bin *bin = thread->bin; bin < thread->bin + CLASSES; bin++) {
 		list_abandon(heap, &bin->partial);
 		list_abandon(heap, &bin->full);
@@ -211,7 +212,10 @@ void dsm_threads_detach(struct dsm_heap *heap)
 
 static int slot_recover(struct dsm_heap *heap, struct dsm_slot *slot)
 {
-	dsm_slabs_recover(heap, slot - heap->arena->slot + 1);
+	uint16_t owner = slot - heap->arena->slot + 1;
+
+	dsm_slabs_recover(heap, owner);
+	dsm_keep_recover(heap, owner);
 	dsm_remote_recover(heap, slot);
 	return pthread_mutex_consistent(&slot->alive);
 }
@@ -515,9 +519,8 @@ static void slab_empty(struct dsm_thread *thread, struct dsm_bin *bin,
 		       struct slab *slab)
 {
 	unsigned int n = dsm_class_units(slab->class);
-	unsigned int max = n < 8 ? EMPTY_UNITS_MAX : EMPTY_LARGE_MAX;
 
-	if (thread->empty_units + n > max) {
+	if (thread->empty_units + n > EMPTY_UNITS_MAX) {
 		if (dsm_arena_lock(thread->heap))
 			return;
 		empty_release(thread);
@@ -570,6 +573,7 @@ void dsm_thread_trim(struct dsm_thread *thread)
 	struct dsm_heap *heap = thread->heap;
 
 	empty_release(thread);
+	dsm_keep_release(thread);
 	for (struct dsm_bin *bin = thread->bin; bin < thread->bin + CLASSES; bin++) {
 		list_trim(heap, bin, bin->partial);
 		list_trim(heap, bin, bin->full);

@@ -30,9 +30,18 @@ struct dsm_class_info {
 	uint32_t	capacity;
 };
 
+/* A run of @n units: see keep.c. */
+struct dsm_kept {
+	uint32_t	unit;
+	uint32_t	n;
+};
+
 struct dsm_out;
 
-enum { DIRECT_SIZE = 1024 };
+enum {
+	DIRECT_SIZE	= 1024,
+	KEPT_MAX	= 40,
+};
 
 struct dsm_thread {
 	/* copies of what is in the heap */
@@ -45,11 +54,14 @@ struct dsm_thread {
 	uint16_t	owner;		/* the slot's number + 1 */
 	uint16_t	empty_units;	/* of those in @empty */
 	struct slab_list empty;		/* slabs that are kept for now */
+	uint16_t	kept_runs;
+	uint16_t	kept_units;
 	struct dsm_heap	*heap;
 	struct dsm_slot	*slot;
 	struct dsm_bin	*direct[DIRECT_SIZE / GRANULE_SIZE + 1];	/* by size */
 	struct dsm_bin	bin[CLASSES];
 	struct dsm_class_info class[CLASSES];
+	struct dsm_kept	kept[KEPT_MAX];
 	struct dsm_out	*out[];		/* by node: see remote.c */
 };
 
@@ -81,7 +93,7 @@ static inline struct dsm_thread *dsm_thread_get(struct dsm_heap *heap)
 /* End the calling thread's: its slabs are the arena's, its parcels leave. */
 void dsm_thread_end(struct dsm_heap *heap);
 
-/* With the arena's lock: what the calling thread keeps, and is empty. */
+/* With the arena's lock: slabs that the calling thread keeps, and are empty. */
 void dsm_thread_release(struct dsm_heap *heap);
 
 /* With the arena's lock: all of its slabs that are empty. */

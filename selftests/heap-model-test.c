@@ -907,6 +907,118 @@ static void test_stats(void)
 	result("stats: objects live, free and on their way, and what is free in a row");
 }
 
+/* ---- what a thread keeps ---------------------------------------------- */
+
+static uint64_t kept_bytes(struct dsm_heap *heap)
+{
+	struct dsm_heap_stats stats;
+
+	dsm_stats_read(heap, heap->node, &stats);
+	return stats.kept_bytes;
+}
+
+/* Frees what it was given as the last of some of its own; those it keeps. */
+static void *keep_run(void *arg)
+{
+	struct freed *freed = arg;
+	void *own[5];
+
+	for (int i = 0; i < 5; i++)
+		own[i] = dsm_heap_alloc(freed->heap, 16, 200000, false);
+	for (int i = 0; i < 5; i++)
+		CHECK(own[i] && !dsm_heap_free(freed->heap, own[i]));
+	freed->wrong = dsm_heap_free(freed->heap, freed->ptr);
+	CHECK(kept_bytes(freed->heap) == 6 * 4 * UNIT_SIZE);
+	return NULL;
+}
+
+static void keep_kill(struct dsm_heap *heap)
+{
+	struct dsm_heap_stats stats;
+	pid_t pid = fork();
+
+	if (!pid) {
+		void *own[10];
+
+		for (int i = 0; i < 10; i++)
+			own[i] = dsm_heap_alloc(heap, 16, 200000 + i * 100000, false);
+		for (int i = 0; i < 10; i++)
+			if (!own[i] || dsm_heap_free(heap, own[i]))
+				_exit(1);
+		raise(SIGKILL);
+	}
+	waitpid(pid, NULL, 0);
+	CHECK(kept_bytes(heap) >= MIB);
+	heap_stats(heap, &stats);
+	CHECK(stats.threads_killed == 1 && !stats.live && !stats.kept_bytes && !stats.chunks);
+}
+
+/* Of a heap that may keep @least to @most bytes. */
+static void keep_many(struct dsm_heap *heap, uint64_t least, uint64_t most)
+{
+	void *own[100];
+
+	for (int i = 0; i < 100; i++)
+		own[i] = dsm_heap_alloc(heap, 16, 140000 + i * 10000, false);
+	for (int i = 0; i < 100; i++)
+		CHECK(own[i] && !dsm_heap_free(heap, own[i]));
+	if (!CHECK(kept_bytes(heap) >= least && kept_bytes(heap) <= most))
+		printf("# %ju bytes\n", (uintmax_t)kept_bytes(heap));
+}
+
+static void test_keep(void)
+{
+	const struct region region = { 256 * MIB, 4096, 2 };
+	struct dsm_heap heap[2];
+	struct freed freed;
+	pthread_t thread;
+	char *ptr, *again;
+
+	region_map(&region);
+	region_attach(&region, &heap[0], 0);
+	region_attach(&region, &heap[1], 1);
+	heap[0].checks &= CHECK_REDZONES;
+	heap[1].checks &= CHECK_REDZONES;
+	ptr = dsm_heap_alloc(&heap[0], 16, 200000, false);
+	CHECK(ptr && !dsm_heap_free(&heap[0], ptr));
+	CHECK(kept_bytes(&heap[0]) == 4 * UNIT_SIZE);
+	/* for nobody but its thread, and only once */
+	CHECK(dsm_heap_free(&heap[0], ptr) && dsm_heap_free(&heap[1], ptr));
+	CHECK(free_by_thread(&heap[0], ptr));
+	CHECK(dsm_heap_alloc(&heap[0], 16, 140000, true) != ptr);
+	again = dsm_heap_alloc(&heap[0], 65536, 220000, true);
+	CHECK(again == ptr && !kept_bytes(&heap[0]));
+	for (int i = 0; i < 220000; i++)
+		if (again[i])
+			CHECK(!"calloc of what was kept is zero");
+	CHECK(dsm_heap_owner(&heap[1], ptr) == 0);
+	CHECK(!dsm_heap_free(&heap[1], ptr));
+	settle(heap, 2);
+	CHECK(dsm_heap_free(&heap[0], ptr));
+
+	/* until it ends, or has none for another */
+	freed = (struct freed){ &heap[0], dsm_heap_alloc(&heap[0], 16, 200000, false), NULL };
+	REQUIRE(!pthread_create(&thread, NULL, keep_run, &freed));
+	pthread_join(thread, NULL);
+	CHECK(!freed.wrong && !kept_bytes(&heap[0]));
+	region_detach(&heap[0]);
+	region_detach(&heap[1]);
+
+	region_map(&region);
+	region_attach(&region, &heap[0], 0);
+	keep_kill(&heap[0]);
+	keep_many(&heap[0], MIB, 8 * MIB);
+	heap[0].keep = 1;
+	dsm_heap_trim(&heap[0]);
+	CHECK(!kept_bytes(&heap[0]));
+	keep_many(&heap[0], UNIT_SIZE, MIB);
+	dsm_heap_trim(&heap[0]);
+	heap[0].keep = 0;
+	keep_many(&heap[0], 0, 0);
+	region_detach(&heap[0]);
+	result("keep: a thread has large objects' memory for the next ones, until it is dead");
+}
+
 /* ---- several threads and processes ------------------------------------ */
 
 enum { SLOTS = 512 };
@@ -1111,7 +1223,7 @@ static bool kill_work(struct stage *stage, struct dsm_heap *heap, uint64_t seed)
 {
 	for (;;) {
 		struct slot *slot = &stage->slot[next_random(&seed) % SLOTS];
-		void *ptr = dsm_heap_alloc(heap, 16, random_size(&seed, 150000), false);
+		void *ptr = dsm_heap_alloc(heap, 16, random_size(&seed, 400000), false);
 
 		ptr = atomic_exchange(&slot->ptr, ptr);
 		if (ptr && dsm_heap_free(heap, ptr))
@@ -1397,6 +1509,7 @@ int main(int argc, char **argv)
 	RUN(redzones);
 	RUN(parcels);
 	RUN(stats);
+	RUN(keep);
 	RUN(threads);
 	/* tools would think that what another process allocated is free */
 	if (setenv("DSM_HEAP_CHECK", "0", false))

@@ -207,6 +207,7 @@ static struct json_object *heap_node(const struct dsm_heap_stats *stats)
 	number(row, "waiting", stats->waiting);
 	number(row, "empty_bytes", stats->empty_bytes);
 	number(row, "largest_empty", stats->largest_empty);
+	number(row, "kept_bytes", stats->kept_bytes);
 	number(row, "fragmentation_percent", stats->fragmentation);
 	number(row, "region_free", stats->region_free);
 	number(row, "region_largest", stats->region_largest);
@@ -222,7 +223,7 @@ static int heap(char **argv)
 {
 	static const char *const columns[] = {
 		"chunks", "live", "live_bytes", "large", "free_bytes", "waiting",
-		"empty_bytes", "largest_empty", "fragmentation_percent",
+		"empty_bytes", "largest_empty", "kept_bytes", "fragmentation_percent",
 		"homecomings", NULL
 	};
 	static const char *const class_columns[] = {

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Runs of units that a thread keeps when it has freed them, for the next object
+ * that fits: so it need not have the arena's lock for each.
+ *
+ * That a run is kept, and by which thread, is in its first unit's word, and the thread
+ * alone has a list of them. Whoever frees an object makes the word say so, by
+ * compare and exchange, as another may free it, too; from then on no other thread
+ * changes it, unless this one has died: then the run is found by its word.
+ * For the arena it is in use all the time.
+ */
+#include "keep.h"
+
+#include "arena.h"
+#include "chunk.h"
+#include "fork.h"
+#include "thread.h"
+
+enum {
+	UNITS_MAX	= 128,	/* of a thread */
+	WASTE		= 4,	/* of an object's units one may be too many */
+};
+
+/* Of a process that keeps little, less. */
+static unsigned int units_max(const struct dsm_heap *heap)
+{
+	return heap->keep < UNITS_MAX / (UNITS / 2) ? heap->keep * (UNITS / 2) : UNITS_MAX;
+}
+
+static void kept_remove(struct dsm_thread *thread, struct dsm_kept *kept)
+{
+	thread->kept_units -= kept->n;
+	*kept = thread->kept[--thread->kept_runs];
+}
+
+void *dsm_keep_take(struct dsm_thread *thread, size_t align, size_t size)
+{
+	size_t align_units = align > UNIT_SIZE ? align >> UNIT_SHIFT : 1;
+	size_t n = (size + UNIT_SIZE - 1) >> UNIT_SHIFT;
+	struct dsm_heap *heap = thread->heap;
+
+	for (unsigned int i = thread->kept_runs; i; i--) {
+		struct dsm_kept kept = thread->kept[i - 1];
+		void *ptr = heap->base + ((size_t)kept.unit << UNIT_SHIFT);
+
+		if (kept.n < n || kept.n - n > n / WASTE || kept.unit & (align_units - 1))
+			continue;
+		kept_remove(thread, &thread->kept[i - 1]);
+		/* not to wait for what the program has stored just now */
+		atomic_store_explicit(unit_word(heap, kept.unit), UNIT_RUN | kept.n,
+				      memory_order_release);
+		dsm_fork_note(heap, ptr);
+		return ptr;
+	}
+	return NULL;
+}
+
+bool dsm_keep_give(struct dsm_thread *thread, uint32_t unit)
+{
+	struct dsm_heap *heap = thread->heap;
+	uint32_t word = atomic_load(unit_word(heap, unit));
+	unsigned int n = UNIT_VALUE(word), max = units_max(heap);
+
+	if (UNIT_KIND(word) != UNIT_RUN || n > max)
+		return false;
+	if (thread->kept_units + n > max || thread->kept_runs == KEPT_MAX) {
+		if (dsm_arena_lock(heap))
+			return false;
+		dsm_keep_release(thread);
+		dsm_arena_unlock(heap);
+	}
+	if (!atomic_compare_exchange_strong(unit_word(heap, unit), &word,
+					    KEPT_WORD(thread->owner, n)))
+		return false;
+	thread->kept[thread->kept_runs++] = (struct dsm_kept){ unit, n };
+	thread->kept_units += n;
+	return true;
+}
+
+void dsm_keep_release(struct dsm_thread *thread)
+{
+	while (thread->kept_runs) {
+		struct dsm_kept kept = thread->kept[thread->kept_runs - 1];
+
+		kept_remove(thread, &thread->kept[thread->kept_runs - 1]);
+		dsm_units_free(thread->heap, kept.unit, kept.n);
+	}
+}
+
+/* ---- after a death, and a fork ------------------------------------------ */
+
+/* What @owner keeps, or anybody, if it is 0. */
+static void chunk_recover(struct dsm_heap *heap, uint32_t chunk, uint16_t owner)
+{
+	/* with its last unit, a chunk may go */
+	for (unsigned int u = heap->meta_units;
+	     u < UNITS && atomic_load(chunk_entry(heap, chunk)) == heap->own_entry; u++) {
+		uint32_t word = atomic_load(unit_word(heap, chunk * UNITS + u));
+
+		if (UNIT_KIND(word) == UNIT_KEPT && (!owner || KEPT_OWNER(word) == owner))
+			dsm_units_free(heap, chunk * UNITS + u, KEPT_UNITS(word));
+	}
+}
+
+void dsm_keep_recover(struct dsm_heap *heap, uint16_t owner)
+{
+	for (uint32_t chunk = heap->first; chunk < heap->chunks; chunk++)
+		chunk_recover(heap, chunk, owner);
+}
+
+void dsm_keep_forget(struct dsm_heap *heap)
+{
+	dsm_keep_recover(heap, 0);
+}

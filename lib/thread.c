@@ -520,11 +520,20 @@ static void slab_empty(struct dsm_thread *thread, struct dsm_bin *bin,
 {
 	unsigned int n = dsm_class_units(slab->class);
 
-	if (thread->empty_units + n > EMPTY_UNITS_MAX) {
+	unsigned int max = thread->heap->keep < EMPTY_UNITS_MAX / UNITS ?
+			   thread->heap->keep * UNITS : EMPTY_UNITS_MAX;
+
+	if (thread->empty_units + n > max) {
 		if (dsm_arena_lock(thread->heap))
 			return;
 		empty_release(thread);
+		if (n > max) {
+			slab_delist(bin, slab);
+			dsm_slab_abandon(thread->heap, slab);
+		}
 		dsm_arena_unlock(thread->heap);
+		if (n > max)
+			return;
 	}
 	slab_delist(bin, slab);
 	slab->state = SLAB_EMPTY;

@@ -108,7 +108,7 @@ static void *larson_run(void *arg)
 }
 
 /* alloc-test's: sizes of 8 to 8192 bytes, each as likely by its logarithm. */
-enum { LIVE = 60000, LIFETIME_STEPS = 6000000 };
+enum { LIVE = 60000, LIFETIME_STEPS = 24000000 };
 
 static void *lifetimes_run(void *arg)
 {

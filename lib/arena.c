@@ -341,10 +341,11 @@ const char *dsm_run_free(struct dsm_heap *heap, uint32_t chunk, size_t off)
 static bool units_resize(struct dsm_heap *heap, uint32_t unit, unsigned int n)
 {
 	struct chunk_private *chunk = chunk_private(heap, unit / UNITS);
-	unsigned int has = UNIT_VALUE(atomic_load(unit_word(heap, unit)));
+	uint32_t word = atomic_load(unit_word(heap, unit));
+	unsigned int has = UNIT_VALUE(word);
 	uint32_t mask;
 
-	if (n > UNITS - unit % UNITS)
+	if (UNIT_KIND(word) != UNIT_RUN || n > UNITS - unit % UNITS)
 		return false;
 	if (n > has) {
 		mask = units_mask(unit % UNITS + has, n - has);
@@ -354,7 +355,12 @@ static bool units_resize(struct dsm_heap *heap, uint32_t unit, unsigned int n)
 		for (unsigned int i = has; i < n; i++)
 			atomic_store(unit_word(heap, unit + i), UNIT_RUN_REST);
 	}
-	atomic_store(unit_word(heap, unit), UNIT_RUN | n);
+	/* another thread may free it at the same time, which is wrong, and keep it */
+	if (!atomic_compare_exchange_strong(unit_word(heap, unit), &word, UNIT_RUN | n)) {
+		if (n > has)
+			dsm_units_free(heap, unit + has, n - has);
+		return false;
+	}
 	if (n < has)
 		dsm_units_free(heap, unit + n, has - n);
 	return true;

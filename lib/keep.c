@@ -18,13 +18,20 @@
 
 enum {
 	UNITS_MAX	= 128,	/* of a thread */
-	WASTE		= 4,	/* of an object's units one may be too many */
+	PART		= 64,	/* one of so many of the region's */
+	WASTE		= 4,	/* of so many units one may be too many */
 };
 
-/* Of a process that keeps little, less. */
-static unsigned int units_max(const struct dsm_heap *heap)
+static size_t least(size_t a, size_t b)
 {
-	return heap->keep < UNITS_MAX / (UNITS / 2) ? heap->keep * (UNITS / 2) : UNITS_MAX;
+	return a < b ? a : b;
+}
+
+/* Of a process that keeps little, less; and never much of the region. */
+static size_t units_max(const struct dsm_heap *heap)
+{
+	return least(least((size_t)heap->keep * (UNITS / 2), UNITS_MAX),
+		     (size_t)heap->chunks * UNITS / PART);
 }
 
 static void kept_remove(struct dsm_thread *thread, struct dsm_kept *kept)
@@ -59,7 +66,7 @@ bool dsm_keep_give(struct dsm_thread *thread, uint32_t unit)
 {
 	struct dsm_heap *heap = thread->heap;
 	uint32_t word = atomic_load(unit_word(heap, unit));
-	unsigned int n = UNIT_VALUE(word), max = units_max(heap);
+	size_t n = UNIT_VALUE(word), max = units_max(heap);
 
 	if (UNIT_KIND(word) != UNIT_RUN || n > max)
 		return false;

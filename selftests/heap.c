@@ -101,7 +101,9 @@ static void fill(dsm_region *region, void **object, int count)
 
 TEST(frees_of_others_travel_together)
 {
-	enum { OBJECTS = 50000, ROUNDS = 3, LARGE = 200000 };
+	enum { OBJECTS = 50000, ROUNDS = 3 };
+	/* none of which is allocated before: so it is its node's arena that has to have one */
+	static const size_t new_sizes[ROUNDS] = { 5000, 6000, 7000 };
 	dsm_region *region = share_region(64 * MIB, DSM_HOME_FIRST_TOUCH, 0);
 	int other = (node() + 1) % nodes();
 	struct dsm_heap_stats stats;
@@ -122,8 +124,6 @@ TEST(frees_of_others_travel_together)
 	/* the first time, slabs are made, and parcels */
 	for (int round = 0; round < ROUNDS; round++) {
 		fill(region, mine, OBJECTS);
-		/* a large one takes in what came: there is to be room for one */
-		dsm_free(dsm_heap_malloc(region, LARGE));
 		together("filled-%d", round);
 		/* one after the other, so that no node's work is in another's time */
 		for (int n = 0; n < nodes(); n++) {
@@ -153,7 +153,7 @@ TEST(frees_of_others_travel_together)
 		for (int n = 0; n < nodes(); n++) {
 			start = seconds();
 			if (n == node())
-				dsm_free(dsm_heap_malloc(region, LARGE));
+				dsm_free(dsm_heap_malloc(region, new_sizes[round]));
 			if (n == node())
 				taken = seconds() - start;
 			together("taken-%d-%d", round, n);
@@ -270,6 +270,52 @@ TEST(frames_go_on_every_node)
 	EXPECT_TRUE(zeroed((char *)table[next], 4 * MIB));
 	together("seen");
 	dsm_free(mine);
+	unshare_region(region);
+}
+
+/* Node 0 frees what all have read, and nobody asks for more. */
+TEST(frames_go_without_being_told)
+{
+	enum { SMALL = 16000, LARGE = 6, COUNT = SMALL + LARGE, SMALL_SIZE = 3000 };
+	/* twice 16 MiB, and what a thread keeps */
+	enum { LARGE_SIZE = 6 * MIB, KEPT = 40 * MIB };
+	dsm_region *region = share_region(192 * MIB, DSM_HOME_FIRST_TOUCH, 0);
+	long long before, full;
+	uint64_t sum = 0;
+	char **object;
+
+	before = frames();
+	together("empty");
+	if (!node()) {
+		object = dsm_heap_malloc(region, COUNT * sizeof(*object));
+		ASSERT_TRUE(object);
+		for (int i = 0; i < COUNT; i++) {
+			size_t size = i < SMALL ? SMALL_SIZE : LARGE_SIZE;
+
+			object[i] = dsm_heap_malloc(region, size);
+			ASSERT_TRUE(object[i]);
+			memset(object[i], 1, size);
+		}
+		EXPECT_OK(dsm_set_root(region, object));
+	}
+	together("full");
+	object = dsm_root(region);
+	for (int i = 0; i < COUNT; i++)
+		for (size_t at = 0; at < (i < SMALL ? SMALL_SIZE : LARGE_SIZE); at += 4096)
+			sum += object[i][at];
+	EXPECT_EQ(sum, SMALL + LARGE * LARGE_SIZE / 4096);
+	full = frames();
+	EXPECT_GE(full, before + SMALL * SMALL_SIZE + LARGE * LARGE_SIZE);
+	together("read");
+	for (int i = 0; !node() && i < COUNT; i++)
+		dsm_free(object[i]);
+	together("freed");
+	if (!WAIT_FOR(frames() < before + KEPT, 30))
+		EXPECT_LT(frames(), before + KEPT);
+	note("%lld KiB, %lld when full, %lld at the end", before >> 10, full >> 10, frames() >> 10);
+	together("gone");
+	if (!node())
+		dsm_free(object);
 	unshare_region(region);
 }
 

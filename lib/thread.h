@@ -113,8 +113,6 @@ static inline void *dsm_bin_alloc(struct dsm_bin *bin, uint64_t bits)
 	char *ptr = bin->base + (unsigned int)__builtin_ctzll(bits) * bin->size;
 
 	WRITE(*bin->word, bits & (bits - 1));
-	/* likely the next one, which nobody has touched since it was freed */
-	__builtin_prefetch(ptr + bin->size, 1);
 	return ptr;
 }
 

@@ -276,9 +276,9 @@ TEST(frames_go_on_every_node)
 /* Node 0 frees what all have read, and nobody asks for more. */
 TEST(frames_go_without_being_told)
 {
-	enum { SMALL = 16000, LARGE = 6, COUNT = SMALL + LARGE, SMALL_SIZE = 3000 };
+	enum { SMALL = 10000, LARGE = 4, COUNT = SMALL + LARGE, SMALL_SIZE = 3000 };
 	/* twice 16 MiB, and what a thread keeps */
-	enum { LARGE_SIZE = 6 * MIB, KEPT = 40 * MIB };
+	enum { LARGE_SIZE = 6 * MIB, KEPT = 36 * MIB };
 	dsm_region *region = share_region(192 * MIB, DSM_HOME_FIRST_TOUCH, 0);
 	long long before, full;
 	uint64_t sum = 0;

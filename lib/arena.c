@@ -3,9 +3,9 @@
  * A node's arena: the chunks it owns, cut into units.
  *
  * A unit is part of a slab of equal objects (slab.c), or of a run of units
- * that is one object; an object that does not fit a chunk is a run of chunks.
- * All processes of the node share the arena, under one robust mutex, which is
- * on a block no other node touches.
+ * that is one object, or is kept for one by a thread (keep.c); an object that
+ * does not fit a chunk is a run of chunks. All processes of the node share the
+ * arena, under one robust mutex, which is on a block no other node touches.
  *
  * A process may die at any point with the lock. Therefore what is true is
  * written in one store, in an order of which every prefix is a valid heap:

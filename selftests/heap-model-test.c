@@ -840,6 +840,13 @@ static void test_parcels(void)
 	CHECK(stats.threads_killed == 1);
 	heap_stats(&heap[0], &stats);
 	CHECK(!stats.live && stats.homecomings == OBJECTS_SENT + KILLED);
+
+	/* and what a thread had that has ended; nobody trims its node's */
+	list[0] = dsm_heap_alloc(&heap[0], 16, 100, false);
+	list[1] = dsm_heap_alloc(&heap[0], 16, 200000, false);
+	CHECK(!free_by_thread(&heap[1], list[0]) && !free_by_thread(&heap[1], list[1]));
+	heap_stats(&heap[0], &stats);
+	CHECK(!stats.live && stats.homecomings == OBJECTS_SENT + KILLED + 2);
 	region_detach(&heap[0]);
 	region_detach(&heap[1]);
 	free(list);

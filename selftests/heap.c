@@ -48,6 +48,9 @@ static void churn(dsm_region *region, void **object, int count, int steps, uint6
 		void **at = &object[random_next(state) % count];
 		size_t size = random_size(state);
 
+		/* and some that are in no slab */
+		if (random_next(state) % 128 == 0)
+			size += 140000;
 		dsm_free(*at);
 		*at = dsm_heap_malloc(region, size);
 		ASSERT_TRUE(*at);

@@ -22,16 +22,14 @@ enum {
 	WASTE		= 4,	/* of so many units one may be too many */
 };
 
-static size_t least(size_t a, size_t b)
+size_t dsm_keep_max(const struct dsm_heap *heap, size_t max)
 {
-	return a < b ? a : b;
-}
+	size_t some = (size_t)heap->keep * UNITS / 2;
+	size_t part = (size_t)heap->chunks * UNITS / PART;
 
-/* Of a process that keeps little, less; and never much of the region. */
-static size_t units_max(const struct dsm_heap *heap)
-{
-	return least(least((size_t)heap->keep * (UNITS / 2), UNITS_MAX),
-		     (size_t)heap->chunks * UNITS / PART);
+	if (max > some)
+		max = some;
+	return max < part ? max : part;
 }
 
 static void kept_remove(struct dsm_thread *thread, struct dsm_kept *kept)
@@ -66,7 +64,7 @@ bool dsm_keep_give(struct dsm_thread *thread, uint32_t unit)
 {
 	struct dsm_heap *heap = thread->heap;
 	uint32_t word = atomic_load(unit_word(heap, unit));
-	size_t n = UNIT_VALUE(word), max = units_max(heap);
+	size_t n = UNIT_VALUE(word), max = dsm_keep_max(heap, UNITS_MAX);
 
 	if (UNIT_KIND(word) != UNIT_RUN || n > max)
 		return false;

@@ -6,6 +6,12 @@
 
 struct dsm_thread;
 
+/*
+ * How many units, @max at most, of what is empty a thread keeps: of a process that keeps
+ * little, less; and never much of the region, as others do not get it.
+ */
+size_t dsm_keep_max(const struct dsm_heap *heap, size_t max);
+
 /* A run that the thread keeps has room for @size bytes: it is an object's; or NULL. */
 void *dsm_keep_take(struct dsm_thread *thread, size_t align, size_t size);
 

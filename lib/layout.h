@@ -218,6 +218,7 @@ struct dsm_mailbox {
 };
 
 _Static_assert(sizeof(struct slab) == 64, "slab");
+_Static_assert(THREADS_MAX <= KEPT_OWNER(~0U) && UNITS <= KEPT_UNITS(~0U) + 1, "kept");
 _Static_assert(sizeof(struct slab_hot) == 576, "slab_hot");
 _Static_assert(sizeof(struct chunk_private) <= UNIT_SIZE - 4096, "private");
 

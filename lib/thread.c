@@ -518,27 +518,16 @@ void *dsm_thread_alloc_next(struct dsm_thread *thread, struct dsm_bin *bin)
 static void slab_empty(struct dsm_thread *thread, struct dsm_bin *bin,
 		       struct slab *slab)
 {
-	unsigned int n = dsm_class_units(slab->class);
+	struct dsm_heap *heap = thread->heap;
 
-	unsigned int max = thread->heap->keep < EMPTY_UNITS_MAX / UNITS ?
-			   thread->heap->keep * UNITS : EMPTY_UNITS_MAX;
-
-	if (thread->empty_units + n > max) {
-		if (dsm_arena_lock(thread->heap))
-			return;
-		empty_release(thread);
-		if (n > max) {
-			slab_delist(bin, slab);
-			dsm_slab_abandon(thread->heap, slab);
-		}
-		dsm_arena_unlock(thread->heap);
-		if (n > max)
-			return;
-	}
 	slab_delist(bin, slab);
 	slab->state = SLAB_EMPTY;
 	slab_list_append(&thread->empty, slab);
-	thread->empty_units += n;
+	thread->empty_units += dsm_class_units(slab->class);
+	if (thread->empty_units <= dsm_keep_max(heap, EMPTY_UNITS_MAX) || dsm_arena_lock(heap))
+		return;
+	empty_release(thread);
+	dsm_arena_unlock(heap);
 }
 
 /* What was full is not, or what was not in use for allocating is empty. */

@@ -1079,7 +1079,7 @@ static bool stage_free(struct stage *stage, struct dsm_heap *heap, void *ptr)
 static bool stage_alloc(struct stage *stage, struct dsm_heap *heap,
 			uint64_t *seed, void **ptr)
 {
-	size_t size = 16 + random_size(seed, 100000);
+	size_t size = 16 + random_size(seed, 250000);
 	const char *wrong;
 
 	*ptr = dsm_heap_alloc(heap, 16, size, false);

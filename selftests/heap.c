@@ -13,6 +13,7 @@
 enum {
 	MIB	= 1 << 20,
 	SLOTS	= 1024,
+	RUN_SIZE = 140000,	/* and more is in no slab */
 };
 
 /* Mostly small. */
@@ -48,9 +49,8 @@ static void churn(dsm_region *region, void **object, int count, int steps, uint6
 		void **at = &object[random_next(state) % count];
 		size_t size = random_size(state);
 
-		/* and some that are in no slab */
 		if (random_next(state) % 128 == 0)
-			size += 140000;
+			size += RUN_SIZE;
 		dsm_free(*at);
 		*at = dsm_heap_malloc(region, size);
 		ASSERT_TRUE(*at);
@@ -358,8 +358,11 @@ static void work(dsm_region *region, struct shared *shared, int steps, uint64_t 
 {
 	while (steps--) {
 		size_t size = sizeof(struct object) + random_size(&state) / 8;
-		struct object *object = dsm_heap_malloc(region, size);
+		struct object *object;
 
+		if (random_next(&state) % 128 == 0)
+			size += RUN_SIZE;
+		object = dsm_heap_malloc(region, size);
 		if (!object) {
 			atomic_fetch_add(&shared->bad, 1);
 			return;

@@ -11,6 +11,7 @@
 #include "batch.h"
 #include "block.h"
 #include "directory.h"
+#include "hold.h"
 #include "msg.h"
 
 enum batch_limits {

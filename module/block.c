@@ -25,6 +25,7 @@
 #include "directory.h"
 #include "discard.h"
 #include "frames.h"
+#include "hold.h"
 #include "msg.h"
 #include "netlink.h"
 #include "node.h"
@@ -34,38 +35,11 @@
 #include "wait.h"
 
 enum block_limits {
-	/*
-	 * A fault that has mapped its page returns to the instruction, which
-	 * then has to run: this long, where it takes a microsecond.
-	 */
-	SETTLE_US	= 20,
 	PINNED_RETRY_US	= 1000,
 	PREFETCH_CALL_MAX = 4096,	/* blocks */
 };
 
 wait_queue_head_t dsm_waitqueues[1 << DSM_WAIT_BITS];
-static struct kmem_cache *hold_cache;
-static struct workqueue_struct *workqueue;
-
-static void hold_work(struct work_struct *work);
-static enum hrtimer_restart hold_timer(struct hrtimer *timer);
-
-struct dsm_hold *dsm_hold_create(gfp_t gfp)
-{
-	struct dsm_hold *hold = kmem_cache_zalloc(hold_cache, gfp);
-
-	if (!hold)
-		return NULL;
-	hrtimer_setup(&hold->timer, hold_timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
-	INIT_WORK(&hold->work, hold_work);
-	return hold;
-}
-
-void dsm_hold_destroy(struct dsm_hold *hold)
-{
-	if (hold)
-		kmem_cache_free(hold_cache, hold);
-}
 
 /* ------------------------------------------------------------------------
  * Batches
@@ -170,9 +144,9 @@ static bool hold(struct dsm_region *region, u64 index, struct dsm_block *block,
 		 struct dsm_batch *batch)
 {
 	struct dsm_hold *hold = batch->hold;
-	ktime_t now = ktime_get();
+	u64 left_ns = dsm_hold_left(block);
 
-	if (ktime_compare(now, block->hold_until) >= 0)
+	if (!left_ns)
 		return false;
 	batch->hold = NULL;
 	dsm_region_get(region);
@@ -180,7 +154,7 @@ static bool hold(struct dsm_region *region, u64 index, struct dsm_block *block,
 	hold->index = index;
 	hold->event = DSM_EV_HOLD_OVER;
 	block->hold = hold;
-	hrtimer_start(&hold->timer, ktime_sub(block->hold_until, now), HRTIMER_MODE_REL);
+	dsm_hold_start(hold, left_ns);
 	dsm_stat(region, DSM_STAT_held, 1);
 	return true;
 }
@@ -227,8 +201,7 @@ static struct dsm_msg *perform(struct dsm_region *region, u64 index, struct dsm_
 			break;
 		case DSM_ACT_WAKE:
 			if (act->held)
-				block->hold_until = ktime_add_us(ktime_get(),
-						READ_ONCE(region->node->hold_us));
+				dsm_hold_granted(block, READ_ONCE(region->node->hold_us));
 			wake_up_all(dsm_waitqueue(block));
 			break;
 		case DSM_ACT_DEFER:
@@ -418,7 +391,7 @@ static void revoke_later(struct dsm_region *region, u64 index, u8 how, struct ds
 	hold->index = index;
 	hold->event = DSM_EV_REVOKED;
 	hold->how = how;
-	hrtimer_start(&hold->timer, ns_to_ktime(PINNED_RETRY_US * NSEC_PER_USEC), HRTIMER_MODE_REL);
+	dsm_hold_start(hold, PINNED_RETRY_US * NSEC_PER_USEC);
 }
 
 /*
@@ -490,17 +463,9 @@ int dsm_block_event(struct dsm_region *region, struct dsm_chunk *chunk, u64 inde
 	}
 }
 
-static enum hrtimer_restart hold_timer(struct hrtimer *timer)
+/* What had to wait goes on, or waits again. */
+void dsm_block_hold_over(struct dsm_hold *hold)
 {
-	struct dsm_hold *hold = container_of(timer, struct dsm_hold, timer);
-
-	queue_work(workqueue, &hold->work);
-	return HRTIMER_NORESTART;
-}
-
-static void hold_work(struct work_struct *work)
-{
-	struct dsm_hold *hold = container_of(work, struct dsm_hold, work);
 	struct dsm_event ev = { .type = hold->event };
 	struct dsm_region *region = hold->region;
 	u64 index = hold->index;
@@ -508,7 +473,6 @@ static void hold_work(struct work_struct *work)
 	struct dsm_block *block = dsm_chunk_block(region, chunk, index);
 	struct dsm_batch batch;
 
-	hrtimer_cancel(&hold->timer);
 	/* Nobody waits for the answer, and a page may be pinned for ever. */
 	if (READ_ONCE(region->dead))
 		goto put;
@@ -630,6 +594,11 @@ static bool usable(const struct dsm_line *line, bool write)
 	return write ? dsm_line_writable(line) : dsm_line_readable(line);
 }
 
+static bool upgrading(const struct dsm_line *line)
+{
+	return line->state == DSM_LINE_SM && line->demand;
+}
+
 static bool stable(const struct dsm_line *line)
 {
 	return line->state == DSM_LINE_I || line->state == DSM_LINE_S ||
@@ -649,14 +618,14 @@ static bool settled(struct dsm_block *block, bool write)
 
 /**
  * dsm_block_use() - may the page be mapped?
+ * @region: the region
  * @block: the block, a folio of which the caller has locked
  * @write: for writing
  * @last: if it may, nothing more is needed for the access to go on
  */
-bool dsm_block_use(struct dsm_block *block, bool write, bool last)
+bool dsm_block_use(struct dsm_region *region, struct dsm_block *block, bool write, bool last)
 {
 	struct dsm_line *line = &block->line;
-	ktime_t settled_at;
 	bool ret;
 
 	spin_lock(&block->lock);
@@ -664,16 +633,8 @@ bool dsm_block_use(struct dsm_block *block, bool write, bool last)
 	if (ret && write)
 		line->written = true;
 	/* Who asked for writing and reads first, will write: that ends the hold. */
-	if (ret && last && line->held && (write || line->state != DSM_LINE_M)) {
-		settled_at = ktime_add_us(ktime_get(), SETTLE_US);
-		if (ktime_before(settled_at, block->hold_until)) {
-			block->hold_until = settled_at;
-			/* Only a timer that has not fired is ours to move. */
-			if (block->hold && hrtimer_try_to_cancel(&block->hold->timer) == 1)
-				hrtimer_start(&block->hold->timer, ns_to_ktime(SETTLE_US * NSEC_PER_USEC),
-					      HRTIMER_MODE_REL);
-		}
-	}
+	if (ret && last && line->held && (write || line->state != DSM_LINE_M))
+		dsm_hold_used(block, READ_ONCE(region->node->hold_us));
 	spin_unlock(&block->lock);
 	return ret;
 }
@@ -684,12 +645,13 @@ bool dsm_block_use(struct dsm_block *block, bool write, bool last)
  *
  * Return: whether they may be, until dsm_block_unlock(): its state cannot change, and
  * a revocation that begins then finds them mapped. Not so a block that is held for
- * who is to use it, which is left to dsm_block_use(). Nothing may sleep in between.
+ * who is to use it, which is left to dsm_block_use(), and one that a thread waits to
+ * write, whose reads have to wait with it. Nothing may sleep in between.
  */
 bool dsm_block_lock_readable(struct dsm_block *block)
 {
 	spin_lock(&block->lock);
-	if (usable(&block->line, false) && !block->line.held)
+	if (usable(&block->line, false) && !block->line.held && !upgrading(&block->line))
 		return true;
 	spin_unlock(&block->lock);
 	return false;
@@ -916,7 +878,7 @@ bool dsm_block_upgrading(struct dsm_block *block)
 	bool ret;
 
 	spin_lock(&block->lock);
-	ret = block->line.state == DSM_LINE_SM && block->line.demand;
+	ret = upgrading(&block->line);
 	spin_unlock(&block->lock);
 	return ret;
 }
@@ -969,26 +931,10 @@ int dsm_block_expect_all(struct dsm_region *region)
 	return 0;
 }
 
-int dsm_block_init(void)
+void dsm_block_init(void)
 {
 	int i;
 
 	for (i = 0; i < ARRAY_SIZE(dsm_waitqueues); i++)
 		init_waitqueue_head(&dsm_waitqueues[i]);
-	hold_cache = KMEM_CACHE(dsm_hold, 0);
-	if (!hold_cache)
-		return -ENOMEM;
-	workqueue = alloc_workqueue("dsm", WQ_HIGHPRI, 0);
-	if (!workqueue) {
-		kmem_cache_destroy(hold_cache);
-		return -ENOMEM;
-	}
-	return 0;
-}
-
-/* Every region is gone, so no hold is left. */
-void dsm_block_exit(void)
-{
-	destroy_workqueue(workqueue);
-	kmem_cache_destroy(hold_cache);
 }

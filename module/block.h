@@ -2,35 +2,13 @@
 #ifndef _DSM_BLOCK_H
 #define _DSM_BLOCK_H
 
-#include <linux/hrtimer.h>
 #include <linux/list.h>
-#include <linux/workqueue.h>
 #include "batch.h"
 #include "coherence.h"
 #include "directory.h"
 
+struct dsm_hold;
 struct dsm_region;
-
-/**
- * struct dsm_hold - a revocation that cannot go on yet
- * @region: reference held
- * @index: the block
- * @event: what to feed it when it can: HOLD_OVER, or REVOKED after another try
- * @how: REVOKED: DSM_ACT_REVOKE, _CLEAN or _DROP
- * @timer: until then
- * @work: then
- */
-struct dsm_hold {
-	struct dsm_region *region;
-	u64 index;
-	u8 event;
-	u8 how;
-	struct hrtimer timer;
-	struct work_struct work;
-};
-
-struct dsm_hold *dsm_hold_create(gfp_t gfp);
-void dsm_hold_destroy(struct dsm_hold *hold);
 
 void dsm_batch_run(struct dsm_batch *batch, struct dsm_region *region);
 void dsm_batch_end(struct dsm_batch *batch, struct dsm_region *region);
@@ -45,14 +23,15 @@ int dsm_block_prefetch(struct dsm_region *region, u64 first, u64 last, bool writ
 void dsm_block_ahead(struct dsm_region *region, u64 index, bool write);
 bool dsm_block_lock_readable(struct dsm_block *block);
 void dsm_block_unlock(struct dsm_block *block);
-bool dsm_block_use(struct dsm_block *block, bool write, bool last);
+bool dsm_block_use(struct dsm_region *region, struct dsm_block *block, bool write, bool last);
 bool dsm_block_upgrading(struct dsm_block *block);
 void dsm_block_wait_upgrade(struct dsm_region *region, struct dsm_block *block);
 struct dsm_block *dsm_block_find(struct dsm_region *region, u64 index);
 
 int dsm_block_expect_all(struct dsm_region *region);
 
-int dsm_block_init(void);
-void dsm_block_exit(void);
+void dsm_block_hold_over(struct dsm_hold *hold);
+
+void dsm_block_init(void);
 
 #endif /* _DSM_BLOCK_H */

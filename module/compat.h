@@ -7,6 +7,7 @@
 
 #include <linux/device.h>
 #include <linux/hrtimer.h>
+#include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/version.h>
@@ -50,6 +51,11 @@ static inline struct folio *dsm_filemap_lock_folio(struct address_space *mapping
 
 	return IS_ERR(folio) ? NULL : folio;
 }
+
+/* Which makes and wakes it; since 6.14 the former only makes it. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
+#define kthread_run_worker	kthread_create_worker
+#endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
 static inline void hrtimer_setup(struct hrtimer *timer,

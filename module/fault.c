@@ -116,7 +116,7 @@ static vm_fault_t fault(struct vm_fault *vmf, struct dsm_region *region, u64 ind
 		struct dsm_block *block = dsm_block_find(region, index);
 		vm_fault_t ret;
 
-		if (!block || !dsm_block_use(block, write, false)) {
+		if (!block || !dsm_block_use(region, block, write, false)) {
 			ret = acquire(vmf, region, index, write);
 			if (ret)
 				return ret;
@@ -135,7 +135,7 @@ static vm_fault_t fault(struct vm_fault *vmf, struct dsm_region *region, u64 ind
 			return VM_FAULT_SIGBUS;
 		}
 		/* page_mkwrite() has the last word on a write. */
-		if (dsm_block_use(block, write, !write))
+		if (dsm_block_use(region, block, write, !write))
 			return ret;
 		unlock_page(vmf->page);
 		put_page(vmf->page);
@@ -185,7 +185,7 @@ static vm_fault_t mkwrite(struct vm_fault *vmf, struct dsm_region *region, u64 i
 			folio_unlock(folio);
 			return VM_FAULT_NOPAGE;
 		}
-		if (dsm_block_use(block, true, true))
+		if (dsm_block_use(region, block, true, true))
 			return VM_FAULT_LOCKED;
 		folio_unlock(folio);
 		if (asked)

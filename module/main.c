@@ -7,6 +7,7 @@
 #include "block.h"
 #include "device.h"
 #include "frames.h"
+#include "hold.h"
 #include "msg.h"
 #include "netlink.h"
 #include "node.h"
@@ -22,12 +23,13 @@ static int __init dsm_init(void)
 	err = dsm_frames_init();
 	if (err)
 		goto msg;
-	err = dsm_block_init();
+	dsm_block_init();
+	err = dsm_hold_init();
 	if (err)
 		goto frames;
 	err = dsm_sysfs_init();
 	if (err)
-		goto block;
+		goto hold;
 	err = dsm_node_init();
 	if (err)
 		goto sysfs;
@@ -45,8 +47,8 @@ node:
 	dsm_node_exit();
 sysfs:
 	dsm_sysfs_exit();
-block:
-	dsm_block_exit();
+hold:
+	dsm_hold_exit();
 frames:
 	dsm_frames_exit();
 msg:
@@ -60,7 +62,7 @@ static void __exit dsm_exit(void)
 	dsm_netlink_exit();
 	dsm_node_exit();
 	dsm_sysfs_exit();
-	dsm_block_exit();
+	dsm_hold_exit();
 	dsm_frames_exit();
 	dsm_msg_exit();
 	/* Regions are freed by RCU, from this module's structures only. */

@@ -337,14 +337,14 @@ static void hold_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fix->tn->n_sent, 0);
 	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_held), 1);
 	/* Another look at it does not end that, nor does another request. */
-	KUNIT_EXPECT_TRUE(test, dsm_block_use(block, true, false));
+	KUNIT_EXPECT_TRUE(test, dsm_block_use(fix->region, block, true, false));
 	KUNIT_EXPECT_EQ(test, forward(fix, 0, DSM_FWD_GET_M), -EPROTO);
 	KUNIT_EXPECT_TRUE(test, dsm_line_writable(&block->line));
 	fix->tn->watch = watch_sent;
 	fix->tn->watch_arg = fix;
-	KUNIT_EXPECT_TRUE(test, dsm_block_use(block, true, true));
+	KUNIT_EXPECT_TRUE(test, dsm_block_use(fix->region, block, true, true));
 	expect_sent_later(test, fix, OTHER, DSM_DATA);
-	KUNIT_EXPECT_FALSE(test, dsm_block_use(block, false, true));
+	KUNIT_EXPECT_FALSE(test, dsm_block_use(fix->region, block, false, true));
 }
 
 /* ... or until it is late. */
@@ -385,7 +385,7 @@ static void pinned_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, forward(fix, 3, DSM_FWD_GET_M), 0);
 	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_pinned), 1);
 	KUNIT_EXPECT_EQ(test, fix->tn->n_sent, 0);
-	KUNIT_EXPECT_FALSE(test, dsm_block_use(dsm_block_find(fix->region, 3), false, true));
+	KUNIT_EXPECT_FALSE(test, dsm_block_use(fix->region, dsm_block_find(fix->region, 3), false, true));
 	fix->tn->watch = watch_sent;
 	fix->tn->watch_arg = fix;
 	unpin(folio);
@@ -447,8 +447,8 @@ static void acquire_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 0, false, false), 0);
 	flush_work(&fix->work);
 	KUNIT_EXPECT_EQ(test, fix->err, 0);
-	KUNIT_EXPECT_TRUE(test, dsm_block_use(dsm_block_find(fix->region, 0), false, true));
-	KUNIT_EXPECT_FALSE(test, dsm_block_use(dsm_block_find(fix->region, 0), true, true));
+	KUNIT_EXPECT_TRUE(test, dsm_block_use(fix->region, dsm_block_find(fix->region, 0), false, true));
+	KUNIT_EXPECT_FALSE(test, dsm_block_use(fix->region, dsm_block_find(fix->region, 0), true, true));
 	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_faults_remote_read), 1);
 	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_zero_grants), 1);
 	/* It is there: nobody is asked. */

@@ -9,6 +9,7 @@
 #include "testnode.h"
 #include "../block.h"
 #include "../frames.h"
+#include "../hold.h"
 #include "../netlink.h"
 #include "../region.h"
 #include "../sysfs.h"
@@ -105,13 +106,14 @@ void dsm_netlink_forget(struct dsm_node *node, u32 region)
 /* What main.c does, but for the node, which each test has its own of. */
 int testnode_suite_init(struct kunit_suite *suite)
 {
-	return dsm_msg_init() ?: dsm_frames_init() ?: dsm_block_init() ?: dsm_sysfs_init();
+	dsm_block_init();
+	return dsm_msg_init() ?: dsm_frames_init() ?: dsm_hold_init() ?: dsm_sysfs_init();
 }
 
 void testnode_suite_exit(struct kunit_suite *suite)
 {
 	dsm_sysfs_exit();
-	dsm_block_exit();
+	dsm_hold_exit();
 	dsm_frames_exit();
 	/* Regions are freed by RCU. */
 	rcu_barrier();

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Holds: a grant stays with the thread that asked for it until it was used.
+ *
+ * Else two nodes that want a block might trade it for ever, and neither come to
+ * use it: that is from Li and Hudak's IVY on, as Mirage's time window (Fleisch and
+ * Popek, SOSP 1989). The window is hold_us at most; it ends soon after the thread
+ * has found its page. What is to be taken away before then waits, and goes on in a
+ * thread of ours: a wake-up in real time, because another node's thread waits for it.
+ */
+#include <linux/slab.h>
+#include "block.h"
+#include "compat.h"
+#include "directory.h"
+#include "hold.h"
+
+enum hold_limits {
+	/*
+	 * A fault that has mapped its page returns to the instruction, which
+	 * then has to run: this long, where it takes a microsecond, or this part
+	 * of the time that it took the thread to come from the grant to the page.
+	 */
+	SETTLE_US	= 20,
+	SETTLE_PART	= 4,
+};
+
+static struct kmem_cache *cache;
+static struct kthread_worker *worker;
+
+static void hold_work(struct kthread_work *work)
+{
+	struct dsm_hold *hold = container_of(work, struct dsm_hold, work);
+
+	/* It has queued us, and may not have returned. */
+	hrtimer_cancel(&hold->timer);
+	dsm_block_hold_over(hold);
+}
+
+static enum hrtimer_restart hold_timer(struct hrtimer *timer)
+{
+	struct dsm_hold *hold = container_of(timer, struct dsm_hold, timer);
+
+	kthread_queue_work(worker, &hold->work);
+	return HRTIMER_NORESTART;
+}
+
+struct dsm_hold *dsm_hold_create(gfp_t gfp)
+{
+	struct dsm_hold *hold = kmem_cache_zalloc(cache, gfp);
+
+	if (!hold)
+		return NULL;
+	hrtimer_setup(&hold->timer, hold_timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
+	kthread_init_work(&hold->work, hold_work);
+	return hold;
+}
+
+void dsm_hold_destroy(struct dsm_hold *hold)
+{
+	if (hold)
+		kmem_cache_free(cache, hold);
+}
+
+/* dsm_block_hold_over() will have it. */
+void dsm_hold_start(struct dsm_hold *hold, u64 wait_ns)
+{
+	hrtimer_start(&hold->timer, ns_to_ktime(wait_ns), HRTIMER_MODE_REL);
+}
+
+/* A thread has got what it asked for. Under the block's lock, as what follows. */
+void dsm_hold_granted(struct dsm_block *block, unsigned int hold_us)
+{
+	block->hold_until = ktime_add_us(ktime_get(), hold_us);
+}
+
+/* For how long it may not be taken away, in nanoseconds. */
+u64 dsm_hold_left(const struct dsm_block *block)
+{
+	return max_t(s64, ktime_to_ns(ktime_sub(block->hold_until, ktime_get())), 0);
+}
+
+/*
+ * The thread has come to use it: soon it may go. A timer that is due is moved, unless
+ * it has fired.
+ */
+void dsm_hold_used(struct dsm_block *block, unsigned int hold_us)
+{
+	ktime_t now = ktime_get(), granted = ktime_sub_us(block->hold_until, hold_us);
+	u64 wait_us = max_t(s64, ktime_us_delta(now, granted) / SETTLE_PART, SETTLE_US);
+	ktime_t settled_at = ktime_add_us(now, wait_us);
+
+	if (ktime_compare(settled_at, block->hold_until) >= 0)
+		return;
+	block->hold_until = settled_at;
+	if (block->hold && hrtimer_try_to_cancel(&block->hold->timer) == 1)
+		dsm_hold_start(block->hold, wait_us * NSEC_PER_USEC);
+}
+
+int dsm_hold_init(void)
+{
+	cache = KMEM_CACHE(dsm_hold, 0);
+	if (!cache)
+		return -ENOMEM;
+	worker = kthread_run_worker(0, "dsm_hold");
+	if (IS_ERR(worker)) {
+		kmem_cache_destroy(cache);
+		return PTR_ERR(worker);
+	}
+	sched_set_fifo_low(worker->task);
+	return 0;
+}
+
+/* Every region is gone, so no hold is left. */
+void dsm_hold_exit(void)
+{
+	kthread_destroy_worker(worker);
+	kmem_cache_destroy(cache);
+}

@@ -43,7 +43,10 @@ static dsm_region *default_open(void)
 {
 	const char *name = getenv("DSM_REGION");
 	const char *text = getenv("DSM_SIZE");
+	const char *block = getenv("DSM_BLOCK_SIZE");
 	size_t size = text ? size_parse(text) : DEFAULT_SIZE;
+	size_t block_size = block ? size_parse(block) : 0;
+	struct dsm_attr attr = { .block_size = block_size };
 	dsm_region *region;
 
 	if (!name)
@@ -53,12 +56,17 @@ static dsm_region *default_open(void)
 			 text, DSM_REGION_SIZE_MAX);
 		return NULL;
 	}
-	/* whoever makes it decides its size */
+	if (block && (!block_size || block_size > DSM_BLOCK_SIZE_MAX)) {
+		dsm_fail(EINVAL, "DSM_BLOCK_SIZE=%s: a power of two from the page size to %u", block,
+			 DSM_BLOCK_SIZE_MAX);
+		return NULL;
+	}
+	/* whoever makes it decides its sizes */
 	for (int tries = 0; tries < 100; tries++) {
 		region = dsm_open(name, O_RDWR, 0, NULL);
 		if (region || errno != ENOENT)
 			return region;
-		region = dsm_open(name, O_RDWR | O_CREAT | O_EXCL, size, NULL);
+		region = dsm_open(name, O_RDWR | O_CREAT | O_EXCL, size, &attr);
 		if (region || errno != EEXIST)
 			return region;
 	}

@@ -128,8 +128,8 @@ void *dsm_root(const dsm_region *region);
  * dsm_default - the region behind dsm_malloc()
  *
  * Named by $DSM_REGION ("default"), of $DSM_SIZE bytes, with K, M or G
- * (256M), made by whichever process of whichever node comes first. Must not
- * be closed.
+ * (256M), in blocks of $DSM_BLOCK_SIZE (the page size), made by whichever
+ * process of whichever node comes first. Must not be closed.
  *
  * Return: the region, or NULL with errno as dsm_open(); a later call tries
  * again.

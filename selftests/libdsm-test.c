@@ -248,6 +248,11 @@ static void program_default(void)
 	setenv("DSM_SIZE", "12Q", 1);
 	FAILS(dsm_malloc(1), EINVAL);
 	setenv("DSM_SIZE", "16M", 1);
+	setenv("DSM_BLOCK_SIZE", "128K", 1);
+	FAILS(dsm_malloc(1), EINVAL);
+	setenv("DSM_BLOCK_SIZE", "12K", 1);
+	FAILS(dsm_malloc(1), EINVAL);
+	setenv("DSM_BLOCK_SIZE", "64K", 1);
 	setenv("DSM_REGION", "a/b", 1);
 	FAILS(dsm_malloc(1), EINVAL);
 	setenv("DSM_REGION", "small", 1);

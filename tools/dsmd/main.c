@@ -17,7 +17,6 @@
 #include "links.h"
 #include "log.h"
 #include "loop.h"
-#include "priority.h"
 #include "window.h"
 
 static struct config config;
@@ -131,7 +130,6 @@ int main(int argc, char **argv)
 	}
 	log_set_level(config.log_level);
 	srandom((unsigned int)(clock_now_ns() ^ (uint64_t)getpid() << 20));
-	priority_raise();
 	limits_raise(config.nodes);
 
 	status = run();

@@ -132,6 +132,9 @@ static long look(const struct job *job, struct share *mine, int level, size_t no
 	uint8_t *next = mine->bits + (now ? 0 : job->set);
 	long n = mine->end - mine->first, found = 0;
 
+	/* All of it at once, which the others had to read two levels ago. */
+	if (job->parts > 1)
+		dsm_prefetch(next, job->set, PROT_READ | PROT_WRITE);
 	memset(next, 0, job->set);
 	for (long i = 0; i < n; i++) {
 		if (mine->levels[i] != UNREACHED || !touches(&mine->vertices[i], now))

@@ -7,9 +7,11 @@
  * Every node has a band of rows, in memory of its own. Of its neighbours' it
  * reads one row each, twice a sweep: that is all that moves, because what is
  * read is in other blocks than what is written meanwhile: each row begins in
- * one of its own, and a row's red points are apart from its black ones.
+ * one of its own, and a row's red points are apart from its black ones. What has
+ * to move is asked for first, and the rows that need it are done last.
  */
 #include <string.h>
+#include <sys/mman.h>
 
 #include "app.h"
 
@@ -91,6 +93,13 @@ static void relax(struct job *job, long row, int colour)
 				at[i]);
 }
 
+/* The first or last row of a band is to be written; the neighbour's is read for that. */
+static void ask(struct job *job, long row, long neighbour, int colour)
+{
+	dsm_prefetch(job->row[colour][row], half_row(job), PROT_READ | PROT_WRITE);
+	dsm_prefetch(job->row[!colour][neighbour], half_row(job), PROT_READ);
+}
+
 static void work(void *data, int part, int parts, void (*meet)(void))
 {
 	struct job *job = data;
@@ -98,8 +107,18 @@ static void work(void *data, int part, int parts, void (*meet)(void))
 
 	app_range(job->n - 2, part, parts, &first, &end);
 	for (int half = 0; half < 2 * SWEEPS; half++) {
-		for (long row = first; row < end; row++)
-			relax(job, row + 1, half % 2);
+		int colour = half % 2;
+
+		if (part)
+			ask(job, first + 1, first, colour);
+		if (part < parts - 1)
+			ask(job, end, end + 1, colour);
+		for (long row = first + 1; row < end - 1; row++)
+			relax(job, row + 1, colour);
+		if (first < end)
+			relax(job, first + 1, colour);
+		if (first < end - 1)
+			relax(job, end, colour);
 		meet();
 	}
 }

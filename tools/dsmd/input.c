@@ -229,6 +229,9 @@ static void frame_heard(struct conn *conn, const struct dsm_wire_hdr *hdr)
 	for (uint32_t i = 0; hdr->type == DSM_GRANT && i <= le16toh(hdr->more); i++)
 		links_expect_end(conn->links, le32toh(hdr->req) + i);
 	receive(conn, frame, length, false);
+	/* What a run asks for is on its way while the next is looked at. */
+	if (hdr->more)
+		links_sync(conn->links);
 }
 
 /* Looks at what is in the buffer, as far as it goes. */

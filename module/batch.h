@@ -5,6 +5,7 @@
 #include <linux/gfp.h>
 #include <linux/list.h>
 #include <linux/types.h>
+#include "wait.h"
 
 struct dsm_hold;
 struct dsm_msg;
@@ -17,6 +18,9 @@ struct dsm_region;
  * @n_spare: how many
  * @hold: one that may be used without allocating
  * @sharers: storage for a sharer set, the same, or NULL
+ * @wakes: the queues of the threads that can go on; they are woken when all of a
+ *	batch has been done, since the first would want the next block at once, and
+ *	take the processor from who is about to provide it
  */
 struct dsm_batch {
 	struct list_head local;
@@ -24,6 +28,7 @@ struct dsm_batch {
 	unsigned int n_spare;
 	struct dsm_hold *hold;
 	u64 *sharers;
+	DECLARE_BITMAP(wakes, 1 << DSM_WAIT_BITS);
 };
 
 /**

@@ -11,9 +11,14 @@
 #define DSM_WAIT_BITS	8
 extern wait_queue_head_t dsm_waitqueues[1 << DSM_WAIT_BITS];
 
+static inline unsigned int dsm_waitqueue_index(const void *what)
+{
+	return hash_ptr(what, DSM_WAIT_BITS);
+}
+
 static inline wait_queue_head_t *dsm_waitqueue(const void *what)
 {
-	return &dsm_waitqueues[hash_ptr(what, DSM_WAIT_BITS)];
+	return &dsm_waitqueues[dsm_waitqueue_index(what)];
 }
 
 static inline long dsm_jiffies_left(unsigned long deadline)

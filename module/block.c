@@ -202,7 +202,7 @@ static struct dsm_msg *perform(struct dsm_region *region, u64 index, struct dsm_
 		case DSM_ACT_WAKE:
 			if (act->held)
 				dsm_hold_granted(block, READ_ONCE(region->node->hold_us));
-			wake_up_all(dsm_waitqueue(block));
+			__set_bit(dsm_waitqueue_index(block), batch->wakes);
 			break;
 		case DSM_ACT_DEFER:
 			msg = dsm_batch_take(batch);
@@ -689,15 +689,41 @@ static int prefetch_one(struct dsm_region *region, u64 index, bool write,
 	return err;
 }
 
-/* In the caller's batch. Without memory for all, some. */
-static void prefetch_run(struct dsm_region *region, u64 first, u32 n, bool write,
-			 struct dsm_batch *batch)
+/*
+ * Who goes through memory will come to this chunk: if nobody ever has, that is the
+ * first touch. False: its home is not known, yet.
+ */
+static bool home_known(struct dsm_region *region, u64 index)
 {
+	u64 number = dsm_region_chunk_of(region, index);
+	struct dsm_chunk *chunk = dsm_chunk_get(region, number, GFP_KERNEL);
+
+	return chunk && !dsm_chunk_claim(region, chunk, number) &&
+	       dsm_chunk_home(chunk) != DSM_NO_HOME;
+}
+
+/*
+ * In the caller's batch, what readahead has said. Without memory for all, or where the
+ * home is not known, some: of the rest, readahead will say it again. Returns how many.
+ */
+static u32 prefetch_run(struct dsm_region *region, u64 first, u32 n, bool write,
+			struct dsm_batch *batch)
+{
+	u64 blocks = dsm_region_blocks(region), ahead = first + 2 * (u64)n;
 	u64 i;
 
-	for (i = first; i < first + n; i++)
+	for (i = first; i < first + n; i++) {
+		if ((i == first || dsm_region_chunk_of(region, i) !=
+				   dsm_region_chunk_of(region, i - 1)) && !home_known(region, i))
+			break;
 		if (prefetch_one(region, i, write, batch))
 			break;
+	}
+	if (i < first + n)
+		dsm_readahead_cut(&region->readahead, i, first + n);
+	else if (n && ahead < blocks)
+		home_known(region, ahead);
+	return i - first;
 }
 
 /**
@@ -780,8 +806,7 @@ static int ask(struct dsm_region *region, struct dsm_chunk *chunk, u64 index, bo
 		if (ahead && wanted->n) {
 			u32 n = dsm_readahead_next(region, index, true, &wanted->first);
 
-			prefetch_run(region, wanted->first, n, write, &batch);
-			wanted->n += n;
+			wanted->n += prefetch_run(region, wanted->first, n, write, &batch);
 		}
 	}
 	dsm_batch_end(&batch, region);

@@ -3,12 +3,12 @@
  * Readahead: which blocks to ask for before a thread needs them.
  *
  * As the page cache does it (mm/readahead.c): a miss right behind what has been
- * asked for last is a sequence, whose window doubles with every step. In each
- * window the first block is marked: who comes to it, or to one behind it, has the
- * next window asked for, so that one is under way while the one before is used.
+ * asked for last is a sequence, whose window doubles with every step. The first
+ * block of a window is marked: who comes to it, or to one behind it, has another
+ * asked for, so that two are under way while one is used.
  *
- *	[ used ][ used ][ mark, here ][ here ] | asked for next: twice as many
- *			^ a fault
+ *	[ used ][ begin, used ][ mark, comes ][ last, comes ] next: twice as many
+ *			 ^ a thread	  ^ when it gets here
  *
  * A few sequences are followed at a time, the one that was quiet for longest being
  * forgotten. They belong to the region: threads that go through it together, or
@@ -32,7 +32,9 @@ void dsm_readahead_init(struct dsm_readahead *ra)
 	spin_lock_init(&ra->lock);
 	/* The first miss continues nothing. */
 	for (i = 0; i < DSM_READAHEAD_STREAMS; i++)
-		ra->streams[i].next = ra->streams[i].mark = U64_MAX;
+		ra->streams[i] = (struct dsm_stream) {
+			.begin = U64_MAX, .mark = U64_MAX, .next = U64_MAX,
+		};
 }
 
 /**
@@ -67,7 +69,7 @@ static struct dsm_stream *stream_find(struct dsm_readahead *ra, u64 index, bool 
 	for (i = 0; i < DSM_READAHEAD_STREAMS; i++) {
 		struct dsm_stream *s = &ra->streams[i];
 
-		if ((index >= s->mark && index < s->next) || (miss && index == s->next))
+		if ((index >= s->begin && index < s->next) || (miss && index == s->next))
 			return s;
 	}
 	return NULL;
@@ -84,6 +86,22 @@ static struct dsm_stream *stream_oldest(struct dsm_readahead *ra)
 	return oldest;
 }
 
+/* A window more. Who has got to the end of the last was too fast, and begins anew. */
+static u32 stream_ask(struct dsm_stream *s, u64 index, u32 max, u64 blocks, u64 *first)
+{
+	bool behind = index >= s->next;
+	u32 n;
+
+	*first = max(s->next, index + 1);
+	s->window = min(max(s->window * 2, READAHEAD_FIRST), max);
+	n = *first < blocks ? min_t(u64, s->window, blocks - *first) : 0;
+	s->begin = behind ? *first : s->mark;
+	WRITE_ONCE(s->mark, behind ? *first : s->last);
+	s->last = *first;
+	WRITE_ONCE(s->next, *first + n);
+	return n;
+}
+
 /**
  * dsm_readahead_next() - a thread has come to a block
  * @region: the region
@@ -98,7 +116,6 @@ u32 dsm_readahead_next(struct dsm_region *region, u64 index, bool miss, u64 *fir
 	u32 max = min_t(u32, READ_ONCE(region->node->prefetch_blocks),
 			READAHEAD_BYTES_MAX >> region->block_shift);
 	struct dsm_readahead *ra = &region->readahead;
-	u64 blocks = dsm_region_blocks(region);
 	struct dsm_stream *s;
 	u32 n = 0;
 
@@ -107,20 +124,37 @@ u32 dsm_readahead_next(struct dsm_region *region, u64 index, bool miss, u64 *fir
 		return 0;
 	spin_lock(&ra->lock);
 	s = stream_find(ra, index, miss);
-	if (s) {
-		*first = max(s->next, index + 1);
-		s->window = min(max(s->window * 2, READAHEAD_FIRST), max);
-		n = *first < blocks ? min_t(u64, s->window, blocks - *first) : 0;
-		WRITE_ONCE(s->mark, *first);
-		WRITE_ONCE(s->next, *first + n);
-	} else if (miss) {
+	if (!s && miss) {
 		s = stream_oldest(ra);
 		s->window = 0;
+		s->begin = U64_MAX;
 		WRITE_ONCE(s->mark, U64_MAX);
 		WRITE_ONCE(s->next, index + 1);
+	} else if (s && (index >= s->mark || index == s->next)) {
+		n = stream_ask(s, index, max, dsm_region_blocks(region), first);
 	}
 	if (s)
 		s->used = ++ra->clock;
 	spin_unlock(&ra->lock);
 	return n;
+}
+
+/**
+ * dsm_readahead_cut() - not all was asked for that was to be
+ * @ra: the region's
+ * @from: the first that was not
+ * @end: the end of what dsm_readahead_next() has said
+ */
+void dsm_readahead_cut(struct dsm_readahead *ra, u64 from, u64 end)
+{
+	unsigned int i;
+
+	spin_lock(&ra->lock);
+	for (i = 0; i < DSM_READAHEAD_STREAMS; i++) {
+		struct dsm_stream *s = &ra->streams[i];
+
+		if (s->next == end && s->begin <= from)
+			WRITE_ONCE(s->next, from);
+	}
+	spin_unlock(&ra->lock);
 }

@@ -528,13 +528,15 @@ static void sequence_test(struct kunit *test)
 	/* Its first one is used: the next window is asked for. */
 	dsm_block_ahead(fix->region, 22, false);
 	expect_asked(test, fix, 26, 8);
-	/* Its others say nothing more, nor do those of the window before. */
+	/* And one after that; its others say nothing more, nor do those of the window before. */
 	dsm_block_ahead(fix->region, 23, false);
+	expect_asked(test, fix, 34, 16);
+	dsm_block_ahead(fix->region, 24, false);
 	KUNIT_EXPECT_EQ(test, fix->tn->n_sent, 0);
 	/* Elsewhere nothing begins. */
 	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 60, false, false), -ETIMEDOUT);
 	expect_asked(test, fix, 60, 1);
-	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_prefetches), 4 + 8);
+	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_prefetches), 4 + 8 + 16);
 }
 
 /* ------------------------------------------------------------------------
@@ -564,14 +566,40 @@ static void windows_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dsm_readahead_mark(&fix->region->readahead, 0, 99), 12);
 	KUNIT_EXPECT_EQ(test, dsm_readahead_mark(&fix->region->readahead, 14, 99), 14);
 	KUNIT_EXPECT_EQ(test, dsm_readahead_mark(&fix->region->readahead, 16, 99), 100);
+	/* Two windows are under way from here on. */
 	expect_next(test, fix, 12, false, 16, 8);
-	expect_next(test, fix, 13, false, 0, 0);
-	expect_next(test, fix, 16, false, 24, 16);
-	/* Whoever comes to the middle of one has its next asked for as well. */
-	expect_next(test, fix, 30, false, 40, 20);
-	expect_next(test, fix, 40, false, 60, 20);
+	expect_next(test, fix, 13, false, 24, 16);
+	expect_next(test, fix, 14, false, 0, 0);
+	expect_next(test, fix, 16, false, 40, 20);
+	KUNIT_EXPECT_EQ(test, dsm_readahead_mark(&fix->region->readahead, 16, 99), 24);
+	/* Whoever comes to the middle of one has another asked for as well. */
+	expect_next(test, fix, 30, false, 60, 20);
+	expect_next(test, fix, 40, false, 80, 20);
+	/* One who waits for what is under way is in the sequence. */
+	expect_next(test, fix, 50, true, 0, 0);
+	expect_next(test, fix, 60, true, 100, 20);
 	/* One who is faster than the bytes misses right behind. */
-	expect_next(test, fix, 80, true, 81, 20);
+	expect_next(test, fix, 120, true, 121, 20);
+	expect_next(test, fix, 121, false, 141, 20);
+}
+
+/* What could not be asked for is asked for again, by who comes to it. */
+static void cut_test(struct kunit *test)
+{
+	struct fixture *fix = fixture_create(test);
+	struct dsm_readahead *ra = &fix->region->readahead;
+
+	fix->tn->node->prefetch_blocks = 64;
+	expect_next(test, fix, 10, true, 0, 0);
+	expect_next(test, fix, 11, true, 12, 4);
+	expect_next(test, fix, 12, false, 16, 8);
+	dsm_readahead_cut(ra, 18, 24);
+	KUNIT_EXPECT_EQ(test, dsm_readahead_mark(ra, 17, 99), 17);
+	KUNIT_EXPECT_EQ(test, dsm_readahead_mark(ra, 18, 99), 100);
+	expect_next(test, fix, 18, true, 19, 16);
+	/* Another sequence is not meant. */
+	dsm_readahead_cut(ra, 20, 24);
+	expect_next(test, fix, 19, false, 35, 32);
 }
 
 /* Two threads that go through the region, in turn. */
@@ -657,6 +685,7 @@ static struct kunit_case block_cases[] = {
 	KUNIT_CASE(prefetch_test),
 	KUNIT_CASE(sequence_test),
 	KUNIT_CASE(windows_test),
+	KUNIT_CASE(cut_test),
 	KUNIT_CASE(interleaved_test),
 	KUNIT_CASE(random_misses_test),
 	KUNIT_CASE(readahead_limits_test),

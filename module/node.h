@@ -36,7 +36,7 @@ enum dsm_tunable_limits {
  * @incarnation: random
  * @hold_us: how long a fresh grant is kept from others at most
  * @timeout_ms: how long an access or a call waits at most
- * @prefetch_blocks: how many blocks a sequential miss fetches ahead
+ * @prefetch_blocks: how many blocks are asked for ahead at a time, see readahead.c
  * @helper_lock: serialises registrations
  * @helper: the helper's netlink port, 0 if none
  * @peers: @nodes of them, our own NULL

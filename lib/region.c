@@ -340,9 +340,10 @@ static int attr_check(const struct dsm_attr *attr)
 		if (attr->reserved[i])
 			return dsm_fail(EINVAL, "attr: reserved[%zu] is not 0", i);
 	if (attr->block_size & (attr->block_size - 1) ||
+	    (attr->block_size && attr->block_size < (size_t)sysconf(_SC_PAGESIZE)) ||
 	    attr->block_size > DSM_BLOCK_SIZE_MAX)
-		return dsm_fail(EINVAL, "attr: block_size %zu: must be a power of two up to %u",
-				attr->block_size, DSM_BLOCK_SIZE_MAX);
+		return dsm_fail(EINVAL, "attr: block_size %zu: must be a power of two from %ld to %u",
+				attr->block_size, sysconf(_SC_PAGESIZE), DSM_BLOCK_SIZE_MAX);
 	if (attr->home < DSM_HOME_DEFAULT || attr->home > DSM_HOME_CREATOR)
 		return dsm_fail(EINVAL, "attr: no home policy %d", attr->home);
 	if (attr->mode & ~0777U)

@@ -26,7 +26,7 @@ void dsm_batch_init(struct dsm_batch *batch)
 	batch->n_spare = 0;
 	batch->hold = NULL;
 	batch->sharers = NULL;
-	bitmap_zero(batch->wakes, 1 << DSM_WAIT_BITS);
+	bitmap_zero(batch->wakes, DSM_WAITQUEUES);
 }
 
 /* Of those set aside: there is one. */
@@ -87,20 +87,16 @@ void dsm_batch_give_list(struct dsm_batch *batch, struct list_head *list)
 	INIT_LIST_HEAD(list);
 }
 
-static void wake(struct dsm_batch *batch)
+/* Wake who can go on. */
+void dsm_batch_wake(struct dsm_batch *batch)
 {
-	unsigned int i;
-
-	for_each_set_bit(i, batch->wakes, 1 << DSM_WAIT_BITS) {
-		__clear_bit(i, batch->wakes);
-		wake_up_all(&dsm_waitqueues[i]);
-	}
+	dsm_wake_all(batch->wakes);
+	bitmap_zero(batch->wakes, DSM_WAITQUEUES);
 }
 
-/* For now it is over. Many have been set aside, perhaps: most are not needed again. */
+/* Many have been set aside for once: most are not needed again. */
 void dsm_batch_trim(struct dsm_batch *batch)
 {
-	wake(batch);
 	while (batch->n_spare > BATCH_KEEP)
 		dsm_msg_free(dsm_batch_take(batch));
 }
@@ -108,7 +104,7 @@ void dsm_batch_trim(struct dsm_batch *batch)
 /* Nothing is in it that has to be delivered. */
 void dsm_batch_release(struct dsm_batch *batch)
 {
-	wake(batch);
+	dsm_batch_wake(batch);
 	dsm_msg_free_list(&batch->spare);
 	batch->n_spare = 0;
 	dsm_hold_destroy(batch->hold);

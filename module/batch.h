@@ -28,7 +28,7 @@ struct dsm_batch {
 	unsigned int n_spare;
 	struct dsm_hold *hold;
 	u64 *sharers;
-	DECLARE_BITMAP(wakes, 1 << DSM_WAIT_BITS);
+	DECLARE_BITMAP(wakes, DSM_WAITQUEUES);
 };
 
 /**
@@ -50,6 +50,7 @@ void dsm_batch_give_list(struct dsm_batch *batch, struct list_head *list);
 bool dsm_batch_has(const struct dsm_batch *batch, const struct dsm_batch_needs *needs);
 int dsm_batch_reserve(struct dsm_batch *batch, const struct dsm_region *region,
 		      const struct dsm_batch_needs *needs, gfp_t gfp);
+void dsm_batch_wake(struct dsm_batch *batch);
 void dsm_batch_trim(struct dsm_batch *batch);
 void dsm_batch_release(struct dsm_batch *batch);
 

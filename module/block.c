@@ -35,11 +35,13 @@
 #include "wait.h"
 
 enum block_limits {
-	PINNED_RETRY_US	= 1000,
+	PINNED_RETRY_US	= 1000,		/* at first, */
+	PINNED_RETRY_SHIFT = 6,		/* doubled so many times */
 	PREFETCH_CALL_MAX = 4096,	/* blocks */
+	PREFETCH_SURE	= 32,		/* blocks: so long a window is a sequence's */
 };
 
-wait_queue_head_t dsm_waitqueues[1 << DSM_WAIT_BITS];
+wait_queue_head_t dsm_waitqueues[DSM_WAITQUEUES];
 
 /* ------------------------------------------------------------------------
  * Batches
@@ -384,14 +386,17 @@ static int revoke(struct dsm_region *region, u64 index, u8 how)
 	return 0;
 }
 
-/* The page is under DMA: try again until it is not. */
+/* The page is under DMA: try again until it is not, and less and less often. */
 static void revoke_later(struct dsm_region *region, u64 index, u8 how, struct dsm_hold *hold)
 {
+	u64 wait_us = (u64)PINNED_RETRY_US << hold->tries;
+
 	hold->region = region;
 	hold->index = index;
 	hold->event = DSM_EV_REVOKED;
 	hold->how = how;
-	dsm_hold_start(hold, PINNED_RETRY_US * NSEC_PER_USEC);
+	hold->tries = min(hold->tries + 1, PINNED_RETRY_SHIFT);
+	dsm_hold_start(hold, wait_us * NSEC_PER_USEC);
 }
 
 /*
@@ -690,16 +695,22 @@ static int prefetch_one(struct dsm_region *region, u64 index, bool write,
 }
 
 /*
- * Who goes through memory will come to this chunk: if nobody ever has, that is the
- * first touch. False: its home is not known, yet.
+ * False: the chunk's home is not known, yet. Who goes through memory, and is @sure to
+ * come to it, has it asked for: if nobody ever had to do with it, that is the first touch.
  */
-static bool home_known(struct dsm_region *region, u64 index)
+static bool home_known(struct dsm_region *region, u64 index, bool sure)
 {
 	u64 number = dsm_region_chunk_of(region, index);
-	struct dsm_chunk *chunk = dsm_chunk_get(region, number, GFP_KERNEL);
+	struct dsm_chunk *chunk;
 
-	return chunk && !dsm_chunk_claim(region, chunk, number) &&
-	       dsm_chunk_home(chunk) != DSM_NO_HOME;
+	if (sure) {
+		chunk = dsm_chunk_get(region, number, GFP_KERNEL);
+		if (!chunk || dsm_chunk_claim(region, chunk, number))
+			return false;
+	} else {
+		chunk = dsm_chunk_find(region, number);
+	}
+	return chunk && dsm_chunk_home(chunk) != DSM_NO_HOME;
 }
 
 /*
@@ -710,19 +721,21 @@ static u32 prefetch_run(struct dsm_region *region, u64 first, u32 n, bool write,
 			struct dsm_batch *batch)
 {
 	u64 blocks = dsm_region_blocks(region), ahead = first + 2 * (u64)n;
+	bool sure = n >= PREFETCH_SURE;
 	u64 i;
 
 	for (i = first; i < first + n; i++) {
 		if ((i == first || dsm_region_chunk_of(region, i) !=
-				   dsm_region_chunk_of(region, i - 1)) && !home_known(region, i))
+				   dsm_region_chunk_of(region, i - 1)) &&
+		    !home_known(region, i, sure))
 			break;
 		if (prefetch_one(region, i, write, batch))
 			break;
 	}
 	if (i < first + n)
-		dsm_readahead_cut(&region->readahead, i, first + n);
-	else if (n && ahead < blocks)
-		home_known(region, ahead);
+		dsm_readahead_cut(&region->readahead, first, i, first + n);
+	else if (sure && ahead < blocks)
+		home_known(region, ahead, sure);
 	return i - first;
 }
 
@@ -773,6 +786,7 @@ int dsm_block_prefetch(struct dsm_region *region, u64 first, u64 last, bool writ
 		if (!err)
 			err = prefetch_one(region, i, write, &batch);
 		dsm_batch_run(&batch, region);
+		dsm_batch_wake(&batch);
 		if (fatal_signal_pending(current))
 			err = -EINTR;
 		cond_resched();
@@ -795,6 +809,9 @@ static int ask(struct dsm_region *region, struct dsm_chunk *chunk, u64 index, bo
 		.type = write ? DSM_EV_WRITE : DSM_EV_READ,
 		.req = dsm_node_next_req(region->node),
 	};
+	struct dsm_block *block = dsm_chunk_block(region, chunk, index);
+	/* A guess is enough: it makes a difference to readahead alone. */
+	bool under_way = data_race(dsm_line_outstanding(&block->line));
 	struct dsm_batch batch;
 	int err;
 
@@ -802,9 +819,9 @@ static int ask(struct dsm_region *region, struct dsm_chunk *chunk, u64 index, bo
 	err = dsm_block_event(region, chunk, index, &ev, &batch, GFP_KERNEL);
 	if (!err) {
 		dsm_batch_run(&batch, region);
-		wanted->n = !settled(dsm_chunk_block(region, chunk, index), write);
+		wanted->n = !settled(block, write);
 		if (ahead && wanted->n) {
-			u32 n = dsm_readahead_next(region, index, true, &wanted->first);
+			u32 n = dsm_readahead_next(region, index, !under_way, &wanted->first);
 
 			wanted->n += prefetch_run(region, wanted->first, n, write, &batch);
 		}

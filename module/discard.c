@@ -82,6 +82,7 @@ static int ask_all(struct dsm_region *region, struct dsm_chunk *chunk, u64 first
 		ev.req = dsm_node_next_req(region->node);
 		err = dsm_block_event(region, chunk, i, &ev, &batch, GFP_KERNEL);
 		dsm_batch_run(&batch, region);
+		dsm_batch_wake(&batch);
 		if (!err)
 			dsm_stat(region, DSM_STAT_discards, 1);
 		cond_resched();
@@ -168,6 +169,7 @@ static bool free_stale(struct dsm_region *region, struct dsm_chunk *chunk, u64 n
 		if (stale && (!old || dsm_block_event(region, chunk, first + i, &ev, &batch, GFP_KERNEL)))
 			more = true;
 		dsm_batch_run(&batch, region);
+		dsm_batch_wake(&batch);
 		cond_resched();
 	}
 	dsm_batch_end(&batch, region);

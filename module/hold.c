@@ -7,6 +7,9 @@
  * Popek, SOSP 1989). The window is hold_us at most; it ends soon after the thread
  * has found its page. What is to be taken away before then waits, and goes on in a
  * thread of ours: a wake-up in real time, because another node's thread waits for it.
+ *
+ * What cannot be taken away because a page is under DMA waits as well, and is tried
+ * again by an ordinary worker: a device may have it for ever.
  */
 #include <linux/slab.h>
 #include "block.h"
@@ -26,6 +29,7 @@ enum hold_limits {
 
 static struct kmem_cache *cache;
 static struct kthread_worker *worker;
+static struct workqueue_struct *retries;
 
 static void hold_work(struct kthread_work *work)
 {
@@ -36,11 +40,25 @@ static void hold_work(struct kthread_work *work)
 	dsm_block_hold_over(hold);
 }
 
+static void hold_retry(struct work_struct *work)
+{
+	struct dsm_hold *hold = container_of(work, struct dsm_hold, retry);
+
+	hrtimer_cancel(&hold->timer);
+	dsm_block_hold_over(hold);
+}
+
 static enum hrtimer_restart hold_timer(struct hrtimer *timer)
 {
 	struct dsm_hold *hold = container_of(timer, struct dsm_hold, timer);
 
-	kthread_queue_work(worker, &hold->work);
+	if (hold->event == DSM_EV_REVOKED) {
+		INIT_WORK(&hold->retry, hold_retry);
+		queue_work(retries, &hold->retry);
+	} else {
+		kthread_init_work(&hold->work, hold_work);
+		kthread_queue_work(worker, &hold->work);
+	}
 	return HRTIMER_NORESTART;
 }
 
@@ -51,7 +69,6 @@ struct dsm_hold *dsm_hold_create(gfp_t gfp)
 	if (!hold)
 		return NULL;
 	hrtimer_setup(&hold->timer, hold_timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
-	kthread_init_work(&hold->work, hold_work);
 	return hold;
 }
 
@@ -101,18 +118,26 @@ int dsm_hold_init(void)
 	cache = KMEM_CACHE(dsm_hold, 0);
 	if (!cache)
 		return -ENOMEM;
+	retries = alloc_workqueue("dsm_retry", WQ_UNBOUND, 0);
+	if (!retries)
+		goto err_cache;
 	worker = kthread_run_worker(0, "dsm_hold");
-	if (IS_ERR(worker)) {
-		kmem_cache_destroy(cache);
-		return PTR_ERR(worker);
-	}
+	if (IS_ERR(worker))
+		goto err_retries;
 	sched_set_fifo_low(worker->task);
 	return 0;
+
+err_retries:
+	destroy_workqueue(retries);
+err_cache:
+	kmem_cache_destroy(cache);
+	return -ENOMEM;
 }
 
 /* Every region is gone, so no hold is left. */
 void dsm_hold_exit(void)
 {
 	kthread_destroy_worker(worker);
+	destroy_workqueue(retries);
 	kmem_cache_destroy(cache);
 }

@@ -4,6 +4,7 @@
 
 #include <linux/hrtimer.h>
 #include <linux/kthread.h>
+#include <linux/workqueue.h>
 
 struct dsm_block;
 struct dsm_region;
@@ -14,16 +15,22 @@ struct dsm_region;
  * @index: the block
  * @event: what to feed it when it can: HOLD_OVER, or REVOKED after another try
  * @how: REVOKED: DSM_ACT_REVOKE, _CLEAN or _DROP
+ * @tries: REVOKED: how often it was tried
  * @timer: until then
- * @work: then
+ * @work: then, HOLD_OVER: others' threads wait for it
+ * @retry: then, REVOKED: that may go on for ever
  */
 struct dsm_hold {
 	struct dsm_region *region;
 	u64 index;
 	u8 event;
 	u8 how;
+	u8 tries;
 	struct hrtimer timer;
-	struct kthread_work work;
+	union {
+		struct kthread_work work;
+		struct work_struct retry;
+	};
 };
 
 struct dsm_hold *dsm_hold_create(gfp_t gfp);

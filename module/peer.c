@@ -46,9 +46,12 @@ void dsm_peer_expect_over(struct dsm_peer *peer, u32 req)
 	struct dsm_msg *msg;
 
 	spin_lock(&peer->lock);
-	list_for_each_entry(msg, &peer->queue, list)
-		if (msg->coh.req == req)
-			msg->expect_len = 0;
+	list_for_each_entry(msg, &peer->queue, list) {
+		if (msg->coh.req != req || !msg->expect_len)
+			continue;
+		msg->expect_len = 0;
+		break;
+	}
 	spin_unlock(&peer->lock);
 }
 
@@ -303,15 +306,20 @@ static int receive(struct dsm_peer *peer, const void *frame, size_t len, bool in
  */
 int dsm_peer_receive(struct dsm_peer *peer, const void *frame, size_t len, bool in_window)
 {
+	DECLARE_BITMAP(wakes, DSM_WAITQUEUES);
 	int err;
 
 	mutex_lock(&peer->rx_lock);
 	err = receive(peer, frame, len, in_window);
 	atomic64_inc(err ? &peer->rejected : &peer->rx_frames);
+	bitmap_copy(wakes, peer->rx_batch.wakes, DSM_WAITQUEUES);
+	bitmap_zero(peer->rx_batch.wakes, DSM_WAITQUEUES);
 	dsm_batch_trim(&peer->rx_batch);
 	mutex_unlock(&peer->rx_lock);
 
+	/* Other nodes' threads wait as well: the helper is to have what is for them. */
 	dsm_peers_flush(peer->node);
+	dsm_wake_all(wakes);
 	if (READ_ONCE(peer->rx_seq) - READ_ONCE(peer->acked) >= DSM_PEER_ACK_EVERY)
 		send_ack(peer);
 	else if (READ_ONCE(peer->rx_seq) != READ_ONCE(peer->acked))

@@ -22,7 +22,7 @@ enum dsm_peer_link {
 
 enum dsm_peer_limits {
 	DSM_PEER_CREDITS	= 64,	/* SENDs its helper may be busy with */
-	DSM_PEER_ACK_EVERY	= 256,	/* frames, when nothing carries the ack */
+	DSM_PEER_ACK_EVERY	= 256,	/* messages, when nothing carries the ack */
 	DSM_PEER_ACK_MS		= 100,	/* ... or that long after one */
 	DSM_PEER_RETRY_MS	= 20,	/* what there was no memory or no room for */
 };

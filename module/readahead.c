@@ -7,8 +7,8 @@
  * block of a window is marked: who comes to it, or to one behind it, has another
  * asked for, so that two are under way while one is used.
  *
- *	[ used ][ begin, used ][ mark, comes ][ last, comes ] next: twice as many
- *			 ^ a thread	  ^ when it gets here
+ *	[ used ][ used ][ mark, comes ][ last, comes ] next: twice as many
+ *		  ^ a thread	^ when it gets here
  *
  * A few sequences are followed at a time, the one that was quiet for longest being
  * forgotten. They belong to the region: threads that go through it together, or
@@ -32,9 +32,7 @@ void dsm_readahead_init(struct dsm_readahead *ra)
 	spin_lock_init(&ra->lock);
 	/* The first miss continues nothing. */
 	for (i = 0; i < DSM_READAHEAD_STREAMS; i++)
-		ra->streams[i] = (struct dsm_stream) {
-			.begin = U64_MAX, .mark = U64_MAX, .next = U64_MAX,
-		};
+		ra->streams[i] = (struct dsm_stream) { .mark = U64_MAX, .next = U64_MAX };
 }
 
 /**
@@ -62,6 +60,7 @@ u64 dsm_readahead_mark(const struct dsm_readahead *ra, u64 first, u64 last)
 	return found;
 }
 
+/* Whose mark was come to, or who has missed right behind. */
 static struct dsm_stream *stream_find(struct dsm_readahead *ra, u64 index, bool miss)
 {
 	unsigned int i;
@@ -69,10 +68,26 @@ static struct dsm_stream *stream_find(struct dsm_readahead *ra, u64 index, bool 
 	for (i = 0; i < DSM_READAHEAD_STREAMS; i++) {
 		struct dsm_stream *s = &ra->streams[i];
 
-		if ((index >= s->begin && index < s->next) || (miss && index == s->next))
+		if (miss ? index == s->next : index >= s->mark && index < s->next)
 			return s;
 	}
 	return NULL;
+}
+
+/* What a stream asked for has been taken away again: it is of another time. */
+static void streams_forget(struct dsm_readahead *ra, u64 index)
+{
+	unsigned int i;
+
+	for (i = 0; i < DSM_READAHEAD_STREAMS; i++) {
+		struct dsm_stream *s = &ra->streams[i];
+
+		if (index < s->mark || index >= s->next)
+			continue;
+		WRITE_ONCE(s->mark, U64_MAX);
+		WRITE_ONCE(s->next, U64_MAX);
+		s->used = 0;
+	}
 }
 
 static struct dsm_stream *stream_oldest(struct dsm_readahead *ra)
@@ -86,17 +101,15 @@ static struct dsm_stream *stream_oldest(struct dsm_readahead *ra)
 	return oldest;
 }
 
-/* A window more. Who has got to the end of the last was too fast, and begins anew. */
-static u32 stream_ask(struct dsm_stream *s, u64 index, u32 max, u64 blocks, u64 *first)
+/* A window more. Who has missed behind the last was too fast, and begins anew. */
+static u32 stream_ask(struct dsm_stream *s, u64 index, bool miss, u32 max, u64 blocks, u64 *first)
 {
-	bool behind = index >= s->next;
 	u32 n;
 
 	*first = max(s->next, index + 1);
 	s->window = min(max(s->window * 2, READAHEAD_FIRST), max);
 	n = *first < blocks ? min_t(u64, s->window, blocks - *first) : 0;
-	s->begin = behind ? *first : s->mark;
-	WRITE_ONCE(s->mark, behind ? *first : s->last);
+	WRITE_ONCE(s->mark, miss ? *first : s->last);
 	s->last = *first;
 	WRITE_ONCE(s->next, *first + n);
 	return n;
@@ -106,7 +119,7 @@ static u32 stream_ask(struct dsm_stream *s, u64 index, u32 max, u64 blocks, u64 
  * dsm_readahead_next() - a thread has come to a block
  * @region: the region
  * @index: the block
- * @miss: it is not here
+ * @miss: it is not here, nor on its way
  * @first: out: the first of the blocks to ask for, if there are any
  *
  * Return: how many to ask for.
@@ -123,15 +136,16 @@ u32 dsm_readahead_next(struct dsm_region *region, u64 index, bool miss, u64 *fir
 	if (!max)
 		return 0;
 	spin_lock(&ra->lock);
+	if (miss)
+		streams_forget(ra, index);
 	s = stream_find(ra, index, miss);
-	if (!s && miss) {
+	if (s) {
+		n = stream_ask(s, index, miss, max, dsm_region_blocks(region), first);
+	} else if (miss) {
 		s = stream_oldest(ra);
 		s->window = 0;
-		s->begin = U64_MAX;
 		WRITE_ONCE(s->mark, U64_MAX);
 		WRITE_ONCE(s->next, index + 1);
-	} else if (s && (index >= s->mark || index == s->next)) {
-		n = stream_ask(s, index, max, dsm_region_blocks(region), first);
 	}
 	if (s)
 		s->used = ++ra->clock;
@@ -142,10 +156,13 @@ u32 dsm_readahead_next(struct dsm_region *region, u64 index, bool miss, u64 *fir
 /**
  * dsm_readahead_cut() - not all was asked for that was to be
  * @ra: the region's
- * @from: the first that was not
- * @end: the end of what dsm_readahead_next() has said
+ * @first: the first of what dsm_readahead_next() has said
+ * @from: the first that was not asked for
+ * @end: the end of what it has said
+ *
+ * Whoever comes to it will miss, right behind what was asked for.
  */
-void dsm_readahead_cut(struct dsm_readahead *ra, u64 from, u64 end)
+void dsm_readahead_cut(struct dsm_readahead *ra, u64 first, u64 from, u64 end)
 {
 	unsigned int i;
 
@@ -153,7 +170,7 @@ void dsm_readahead_cut(struct dsm_readahead *ra, u64 from, u64 end)
 	for (i = 0; i < DSM_READAHEAD_STREAMS; i++) {
 		struct dsm_stream *s = &ra->streams[i];
 
-		if (s->next == end && s->begin <= from)
+		if (s->last == first && s->next == end)
 			WRITE_ONCE(s->next, from);
 	}
 	spin_unlock(&ra->lock);

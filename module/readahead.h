@@ -11,15 +11,14 @@ struct dsm_region;
 
 /**
  * struct dsm_stream - blocks that are used one after the other
- * @begin: the first of the window that is used; U64_MAX if none was asked for
- * @mark: the first of the next: who comes to it has another asked for
+ * @mark: the first of a window: who comes to it has another asked for; U64_MAX if
+ *	there is none
  * @last: the first of those asked for last
  * @next: the one behind them
  * @used: by struct dsm_readahead's clock
  * @window: how many were asked for
  */
 struct dsm_stream {
-	u64 begin;
 	u64 mark;
 	u64 last;
 	u64 next;
@@ -41,7 +40,7 @@ struct dsm_readahead {
 
 void dsm_readahead_init(struct dsm_readahead *ra);
 u64 dsm_readahead_mark(const struct dsm_readahead *ra, u64 first, u64 last);
-void dsm_readahead_cut(struct dsm_readahead *ra, u64 from, u64 end);
+void dsm_readahead_cut(struct dsm_readahead *ra, u64 first, u64 from, u64 end);
 u32 dsm_readahead_next(struct dsm_region *region, u64 index, bool miss, u64 *first);
 
 #endif /* _DSM_READAHEAD_H */

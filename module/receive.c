@@ -150,6 +150,6 @@ void dsm_receive_local(struct work_struct *work)
 		}
 		dsm_msg_free(msg);
 	}
-	dsm_batch_release(&batch);
 	dsm_peers_flush(node);
+	dsm_batch_release(&batch);
 }

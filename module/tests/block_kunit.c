@@ -576,8 +576,8 @@ static void windows_test(struct kunit *test)
 	expect_next(test, fix, 30, false, 60, 20);
 	expect_next(test, fix, 40, false, 80, 20);
 	/* One who waits for what is under way is in the sequence. */
-	expect_next(test, fix, 50, true, 0, 0);
-	expect_next(test, fix, 60, true, 100, 20);
+	expect_next(test, fix, 50, false, 0, 0);
+	expect_next(test, fix, 60, false, 100, 20);
 	/* One who is faster than the bytes misses right behind. */
 	expect_next(test, fix, 120, true, 121, 20);
 	expect_next(test, fix, 121, false, 141, 20);
@@ -593,13 +593,34 @@ static void cut_test(struct kunit *test)
 	expect_next(test, fix, 10, true, 0, 0);
 	expect_next(test, fix, 11, true, 12, 4);
 	expect_next(test, fix, 12, false, 16, 8);
-	dsm_readahead_cut(ra, 18, 24);
+	dsm_readahead_cut(ra, 16, 18, 24);
 	KUNIT_EXPECT_EQ(test, dsm_readahead_mark(ra, 17, 99), 17);
 	KUNIT_EXPECT_EQ(test, dsm_readahead_mark(ra, 18, 99), 100);
 	expect_next(test, fix, 18, true, 19, 16);
 	/* Another sequence is not meant. */
-	dsm_readahead_cut(ra, 20, 24);
+	dsm_readahead_cut(ra, 16, 20, 24);
 	expect_next(test, fix, 19, false, 35, 32);
+}
+
+/* The same memory again, that has been taken away meanwhile: from inside what was asked for. */
+static void again_test(struct kunit *test)
+{
+	struct fixture *fix = fixture_create(test);
+
+	fix->tn->node->prefetch_blocks = 8;
+	expect_next(test, fix, 10, true, 0, 0);
+	expect_next(test, fix, 11, true, 12, 4);
+	expect_next(test, fix, 12, false, 16, 8);
+	expect_next(test, fix, 16, false, 24, 8);
+	/* Of before the mark, and of behind it. */
+	expect_next(test, fix, 15, true, 0, 0);
+	expect_next(test, fix, 28, true, 0, 0);
+	expect_next(test, fix, 16, true, 17, 4);
+	expect_next(test, fix, 17, false, 21, 8);
+	expect_next(test, fix, 29, true, 30, 4);
+	/* The old sequence is no more. */
+	KUNIT_EXPECT_EQ(test, dsm_readahead_mark(&fix->region->readahead, 23, 28), 23);
+	expect_next(test, fix, 32, true, 0, 0);
 }
 
 /* Two threads that go through the region, in turn. */
@@ -686,6 +707,7 @@ static struct kunit_case block_cases[] = {
 	KUNIT_CASE(sequence_test),
 	KUNIT_CASE(windows_test),
 	KUNIT_CASE(cut_test),
+	KUNIT_CASE(again_test),
 	KUNIT_CASE(interleaved_test),
 	KUNIT_CASE(random_misses_test),
 	KUNIT_CASE(readahead_limits_test),

@@ -109,9 +109,9 @@ static void work(void *data, int part, int parts, void (*meet)(void))
 	for (int half = 0; half < 2 * SWEEPS; half++) {
 		int colour = half % 2;
 
-		if (part)
+		if (part && first < end)
 			ask(job, first + 1, first, colour);
-		if (part < parts - 1)
+		if (part < parts - 1 && first < end)
 			ask(job, end, end + 1, colour);
 		for (long row = first + 1; row < end - 1; row++)
 			relax(job, row + 1, colour);

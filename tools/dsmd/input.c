@@ -28,6 +28,8 @@
 /* Then others have their turn. */
 #define INPUT_READS_MAX	16
 
+#define INPUT_RUN_LONG	16	/* messages */
+
 static void receive(struct conn *conn, const void *frame, uint32_t length, bool in_window)
 {
 	struct module *module = conn->links->module;
@@ -229,8 +231,8 @@ static void frame_heard(struct conn *conn, const struct dsm_wire_hdr *hdr)
 	for (uint32_t i = 0; hdr->type == DSM_GRANT && i <= le16toh(hdr->more); i++)
 		links_expect_end(conn->links, le32toh(hdr->req) + i);
 	receive(conn, frame, length, false);
-	/* What a run asks for is on its way while the next is looked at. */
-	if (hdr->more)
+	/* What a long run asks for is on its way while the next is looked at. */
+	if (le16toh(hdr->more) >= INPUT_RUN_LONG)
 		links_sync(conn->links);
 }
 

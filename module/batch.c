@@ -7,7 +7,6 @@
  * takes many, a peer's receiver, keeps its batch, and so allocates no more than
  * what is sent.
  */
-#include <linux/bitmap.h>
 #include <linux/slab.h>
 #include "batch.h"
 #include "block.h"
@@ -26,7 +25,7 @@ void dsm_batch_init(struct dsm_batch *batch)
 	batch->n_spare = 0;
 	batch->hold = NULL;
 	batch->sharers = NULL;
-	bitmap_zero(batch->wakes, DSM_WAITQUEUES);
+	memset(&batch->wakes, 0, sizeof(batch->wakes));
 }
 
 /* Of those set aside: there is one. */
@@ -90,8 +89,7 @@ void dsm_batch_give_list(struct dsm_batch *batch, struct list_head *list)
 /* Wake who can go on. */
 void dsm_batch_wake(struct dsm_batch *batch)
 {
-	dsm_wake_all(batch->wakes);
-	bitmap_zero(batch->wakes, DSM_WAITQUEUES);
+	dsm_wakes_run(&batch->wakes);
 }
 
 /* Many have been set aside for once: most are not needed again. */

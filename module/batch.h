@@ -5,11 +5,18 @@
 #include <linux/gfp.h>
 #include <linux/list.h>
 #include <linux/types.h>
-#include "wait.h"
 
 struct dsm_hold;
 struct dsm_msg;
 struct dsm_region;
+
+/**
+ * struct dsm_wakes - threads that can go on
+ * @queues: a bit for each of dsm_waitqueues[]
+ */
+struct dsm_wakes {
+	unsigned long queues[256 / 8 / sizeof(unsigned long)];
+};
 
 /**
  * struct dsm_batch - work that follows from an event
@@ -18,8 +25,7 @@ struct dsm_region;
  * @n_spare: how many
  * @hold: one that may be used without allocating
  * @sharers: storage for a sharer set, the same, or NULL
- * @wakes: the queues of the threads that can go on; they are woken when all of a
- *	batch has been done, since the first would want the next block at once, and
+ * @wakes: they are woken when all of a batch has been done, since the first would want the next block at once, and
  *	take the processor from who is about to provide it
  */
 struct dsm_batch {
@@ -28,7 +34,7 @@ struct dsm_batch {
 	unsigned int n_spare;
 	struct dsm_hold *hold;
 	u64 *sharers;
-	DECLARE_BITMAP(wakes, DSM_WAITQUEUES);
+	struct dsm_wakes wakes;
 };
 
 /**
@@ -50,6 +56,7 @@ void dsm_batch_give_list(struct dsm_batch *batch, struct list_head *list);
 bool dsm_batch_has(const struct dsm_batch *batch, const struct dsm_batch_needs *needs);
 int dsm_batch_reserve(struct dsm_batch *batch, const struct dsm_region *region,
 		      const struct dsm_batch_needs *needs, gfp_t gfp);
+void dsm_wakes_run(struct dsm_wakes *wakes);
 void dsm_batch_wake(struct dsm_batch *batch);
 void dsm_batch_trim(struct dsm_batch *batch);
 void dsm_batch_release(struct dsm_batch *batch);

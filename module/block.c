@@ -47,6 +47,18 @@ wait_queue_head_t dsm_waitqueues[DSM_WAITQUEUES];
  * Batches
  */
 
+static_assert(sizeof(struct dsm_wakes) * BITS_PER_BYTE == DSM_WAITQUEUES);
+
+/* Wake them; then there are none. */
+void dsm_wakes_run(struct dsm_wakes *wakes)
+{
+	unsigned int i;
+
+	for_each_set_bit(i, wakes->queues, DSM_WAITQUEUES)
+		wake_up_all(&dsm_waitqueues[i]);
+	memset(wakes, 0, sizeof(*wakes));
+}
+
 /*
  * An event of our own making. It is refused where another node has said what
  * it had no right to, and only that node's block is the worse for it.
@@ -204,7 +216,7 @@ static struct dsm_msg *perform(struct dsm_region *region, u64 index, struct dsm_
 		case DSM_ACT_WAKE:
 			if (act->held)
 				dsm_hold_granted(block, READ_ONCE(region->node->hold_us));
-			__set_bit(dsm_waitqueue_index(block), batch->wakes);
+			__set_bit(dsm_waitqueue_index(block), batch->wakes.queues);
 			break;
 		case DSM_ACT_DEFER:
 			msg = dsm_batch_take(batch);

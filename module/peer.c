@@ -306,20 +306,20 @@ static int receive(struct dsm_peer *peer, const void *frame, size_t len, bool in
  */
 int dsm_peer_receive(struct dsm_peer *peer, const void *frame, size_t len, bool in_window)
 {
-	DECLARE_BITMAP(wakes, DSM_WAITQUEUES);
+	struct dsm_wakes wakes;
 	int err;
 
 	mutex_lock(&peer->rx_lock);
 	err = receive(peer, frame, len, in_window);
 	atomic64_inc(err ? &peer->rejected : &peer->rx_frames);
-	bitmap_copy(wakes, peer->rx_batch.wakes, DSM_WAITQUEUES);
-	bitmap_zero(peer->rx_batch.wakes, DSM_WAITQUEUES);
+	wakes = peer->rx_batch.wakes;
+	memset(&peer->rx_batch.wakes, 0, sizeof(wakes));
 	dsm_batch_trim(&peer->rx_batch);
 	mutex_unlock(&peer->rx_lock);
 
 	/* Other nodes' threads wait as well: the helper is to have what is for them. */
 	dsm_peers_flush(peer->node);
-	dsm_wake_all(wakes);
+	dsm_wakes_run(&wakes);
 	if (READ_ONCE(peer->rx_seq) - READ_ONCE(peer->acked) >= DSM_PEER_ACK_EVERY)
 		send_ack(peer);
 	else if (READ_ONCE(peer->rx_seq) != READ_ONCE(peer->acked))

@@ -2,10 +2,10 @@
 #ifndef _DSM_WAIT_H
 #define _DSM_WAIT_H
 
-#include <linux/bitmap.h>
 #include <linux/errno.h>
 #include <linux/hash.h>
 #include <linux/jiffies.h>
+#include <linux/sched.h>
 #include <linux/wait.h>
 
 /* Queues are shared by what hashes to them: look again when woken. */
@@ -21,15 +21,6 @@ static inline unsigned int dsm_waitqueue_index(const void *what)
 static inline wait_queue_head_t *dsm_waitqueue(const void *what)
 {
 	return &dsm_waitqueues[dsm_waitqueue_index(what)];
-}
-
-/* A bit for each queue. */
-static inline void dsm_wake_all(const unsigned long *queues)
-{
-	unsigned int i;
-
-	for_each_set_bit(i, queues, DSM_WAITQUEUES)
-		wake_up_all(&dsm_waitqueues[i]);
 }
 
 static inline long dsm_jiffies_left(unsigned long deadline)

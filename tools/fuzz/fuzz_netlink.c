@@ -157,6 +157,12 @@ void dsm_hold_destroy(struct dsm_hold *hold)
 	FUZZ_CHECK(!hold, "a hold");
 }
 
+void dsm_wakes_run(struct dsm_wakes *wakes)
+{
+	for (size_t i = 0; i < sizeof(wakes->queues) / sizeof(wakes->queues[0]); i++)
+		FUZZ_CHECK(!wakes->queues[i], "somebody to be woken");
+}
+
 u64 *dsm_sharers_alloc(const struct dsm_region *region, gfp_t gfp)
 {
 	FUZZ_CHECK(false, "sharers");

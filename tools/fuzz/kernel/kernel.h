@@ -249,6 +249,10 @@ void kmem_cache_destroy(struct kmem_cache *cache);
  * Work: done when the target says so
  */
 
+struct kthread_work {
+	int nothing;
+};
+
 struct work_struct {
 	void (*func)(struct work_struct *work);
 };

@@ -7,6 +7,8 @@ enum {
 	TURNS		= 1000,
 	INCREMENTS	= 10000,
 	OWN_WRITES	= 2000,
+	SCANS		= 3,
+	SCAN_SIZE	= 512 << 10,
 };
 
 /* Tests that take long do so once, and are short for the other kinds. */
@@ -134,3 +136,40 @@ static void false_sharing(int home, size_t block_size)
 	unshare_region(region);
 }
 TEST_EVERY_KIND(false_sharing)
+
+/*
+ * One node goes through memory and writes it; the others go through it meanwhile,
+ * and nobody finds a page that is older than the last time, or one half of which
+ * is. What is mapped around a page that is read, and fetched ahead, is taken away
+ * while it is.
+ */
+static void scans(int home, size_t block_size)
+{
+	dsm_region *region = share_region(DSM_CHUNK_SIZE, home, block_size);
+	char *base = dsm_base(region);
+
+	for (uint64_t scan = 1; scan <= SCANS; scan++) {
+		bool writer = scan % nodes() == node();
+
+		for (size_t at = 0; at < SCAN_SIZE; at += 4096) {
+			_Atomic uint64_t *head = word(base + at, 0), *tail = word(base + at, 511);
+			uint64_t seen;
+
+			if (writer) {
+				*head = scan;
+				*tail = scan;
+				continue;
+			}
+			seen = *tail;
+			ASSERT_GE(seen, scan - 1);
+			ASSERT_GE(*head, seen);
+		}
+		together("scanned-%d", (int)scan);
+		for (size_t at = 0; at < SCAN_SIZE; at += 4096)
+			ASSERT_EQ(*word(base + at, 511), scan);
+		together("seen-%d", (int)scan);
+	}
+	note("%lld prefetches", region_stat("prefetches"));
+	unshare_region(region);
+}
+TEST_EVERY_KIND(scans)

@@ -101,7 +101,7 @@ static const struct option options[] = {
 	CMD("tap", FLAG, tap, "a TAP line a run instead of figures"),
 	CMD("speed", FLAG, speed, "say how many protocol events a second of CPU time were simulated"),
 	CMD("plot", TEXT, plot, "draw cost against nodes, a line a workload, as .svg or .png"),
-	CMD("plot-nodes", TEXT, plot_nodes, "at so many nodes (2,4,8,16,32,64,128,256)"),
+	CMD("plot-nodes", TEXT, plot_nodes, "at so many nodes (2,8,32,128,512,2048,4096)"),
 };
 
 #define N_OPTIONS (sizeof(options) / sizeof(options[0]))

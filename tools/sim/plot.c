@@ -10,7 +10,10 @@
 #include "report.h"
 
 #define NODES_MAX	16
-#define DEFAULT_NODES	"2,4,8,16,32,64,128,256"
+#define DEFAULT_NODES	"2,8,32,128,512,2048,4096"
+
+/* Of a node, at least. */
+#define ACCESSES_MIN	100
 
 struct panel {
 	const char *title;
@@ -58,8 +61,9 @@ static bool measure(struct table *table, const struct config *base, u32 workload
 
 	config.workload = workload;
 	config.nodes = table->nodes[i];
-	/* As many accesses of each node, whatever their number; half of them warm up. */
-	config.accesses *= config.nodes;
+	/* As in standing.runs: as many with few nodes as with many; half of them warm up. */
+	if (config.accesses < ACCESSES_MIN * config.nodes)
+		config.accesses = ACCESSES_MIN * config.nodes;
 	config.warmup = config.accesses / 2;
 	if (!config_complete(&config))
 		return false;
@@ -113,7 +117,7 @@ static void draw(FILE *gnuplot, const struct table *table, const char *path, boo
 
 /**
  * plot() - draw cost against nodes
- * @base: all but workload and nodes; its accesses are those of one node
+ * @base: all but workload and nodes; large clusters make more accesses
  * @path: ends in .svg or .png
  * @nodes: NULL, or numbers with commas
  *

@@ -301,17 +301,20 @@ struct dsm_chunk *dsm_chunk_ask(struct dsm_region *region, u64 number, unsigned 
 		msg->coh.req = dsm_node_next_req(node) ?: dsm_node_next_req(node);
 		msg->region = region->id;
 		msg->block = number;
+		spin_lock(&region->ask_lock);
 		region->asked = from;
-		/* Pairs with receive_answer(). */
-		smp_store_release(&region->asking, msg->coh.req);
+		WRITE_ONCE(region->asking, msg->coh.req);
+		spin_unlock(&region->ask_lock);
 		dsm_node_post(node, from, msg);
-		err = dsm_wait_killable(dsm_waitqueue(region),
-					!smp_load_acquire(&region->asking), deadline);
-		if (err) {
-			WRITE_ONCE(region->asking, 0);
-			return ERR_PTR(err);
-		}
+		err = dsm_wait_killable(dsm_waitqueue(region), !READ_ONCE(region->asking),
+					deadline);
+		/* An answer that comes after this is nobody's, and not the next question's. */
+		spin_lock(&region->ask_lock);
+		WRITE_ONCE(region->asking, 0);
 		home = region->answer;
+		spin_unlock(&region->ask_lock);
+		if (err)
+			return ERR_PTR(err);
 	}
 	if (home == DSM_WIRE_NOBODY)
 		return NULL;
@@ -330,17 +333,22 @@ struct dsm_chunk *dsm_chunk_ask(struct dsm_region *region, u64 number, unsigned 
 /* An answer that nobody waits for any more is of no use. */
 static int receive_answer(struct dsm_region *region, const struct dsm_msg *msg)
 {
-	u32 asking = smp_load_acquire(&region->asking);
+	int err = 0;
 
-	if (!asking || asking != msg->coh.req)
-		return 0;
+	spin_lock(&region->ask_lock);
+	if (!region->asking || region->asking != msg->coh.req)
+		goto unlock;
 	if (msg->coh.from != region->asked ||
-	    (msg->coh.node != DSM_WIRE_NOBODY && msg->coh.node >= region->node->nodes))
-		return -EPROTO;
+	    (msg->coh.node != DSM_WIRE_NOBODY && msg->coh.node >= region->node->nodes)) {
+		err = -EPROTO;
+		goto unlock;
+	}
 	region->answer = msg->coh.node;
-	smp_store_release(&region->asking, 0);
+	WRITE_ONCE(region->asking, 0);
 	wake_up_all(dsm_waitqueue(region));
-	return 0;
+unlock:
+	spin_unlock(&region->ask_lock);
+	return err;
 }
 
 static int receive_question(struct dsm_region *region, const struct dsm_msg *msg)

@@ -92,6 +92,7 @@ struct dsm_region *dsm_region_create(struct dsm_node *node, u32 id,
 	INIT_LIST_HEAD(&region->leases);
 	xa_init(&region->chunks);
 	mutex_init(&region->discard_lock);
+	spin_lock_init(&region->ask_lock);
 	dsm_discard_init(region);
 
 	err = -ENOMEM;

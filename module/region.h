@@ -46,8 +46,9 @@ struct dsm_words;
  *	(protected by node->regions_lock)
  * @readahead: which blocks are asked for ahead
  * @discard_lock: one discards at a time
- * @asking: the number of the question whose chunk it is (protected by
- *	@discard_lock; reset by the answer), or 0
+ * @ask_lock: protects the next three
+ * @asking: the number of the question whose chunk it is, or 0: asked by the holder
+ *	of @discard_lock, reset by the answer
  * @asked: who was asked
  * @answer: then, who said what: a node id, or DSM_WIRE_NOBODY
  * @stale: frees what is left of copies that were taken; holds a reference
@@ -82,6 +83,7 @@ struct dsm_region {
 
 	struct dsm_readahead readahead;
 	struct mutex discard_lock;
+	spinlock_t ask_lock;
 	u32 asking;
 	u16 asked;
 	u16 answer;

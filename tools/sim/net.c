@@ -15,6 +15,9 @@
 
 #define NS_PER_S	1000000000ULL
 
+/* How many timers before its own a pair is fetched into the caches. */
+#define ACKS_AHEAD	4
+
 static struct pair *pair_at(struct sim *sim, u32 number)
 {
 	return pool_at(&sim->pairs, number);
@@ -204,14 +207,47 @@ static void take_ack(struct sim *sim, struct side *side, u32 ack)
 	}
 }
 
+/*
+ * Timers that all run for the same time end in the order in which they were started:
+ * of those that wait in a line, only the first is an event. In a large cluster they
+ * would be most of the queue.
+ */
+static void ack_is_next(struct sim *sim)
+{
+	const struct ack_timer *timer = &sim->acks.timer[sim->acks.first & (sim->acks.size - 1)];
+
+	sim_put(sim, timer->time, EV_ACK, timer->pair, timer->side);
+}
+
+static void acks_grow(struct ack_line *acks)
+{
+	u32 size = acks->size ? 2 * acks->size : 1024, i;
+	struct ack_timer *timer = malloc(size * sizeof(*timer));
+
+	if (!timer)
+		abort();
+	for (i = acks->first; i != acks->end; i++)
+		timer[i & (size - 1)] = acks->timer[i & (acks->size - 1)];
+	free(acks->timer);
+	acks->timer = timer;
+	acks->size = size;
+}
+
 static void arm_ack(struct sim *sim, u32 number, int s)
 {
 	struct pair *pair = pair_at(sim, number);
+	struct ack_line *acks = &sim->acks;
 
 	if (pair->ack_timers >> s & 1)
 		return;
 	pair->ack_timers |= 1 << s;
-	sim_put(sim, sim->now + ACK_NS, EV_ACK, number, s);
+	if (acks->end - acks->first == acks->size)
+		acks_grow(acks);
+	acks->timer[acks->end++ & (acks->size - 1)] = (struct ack_timer){
+		.time = sim->now + ACK_NS, .pair = number, .side = s,
+	};
+	if (acks->end - acks->first == 1)
+		ack_is_next(sim);
 }
 
 static void send_ack(struct sim *sim, u32 number, int s)
@@ -226,6 +262,17 @@ static void send_ack(struct sim *sim, u32 number, int s)
 
 void net_ack(struct sim *sim, u32 number, u16 s)
 {
+	struct ack_line *acks = &sim->acks;
+	u32 ahead;
+
+	acks->first++;
+	if (acks->first != acks->end) {
+		ack_is_next(sim);
+		/* The queue tells of one only when it is the first. */
+		ahead = acks->first + ACKS_AHEAD;
+		if (acks->end - acks->first > ACKS_AHEAD)
+			net_prefetch_pair(sim, acks->timer[ahead & (acks->size - 1)].pair);
+	}
 	pair_at(sim, number)->ack_timers &= ~(1U << s);
 	sim->ctx_end = sim->now;
 	send_ack(sim, number, s);

@@ -62,6 +62,7 @@ void sim_destroy(struct sim *sim)
 	zipf_destroy(sim->zipf);
 	trace_close(sim->trace);
 	check_destroy(sim);
+	free(sim->acks.timer);
 	free(sim->no_sharers);
 	free(sim->node);
 	free(sim->thread);

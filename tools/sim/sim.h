@@ -198,6 +198,26 @@ struct pair {
 	struct side side[2];
 };
 
+/* A side that will acknowledge what it has got. */
+struct ack_timer {
+	u64 time;
+	u32 pair;
+	u16 side;
+};
+
+/**
+ * struct ack_line - all of them, as they were started
+ * @first: the next to end, of those numbered so far
+ * @end: behind the last
+ * @size: of @timer, a power of 2, or 0: number n is at n modulo that
+ */
+struct ack_line {
+	struct ack_timer *timer;
+	u32 first;
+	u32 end;
+	u32 size;
+};
+
 /**
  * struct node - a machine
  * @kernel_free: when the module has done what is queued
@@ -321,6 +341,7 @@ struct sim {
 	struct pool pairs;
 	struct index copy_index;
 	struct index pair_index;
+	struct ack_line acks;
 	struct rng net_rng;
 	struct rng fault_rng;
 

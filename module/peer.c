@@ -177,13 +177,18 @@ void dsm_peer_flush(struct dsm_peer *peer)
 /* Flush every peer that something was queued for. */
 void dsm_peers_flush(struct dsm_node *node)
 {
-	unsigned int id;
+	unsigned int word, bit;
 
 	if (!node->dirty)
 		return;
-	for_each_set_bit(id, node->dirty, node->nodes)
-		if (test_and_clear_bit(id, node->dirty))
-			dsm_peer_flush(node->peers[id]);
+	for (word = 0; word < BITS_TO_LONGS(node->nodes); word++) {
+		/* What others add meanwhile they flush themselves. */
+		unsigned long some = READ_ONCE(node->dirty[word]);
+
+		for_each_set_bit(bit, &some, BITS_PER_LONG)
+			if (test_and_clear_bit(bit, &node->dirty[word]))
+				dsm_peer_flush(node->peers[word * BITS_PER_LONG + bit]);
+	}
 }
 
 static void send_ack(struct dsm_peer *peer)

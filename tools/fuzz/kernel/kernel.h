@@ -172,6 +172,9 @@ static inline void list_splice_init(struct list_head *from, struct list_head *to
  * Bits, up to the number of nodes that the targets have
  */
 
+#define BITS_PER_LONG		(8 * (unsigned int)sizeof(long))
+#define BITS_TO_LONGS(n)	(((n) + BITS_PER_LONG - 1) / BITS_PER_LONG)
+
 static inline void set_bit(unsigned int bit, unsigned long *word)
 {
 	*word |= 1UL << bit;

@@ -19,7 +19,8 @@ struct dsm_region;
 /**
  * struct dsm_block - what this node knows of a block
  *
- * Lock order: a folio's lock, @lock, a peer's lock. Nothing sleeps under @lock.
+ * Lock order: a folio's lock, @lock, a page table's or a peer's lock. Nothing sleeps under
+ * @lock.
  *
  * @lock: protects the rest
  * @line: our copy

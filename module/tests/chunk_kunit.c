@@ -155,6 +155,36 @@ static void ask_other_test(struct kunit *test)
 	expect_nothing_sent(test);
 }
 
+/* Where the policy says who the home is, it is the home that is asked. */
+static void ask_home_test(struct kunit *test)
+{
+	struct dsm_region *region = testnode_region(test, REGION, DSM_HOME_INTERLEAVED);
+	struct dsm_chunk *chunk;
+
+	KUNIT_EXPECT_NULL(test, ask(region, SELF, 0));
+	expect_nothing_sent(test);
+	KUNIT_EXPECT_NULL(test, ask_other(test, region, DSM_WIRE_NOBODY));
+	KUNIT_EXPECT_NULL(test, dsm_chunk_find(region, OTHER));
+	chunk = ask_other(test, region, OTHER);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, chunk);
+	KUNIT_EXPECT_EQ(test, dsm_chunk_home(chunk), OTHER);
+}
+
+/* All of a creator's chunks. */
+static void ask_creator_test(struct kunit *test)
+{
+	struct dsm_region *region = testnode_region(test, REGION, DSM_HOME_CREATOR);
+
+	region->creator = OTHER;
+	KUNIT_EXPECT_EQ(test, hear(test, OTHER, DSM_CLAIM, SELF, 0, 5), -EPROTO);
+	KUNIT_EXPECT_NULL(test, ask_other(test, region, DSM_WIRE_NOBODY));
+	region->creator = SELF;
+	KUNIT_EXPECT_NULL(test, ask(region, OTHER, 0));
+	expect_nothing_sent(test);
+	KUNIT_EXPECT_EQ(test, hear(test, OTHER, DSM_CLAIM, OTHER, 0, 6), 0);
+	expect_sent(test, OTHER, DSM_HOME, DSM_WIRE_NOBODY);
+}
+
 /* An answer that comes too late is nobody's. */
 static void ask_in_vain_test(struct kunit *test)
 {
@@ -219,6 +249,8 @@ static void be_asked_as_steward_test(struct kunit *test)
 static struct kunit_case chunk_cases[] = {
 	KUNIT_CASE(ask_ourselves_test),
 	KUNIT_CASE(ask_other_test),
+	KUNIT_CASE(ask_home_test),
+	KUNIT_CASE(ask_creator_test),
 	KUNIT_CASE(ask_in_vain_test),
 	KUNIT_CASE(be_asked_test),
 	KUNIT_CASE(be_asked_as_steward_test),

@@ -10,6 +10,7 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
+#include "compat.h"
 #include "node.h"
 #include "region.h"
 #include "sync_home.h"
@@ -17,11 +18,14 @@
 
 static struct dsm_words *words_create(void)
 {
-	struct dsm_words *words = kvzalloc(sizeof(*words), GFP_KERNEL_ACCOUNT);
+	/* Who asks hears of a failure. */
+	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_NOWARN;
+	struct dsm_words *words = kvzalloc(sizeof(*words), gfp);
 
 	if (!words)
 		return NULL;
-	words->word = vmalloc_user(PAGE_ALIGN(DSM_WORDS_SIZE));
+	/* Not vmalloc_user(), which complains of failures, and charges nobody. */
+	words->word = __vmalloc(PAGE_ALIGN(DSM_WORDS_SIZE), gfp | __GFP_ZERO);
 	if (!words->word) {
 		kvfree(words);
 		return NULL;
@@ -118,15 +122,21 @@ void dsm_words_detach(struct dsm_words *words, const void *file, pid_t tgid)
 
 /*
  * mmap(2) of the words. The pages are counted by whoever maps them, and the VMA
- * holds the descriptor, which holds the region. Return: 0; -EINVAL.
+ * holds the descriptor, which holds the region. Return: 0; -EINVAL; -ENOMEM.
  */
 int dsm_words_mmap(struct dsm_region *region, struct vm_area_struct *vma)
 {
 	/* With the release of who made them. */
 	struct dsm_words *words = smp_load_acquire(&region->words);
+	unsigned long offset;
+	int err = 0;
 
 	if (!words || !(vma->vm_flags & VM_MAYSHARE) ||
 	    vma->vm_end - vma->vm_start != PAGE_ALIGN(DSM_WORDS_SIZE))
 		return -EINVAL;
-	return remap_vmalloc_range(vma, words->word, 0);
+	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
+	for (offset = 0; !err && offset < DSM_WORDS_SIZE; offset += PAGE_SIZE)
+		err = vm_insert_page(vma, vma->vm_start + offset,
+				     vmalloc_to_page((void *)words->word + offset));
+	return err;
 }

@@ -914,6 +914,8 @@ int dsm_block_acquire(struct dsm_region *region, u64 index, bool write, bool aga
 						 DSM_STAT_faults_remote_read, 1);
 			prepare(region, block, index, write, &wanted);
 		}
+		dsm_spin(&node->spins[DSM_SPIN_FAULT], READ_ONCE(node->spin_us),
+			 data_race(usable(&block->line, write) || stable(&block->line)));
 		err = dsm_wait_killable(dsm_waitqueue(block), settled(block, write), deadline);
 		/* A guess as well: dsm_block_use() looks with the lock. */
 		if (err || data_race(usable(&block->line, write)))

@@ -2,12 +2,15 @@
 /*
  * /dev/dsm. uapi/linux/dsm.h says what it does.
  */
+#include <linux/cpumask.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/nsproxy.h>
 #include <linux/overflow.h>
+#include <linux/poll.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -50,6 +53,7 @@ union arg {
 	struct dsm_sync_arg sync;
 	struct dsm_window_arg window;
 	struct dsm_attach_arg attach;
+	struct dsm_spin_arg spin;
 };
 
 static struct dsm_region *bound(const struct handle *h)
@@ -272,6 +276,26 @@ unlock:
 	return err;
 }
 
+static long ioctl_spin(struct handle *h, union arg *arg)
+{
+	struct dsm_node *node = h->node;
+	u32 us = READ_ONCE(node->spin_us);
+	struct file *file;
+
+	if (arg->spin.flags)
+		return -EINVAL;
+	if (!ns_capable(node->net->user_ns, CAP_NET_ADMIN))
+		return -EPERM;
+	if (!us || num_online_cpus() == 1)
+		return -EOPNOTSUPP;
+	file = fget(arg->spin.fd);
+	if (!file)
+		return -EBADF;
+	dsm_spin(&node->spins[DSM_SPIN_HELPER], us, vfs_poll(file, NULL) & EPOLLIN);
+	fput(file);
+	return 0;
+}
+
 /* In the order of their numbers. */
 static const struct {
 	unsigned int cmd;
@@ -289,6 +313,7 @@ static const struct {
 	{ DSM_IOC_WINDOW,	ioctl_window },
 	{ DSM_IOC_DISCARD,	ioctl_discard },
 	{ DSM_IOC_ATTACH,	ioctl_attach },
+	{ DSM_IOC_SPIN,		ioctl_spin },
 };
 
 static long device_ioctl(struct file *file, unsigned int cmd, unsigned long user)

@@ -153,6 +153,7 @@ static int __net_init node_net_init(struct net *net)
 	node->hold_us = DSM_HOLD_US_DEFAULT;
 	node->timeout_ms = DSM_TIMEOUT_MS_DEFAULT;
 	node->prefetch_blocks = DSM_PREFETCH_BLOCKS_DEFAULT;
+	node->spin_us = DSM_SPIN_US_DEFAULT;
 	mutex_init(&node->helper_lock);
 	xa_init_flags(&node->regions, XA_FLAGS_ALLOC1);
 	mutex_init(&node->regions_lock);

@@ -9,6 +9,7 @@
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <net/net_namespace.h>
+#include "spin.h"
 
 struct dsm_peer;
 struct dsm_registry;
@@ -23,6 +24,8 @@ enum dsm_tunable_limits {
 	DSM_TIMEOUT_MS_MAX		= 3600 * 1000,
 	DSM_PREFETCH_BLOCKS_DEFAULT	= 128,
 	DSM_PREFETCH_BLOCKS_MAX		= 256,
+	DSM_SPIN_US_DEFAULT		= 50,
+	DSM_SPIN_US_MAX			= 10 * 1000,
 };
 
 /**
@@ -37,6 +40,8 @@ enum dsm_tunable_limits {
  * @hold_us: how long a fresh grant is kept from others at most
  * @timeout_ms: how long an access or a call waits at most
  * @prefetch_blocks: how many blocks are asked for ahead at a time, see readahead.c
+ * @spin_us: how long a wait spins before it sleeps at most, see spin.h
+ * @spins: by who waits, enum dsm_spin_kind
  * @helper_lock: serialises registrations
  * @helper: the helper's netlink port, 0 if none
  * @peers: @nodes of them, our own NULL
@@ -66,6 +71,8 @@ struct dsm_node {
 	u32 hold_us;
 	u32 timeout_ms;
 	u32 prefetch_blocks;
+	u32 spin_us;
+	struct dsm_spin spins[DSM_SPIN_KINDS];
 
 	struct mutex helper_lock;
 	u32 helper;

@@ -505,11 +505,14 @@ static int call_wait_soon(struct call *call, enum call_state state)
 /* Wait for what may take long, and take the call back when it takes too long. */
 static int call_wait_long(struct call *call, u64 timeout_ns)
 {
+	struct dsm_node *node = call->node;
 	ktime_t timeout = KTIME_MAX;
 	int err;
 
 	if (timeout_ns && timeout_ns < KTIME_MAX)
 		timeout = ns_to_ktime(timeout_ns);
+	dsm_spin(&node->spins[DSM_SPIN_SYNC], READ_ONCE(node->spin_us),
+		 call_is(call, CALL_DONE));
 	err = wait_event_interruptible_hrtimeout(call->wait, call_is(call, CALL_DONE), timeout);
 	if (!err)
 		return 0;

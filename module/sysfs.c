@@ -148,6 +148,36 @@ static struct tunable prefetch_blocks = {
 	.max	= DSM_PREFETCH_BLOCKS_MAX,
 };
 
+static struct tunable spin_us = {
+	.attr	= __ATTR(spin_us, 0644, tunable_show, tunable_store),
+	.offset	= offsetof(struct dsm_node, spin_us),
+	.min	= 0,
+	.max	= DSM_SPIN_US_MAX,
+};
+
+static s64 spun(struct device *dev, size_t counter)
+{
+	struct dsm_spin *spins = node_of(dev)->spins;
+	s64 sum = 0;
+	int kind;
+
+	for (kind = 0; kind < DSM_SPIN_KINDS; kind++)
+		sum += atomic64_read((void *)&spins[kind] + counter);
+	return sum;
+}
+
+static ssize_t spin_hits_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%lld\n", spun(dev, offsetof(struct dsm_spin, hits)));
+}
+static DEVICE_ATTR_RO(spin_hits);
+
+static ssize_t spin_misses_show(struct device *dev, struct device_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%lld\n", spun(dev, offsetof(struct dsm_spin, misses)));
+}
+static DEVICE_ATTR_RO(spin_misses);
+
 static struct attribute *node_attrs[] = {
 	&dev_attr_id.attr,
 	&dev_attr_nodes.attr,
@@ -159,6 +189,9 @@ static struct attribute *node_attrs[] = {
 	&hold_us.attr.attr,
 	&timeout_ms.attr.attr,
 	&prefetch_blocks.attr.attr,
+	&spin_us.attr.attr,
+	&dev_attr_spin_hits.attr,
+	&dev_attr_spin_misses.attr,
 	NULL
 };
 ATTRIBUTE_GROUPS(node);

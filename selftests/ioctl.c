@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 static const unsigned int commands[] = {
 	DSM_IOC_API, DSM_IOC_NODE, DSM_IOC_CREATE, DSM_IOC_OPEN, DSM_IOC_LIST, DSM_IOC_UNLINK,
 	DSM_IOC_PREFETCH, DSM_IOC_SYNC, DSM_IOC_WINDOW, DSM_IOC_DISCARD, DSM_IOC_ATTACH,
+	DSM_IOC_SPIN,
 };
 
 /* ioctl() that says which of a table's cases went wrong. */
@@ -551,6 +553,7 @@ TEST(tunables)
 		{ "hold_us", 0, 1000000 },
 		{ "timeout_ms", 10, 3600000 },
 		{ "prefetch_blocks", 0, 256 },
+		{ "spin_us", 0, 10000 },
 	};
 	static const char *const bad[] = { "", "\n", "x", "1x", "1 2", "-1", "0x10", "1.5",
 					   "4294967296", "99999999999999999999999" };
@@ -611,5 +614,84 @@ TEST(prefetch_blocks_is_in_force)
 		EXPECT_LE(fetched, 224);
 		ASSERT_EQ(node_set("prefetch_blocks", before), 0);
 	}
+	unshare_region(region);
+}
+
+/* The helper's way to spin: looked at, it is ready or it is not. */
+TEST(spin)
+{
+	struct dsm_spin_arg arg = { .fd = -1 };
+	long long before = node_get("spin_us"), misses;
+	int fd = open_device(), pipes[2];
+	pid_t pid = fork();
+
+	ASSERT_OK(pid);
+	if (!pid) {
+		become_user();
+		EXPECT_ERRNO(ioctl(fd, DSM_IOC_SPIN, &arg), EPERM);
+		_exit(0);
+	}
+	EXPECT_TRUE(wait_child(pid));
+	ASSERT_OK(pipe(pipes));
+	ASSERT_EQ(node_set("spin_us", 0), 0);
+	EXPECT_ERRNO(ioctl(fd, DSM_IOC_SPIN, &arg), EOPNOTSUPP);
+	ASSERT_EQ(node_set("spin_us", 10000), 0);
+	if (get_nprocs() > 1) {
+		EXPECT_ERRNO(ioctl(fd, DSM_IOC_SPIN, &arg), EBADF);
+		arg.fd = pipes[0];
+		/* A wait may go without, if many have been in vain. */
+		misses = node_get("spin_misses");
+		for (int i = 0; i < 100 && node_get("spin_misses") == misses; i++)
+			EXPECT_OK(ioctl(fd, DSM_IOC_SPIN, &arg));
+		EXPECT_GE(node_get("spin_misses"), misses + 1);
+		ASSERT_EQ(write(pipes[1], "", 1), 1);
+		EXPECT_OK(ioctl(fd, DSM_IOC_SPIN, &arg));
+	} else {
+		EXPECT_ERRNO(ioctl(fd, DSM_IOC_SPIN, &arg), EOPNOTSUPP);
+	}
+	arg.flags = 1;
+	EXPECT_ERRNO(ioctl(fd, DSM_IOC_SPIN, &arg), EINVAL);
+	ASSERT_EQ(node_set("spin_us", before), 0);
+	close(pipes[0]);
+	close(pipes[1]);
+	close(fd);
+}
+
+static long long spins(void)
+{
+	return node_get("spin_hits") + node_get("spin_misses");
+}
+
+/* Waits spin as soon as they may, where there is a processor for it, and not before. */
+TEST(spin_us_is_in_force)
+{
+	dsm_region *region = share_region(1 << 20, DSM_HOME_DEFAULT, 0);
+	long long before = node_get("spin_us"), prefetch = node_get("prefetch_blocks"), count;
+	char *base = dsm_base(region);
+
+	if (!node()) {
+		for (int i = 0; i < 256; i++)
+			*word(base + i * 4096, 0) = i;
+	}
+	/* When the helper has brought the others' message, its last spin is over. */
+	ASSERT_EQ(node_set("spin_us", 0), 0);
+	together("written");
+	if (node()) {
+		ASSERT_EQ(node_set("prefetch_blocks", 0), 0);
+		count = spins();
+		for (int i = 0; i < 16; i++)
+			EXPECT_EQ(*word(base + i * 4096, 0), i);
+		EXPECT_EQ(spins(), count);
+		count = node_get("spin_hits");
+		ASSERT_EQ(node_set("spin_us", 10000), 0);
+		for (int i = 16; i < 256; i++)
+			EXPECT_EQ(*word(base + i * 4096, 0), i);
+		if (get_nprocs() > 1)
+			EXPECT_GE(node_get("spin_hits"), count + 1);
+		else
+			EXPECT_EQ(node_get("spin_hits"), count);
+		ASSERT_EQ(node_set("prefetch_blocks", prefetch), 0);
+	}
+	ASSERT_EQ(node_set("spin_us", before), 0);
 	unshare_region(region);
 }

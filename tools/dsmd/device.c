@@ -15,7 +15,7 @@
 #define DEVICE_PATH	"/dev/dsm"
 
 /* A descriptor that is bound to no region yet, or a negative errno. */
-static int device_open(struct dsm_api *api)
+static int open_speaking(struct dsm_api *api)
 {
 	int fd = open(DEVICE_PATH, O_RDWR | O_CLOEXEC);
 	int err;
@@ -30,11 +30,18 @@ static int device_open(struct dsm_api *api)
 	return err;
 }
 
+int device_open(void)
+{
+	struct dsm_api api;
+
+	return open_speaking(&api);
+}
+
 /* Whether windows will be had: said before anything depends on it. */
 int device_check(void)
 {
 	struct dsm_api api;
-	int fd = device_open(&api);
+	int fd = open_speaking(&api);
 
 	if (fd == -EPROTONOSUPPORT)
 		log_error("%s: the module's interface has version %u, ours is %u", DEVICE_PATH,
@@ -49,8 +56,7 @@ int device_check(void)
 int device_window_open(void *data, uint32_t region, void **base, uint64_t *size)
 {
 	struct dsm_window_arg arg = { .id = region };
-	struct dsm_api api;
-	int fd = device_open(&api);
+	int fd = device_open();
 	int err = 0;
 
 	(void)data;

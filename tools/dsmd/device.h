@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+int device_open(void);
 int device_check(void);
 int device_window_open(void *data, uint32_t region, void **base, uint64_t *size);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The event loop: one epoll instance, one thread. All waiting is done in
- * loop_once(), so that spinning before it sleeps can be added there.
+ * loop_once().
  *
  * A handler may close any source, its own or one whose event is still to be
  * delivered in this round. The memory of a source must therefore live until
@@ -58,6 +58,8 @@ int loop_once(struct loop *loop, int timeout_ms)
 	struct epoll_event events[LOOP_EVENTS];
 	int n;
 
+	if (loop->before)
+		loop->before(loop->before_data);
 	n = epoll_wait(loop->epoll_fd, events, LOOP_EVENTS, timeout_ms);
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;

@@ -18,6 +18,8 @@ struct loop_source {
 /**
  * struct loop - the one place the program waits in
  * @epoll_fd: level-triggered
+ * @before: called before it waits
+ * @before_data: its argument
  * @after: called after each round of events, when no handler is running:
  *	what was closed in the round is freed here
  * @after_data: its argument
@@ -26,6 +28,8 @@ struct loop_source {
  */
 struct loop {
 	int epoll_fd;
+	void (*before)(void *data);
+	void *before_data;
 	void (*after)(void *data);
 	void *after_data;
 	bool stopped;

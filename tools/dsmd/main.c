@@ -17,12 +17,14 @@
 #include "links.h"
 #include "log.h"
 #include "loop.h"
+#include "spin.h"
 #include "window.h"
 
 static struct config config;
 static struct loop loop;
 static struct kernel kernel;
 static struct links links;
+static struct spin spin;
 static struct loop_source signals = { .fd = -1 };
 
 /* Three descriptors a peer, and our own. */
@@ -92,6 +94,8 @@ static int run(void)
 	window_copy_init();
 	window_table_init(&links.windows, device_window_open, NULL);
 
+	spin_init(&spin, &loop, &links.windows);
+
 	err = kernel_register(&kernel, (uint32_t)config.node, config.nodes);
 	if (err)
 		goto err_links;
@@ -104,6 +108,7 @@ static int run(void)
 	err = loop_run(&loop);
 
 err_links:
+	spin_exit(&spin);
 	links_exit(&links);
 err_kernel:
 	kernel_exit(&kernel);

@@ -74,6 +74,7 @@ static struct window *window_create(struct window_table *table, uint32_t region)
 	window->base = base;
 	window->next = *bucket;
 	*bucket = window;
+	table->count++;
 	log_debug("window of region %u: %llu bytes", region, (unsigned long long)window->size);
 	return window;
 }
@@ -111,6 +112,7 @@ void window_forget(struct window_table *table, uint32_t region)
 		return;
 
 	*link = window->next;
+	table->count--;
 	window->forgotten = true;
 	if (!window->users)
 		window_destroy(window);

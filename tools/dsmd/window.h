@@ -28,10 +28,12 @@ struct window {
 
 /**
  * struct window_table - the windows that are open
+ * @count: how many
  * @open: maps a region's window; 0 or a negative errno
  */
 struct window_table {
 	struct window *buckets[WINDOW_BUCKETS];
+	unsigned int count;
 	int (*open)(void *data, uint32_t region, void **base, uint64_t *size);
 	void *open_data;
 };

@@ -304,6 +304,22 @@ struct dsm_window_arg {
 	__u64 size;
 };
 
+/**
+ * struct dsm_spin_arg - DSM_IOC_SPIN, for the helper
+ * @fd: what it is about to wait for: an epoll instance, or anything that
+ *	poll(2) takes
+ * @flags: 0
+ *
+ * Returns when @fd can be read, when it has looked for that long enough
+ * (spin_us in sysfs), or when another wants this processor: the caller sleeps
+ * as it would have. EOPNOTSUPP (spin_us is 0, or there is one processor); EBADF;
+ * EPERM (no CAP_NET_ADMIN over the node's network namespace).
+ */
+struct dsm_spin_arg {
+	__s32 fd;
+	__u32 flags;
+};
+
 #define DSM_IOC_TYPE		0xD5
 
 #define DSM_IOC_API		_IOWR(DSM_IOC_TYPE, 0x10, struct dsm_api)
@@ -317,5 +333,6 @@ struct dsm_window_arg {
 #define DSM_IOC_WINDOW		_IOWR(DSM_IOC_TYPE, 0x18, struct dsm_window_arg)
 #define DSM_IOC_DISCARD		_IOW(DSM_IOC_TYPE, 0x19, struct dsm_range_arg)
 #define DSM_IOC_ATTACH		_IOWR(DSM_IOC_TYPE, 0x1a, struct dsm_attach_arg)
+#define DSM_IOC_SPIN		_IOW(DSM_IOC_TYPE, 0x1b, struct dsm_spin_arg)
 
 #endif /* _UAPI_LINUX_DSM_H */

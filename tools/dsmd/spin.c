@@ -9,14 +9,13 @@
 
 #include <linux/dsm.h>
 
-#include "clock.h"
 #include "device.h"
 #include "loop.h"
 #include "spin.h"
 #include "window.h"
 
-/* How long what the module has said of it is believed: one may set spin_us. */
-#define SPIN_OFF_NS	NSEC_PER_SEC
+/* So many waits do without when the module has said no: spin_us may be set. */
+#define SPIN_OFF_WAITS	1000
 
 /*
  * A descriptor keeps the module from being unloaded, as windows do. It is had
@@ -45,9 +44,12 @@ static void before_sleep(void *data)
 {
 	struct spin *spin = data;
 
-	if (!device_wanted(spin) || (spin->again_ns && clock_now_ns() < spin->again_ns))
+	if (!device_wanted(spin))
 		return;
-	spin->again_ns = module_spin(spin) ? clock_now_ns() + SPIN_OFF_NS : 0;
+	if (spin->off)
+		spin->off--;
+	else if (module_spin(spin))
+		spin->off = SPIN_OFF_WAITS;
 }
 
 void spin_init(struct spin *spin, struct loop *loop, const struct window_table *windows)

@@ -2,8 +2,6 @@
 #ifndef DSMD_SPIN_H
 #define DSMD_SPIN_H
 
-#include <stdint.h>
-
 struct loop;
 struct window_table;
 
@@ -12,13 +10,13 @@ struct window_table;
  * @loop: which sleeps
  * @windows: while there are any there is something to be fast for
  * @fd: of the device, while there are any; else -1
- * @again_ns: the module is not to be asked before
+ * @off: so many waits are to do without
  */
 struct spin {
 	struct loop *loop;
 	const struct window_table *windows;
 	int fd;
-	uint64_t again_ns;
+	unsigned int off;
 };
 
 void spin_init(struct spin *spin, struct loop *loop, const struct window_table *windows);

@@ -869,6 +869,14 @@ static void prepare(struct dsm_region *region, struct dsm_block *block, u64 inde
 		dsm_frames_prepare(region, i ? wanted->first + i - 1 : index);
 }
 
+static int wait_settled(struct dsm_node *node, struct dsm_block *block, bool write,
+			unsigned long deadline)
+{
+	dsm_spin(&node->spins[DSM_SPIN_FAULT], READ_ONCE(node->spin_us),
+		 data_race(usable(&block->line, write) || stable(&block->line)));
+	return dsm_wait_killable(dsm_waitqueue(block), settled(block, write), deadline);
+}
+
 /**
  * dsm_block_acquire() - wait until a block can be used
  * @region: the region
@@ -914,9 +922,7 @@ int dsm_block_acquire(struct dsm_region *region, u64 index, bool write, bool aga
 						 DSM_STAT_faults_remote_read, 1);
 			prepare(region, block, index, write, &wanted);
 		}
-		dsm_spin(&node->spins[DSM_SPIN_FAULT], READ_ONCE(node->spin_us),
-			 data_race(usable(&block->line, write) || stable(&block->line)));
-		err = dsm_wait_killable(dsm_waitqueue(block), settled(block, write), deadline);
+		err = wait_settled(node, block, write, deadline);
 		/* A guess as well: dsm_block_use() looks with the lock. */
 		if (err || data_race(usable(&block->line, write)))
 			break;
@@ -942,9 +948,9 @@ bool dsm_block_upgrading(struct dsm_block *block)
 /* Wait until it can, or cannot without another request; for timeout_ms at most. */
 void dsm_block_wait_upgrade(struct dsm_region *region, struct dsm_block *block)
 {
-	unsigned long timeout = msecs_to_jiffies(READ_ONCE(region->node->timeout_ms));
+	struct dsm_node *node = region->node;
 
-	dsm_wait_killable(dsm_waitqueue(block), settled(block, true), jiffies + timeout);
+	wait_settled(node, block, true, jiffies + msecs_to_jiffies(READ_ONCE(node->timeout_ms)));
 }
 
 /* The block, or NULL if this node has never had to do with it. */

@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * How threads get at blocks: what a fault asks for, what it asks for ahead, and
+ * how it waits. What is asked for is an event of the block, see block.c.
+ */
+#include <linux/ktime.h>
+#include <linux/minmax.h>
+#include "batch.h"
+#include "block.h"
+#include "directory.h"
+#include "frames.h"
+#include "hold.h"
+#include "node.h"
+#include "region.h"
+#include "spin.h"
+#include "wait.h"
+
+enum {
+	PREFETCH_CALL_MAX = 4096,	/* blocks */
+	PREFETCH_SURE	= 32,		/* blocks: so long a window is a sequence's */
+};
+
+static bool usable(const struct dsm_line *line, bool write)
+{
+	return write ? dsm_line_writable(line) : dsm_line_readable(line);
+}
+
+static bool upgrading(const struct dsm_line *line)
+{
+	return line->state == DSM_LINE_SM && line->demand;
+}
+
+static bool stable(const struct dsm_line *line)
+{
+	return line->state == DSM_LINE_I || line->state == DSM_LINE_S ||
+	       line->state == DSM_LINE_M;
+}
+
+/* Nothing more will happen without another request. */
+static bool settled(struct dsm_block *block, bool write)
+{
+	bool ret;
+
+	spin_lock(&block->lock);
+	ret = usable(&block->line, write) || stable(&block->line);
+	spin_unlock(&block->lock);
+	return ret;
+}
+
+/**
+ * dsm_block_use() - may the page be mapped?
+ * @region: the region
+ * @block: the block, a folio of which the caller has locked
+ * @write: for writing
+ * @last: if it may, nothing more is needed for the access to go on
+ */
+bool dsm_block_use(struct dsm_region *region, struct dsm_block *block, bool write, bool last)
+{
+	struct dsm_line *line = &block->line;
+	bool ret;
+
+	spin_lock(&block->lock);
+	ret = usable(line, write);
+	if (ret && write)
+		line->written = true;
+	/* Who asked for writing and reads first, will write: that ends the hold. */
+	if (ret && last && line->held && (write || line->state != DSM_LINE_M))
+		dsm_hold_used(block, READ_ONCE(region->node->hold_us));
+	spin_unlock(&block->lock);
+	return ret;
+}
+
+/**
+ * dsm_block_lock_readable() - let a block's pages be mapped for reading
+ * @block: the block
+ *
+ * Return: whether they may be, until dsm_block_unlock(): its state cannot change, and
+ * a revocation that begins then finds them mapped. Not so a block that is held for
+ * who is to use it, which is left to dsm_block_use(), and one that a thread waits to
+ * write, whose reads have to wait with it. Nothing may sleep in between.
+ */
+bool dsm_block_lock_readable(struct dsm_block *block)
+{
+	spin_lock(&block->lock);
+	if (usable(&block->line, false) && !block->line.held && !upgrading(&block->line))
+		return true;
+	spin_unlock(&block->lock);
+	return false;
+}
+
+void dsm_block_unlock(struct dsm_block *block)
+{
+	spin_unlock(&block->lock);
+}
+
+/* Ask for a block unless it is known that it costs nothing to ask later. */
+static int prefetch_one(struct dsm_region *region, u64 index, bool write,
+			struct dsm_batch *batch)
+{
+	struct dsm_event ev = { .type = write ? DSM_EV_WRITE : DSM_EV_READ, .prefetch = true };
+	struct dsm_chunk *chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, index));
+	struct dsm_block *block;
+	bool wanted;
+	int err;
+
+	if (!chunk || dsm_chunk_home(chunk) == DSM_NO_HOME)
+		return 0;
+	block = dsm_chunk_block(region, chunk, index);
+	spin_lock(&block->lock);
+	wanted = stable(&block->line) && !usable(&block->line, write) &&
+		 !(dsm_chunk_home(chunk) == region->node->id &&
+		   block->dir.state == DSM_DIR_ZERO);
+	spin_unlock(&block->lock);
+	if (!wanted)
+		return 0;
+	ev.req = dsm_node_next_req(region->node);
+	err = dsm_block_event(region, chunk, index, &ev, batch, GFP_KERNEL);
+	if (!err)
+		dsm_stat(region, DSM_STAT_prefetches, 1);
+	return err;
+}
+
+/*
+ * False: the chunk's home is not known, yet. Who goes through memory, and is @sure to
+ * come to it, has it asked for: if nobody ever had to do with it, that is the first touch.
+ */
+static bool home_known(struct dsm_region *region, u64 index, bool sure)
+{
+	u64 number = dsm_region_chunk_of(region, index);
+	struct dsm_chunk *chunk;
+
+	if (sure) {
+		chunk = dsm_chunk_get(region, number, GFP_KERNEL);
+		if (!chunk || dsm_chunk_claim(region, chunk, number))
+			return false;
+	} else {
+		chunk = dsm_chunk_find(region, number);
+	}
+	return chunk && dsm_chunk_home(chunk) != DSM_NO_HOME;
+}
+
+/*
+ * In the caller's batch, what readahead has said. Without memory for all, or where the
+ * home is not known, some: of the rest, readahead will say it again. Returns how many.
+ */
+static u32 prefetch_run(struct dsm_region *region, u64 first, u32 n, bool write,
+			struct dsm_batch *batch)
+{
+	u64 blocks = dsm_region_blocks(region), ahead = first + 2 * (u64)n;
+	bool sure = n >= PREFETCH_SURE;
+	u64 i;
+
+	for (i = first; i < first + n; i++) {
+		if ((i == first || dsm_region_chunk_of(region, i) !=
+				   dsm_region_chunk_of(region, i - 1)) &&
+		    !home_known(region, i, sure))
+			break;
+		if (prefetch_one(region, i, write, batch))
+			break;
+	}
+	if (i < first + n)
+		dsm_readahead_cut(&region->readahead, first, i, first + n);
+	else if (sure && ahead < blocks)
+		home_known(region, ahead, sure);
+	return i - first;
+}
+
+/**
+ * dsm_block_ahead() - fetch what will be wanted after a block that is here
+ * @region: the region
+ * @index: the block, which was a mark of readahead's, or behind one
+ * @write: for writing
+ *
+ * Does not wait.
+ */
+void dsm_block_ahead(struct dsm_region *region, u64 index, bool write)
+{
+	struct dsm_batch batch;
+	u64 first;
+	u32 n = dsm_readahead_next(region, index, false, &first);
+
+	if (!n)
+		return;
+	dsm_batch_init(&batch);
+	prefetch_run(region, first, n, write, &batch);
+	dsm_batch_end(&batch, region);
+}
+
+/**
+ * dsm_block_prefetch() - fetch blocks that will be wanted
+ * @region: the region
+ * @first: the first
+ * @last: the last
+ * @write: for writing
+ *
+ * Returns at once, having asked for PREFETCH_CALL_MAX at most. 0, or -ENOMEM,
+ * or -EINTR if killed on the way.
+ */
+int dsm_block_prefetch(struct dsm_region *region, u64 first, u64 last, bool write)
+{
+	struct dsm_batch batch;
+	int err = 0;
+	u64 i;
+
+	dsm_batch_init(&batch);
+	last = min_t(u64, last, first + PREFETCH_CALL_MAX - 1);
+	for (i = first; i <= last && !err; i++) {
+		u64 number = dsm_region_chunk_of(region, i);
+		struct dsm_chunk *chunk = dsm_chunk_get(region, number, GFP_KERNEL);
+
+		err = chunk ? dsm_chunk_claim(region, chunk, number) : -ENOMEM;
+		if (!err)
+			err = prefetch_one(region, i, write, &batch);
+		dsm_batch_run(&batch, region);
+		dsm_batch_wake(&batch);
+		if (fatal_signal_pending(current))
+			err = -EINTR;
+		cond_resched();
+	}
+	dsm_batch_end(&batch, region);
+	return err;
+}
+
+/* What a thread waits for: nothing, if @n is 0; a block, and those fetched with it. */
+struct wanted {
+	u64 first;	/* of the latter */
+	u32 n;
+};
+
+/* Let the home know what we want, unless we have it, or it knows. */
+static int ask(struct dsm_region *region, struct dsm_chunk *chunk, u64 index, bool write,
+	       bool ahead, struct wanted *wanted)
+{
+	struct dsm_event ev = {
+		.type = write ? DSM_EV_WRITE : DSM_EV_READ,
+		.req = dsm_node_next_req(region->node),
+	};
+	struct dsm_block *block = dsm_chunk_block(region, chunk, index);
+	/* A guess is enough: it makes a difference to readahead alone. */
+	bool under_way = data_race(dsm_line_outstanding(&block->line));
+	struct dsm_batch batch;
+	int err;
+
+	dsm_batch_init(&batch);
+	err = dsm_block_event(region, chunk, index, &ev, &batch, GFP_KERNEL);
+	if (!err) {
+		dsm_batch_run(&batch, region);
+		wanted->n = !settled(block, write);
+		if (ahead && wanted->n) {
+			u32 n = dsm_readahead_next(region, index, !under_way, &wanted->first);
+
+			wanted->n += prefetch_run(region, wanted->first, n, write, &batch);
+		}
+	}
+	dsm_batch_end(&batch, region);
+	return err;
+}
+
+/**
+ * dsm_block_ask() - ask for a block that was had before, and do not wait
+ * @region: the region
+ * @index: the block
+ * @write: for writing
+ *
+ * If nobody else has it, it can be used when this returns. Return: 0; -ENOMEM.
+ */
+int dsm_block_ask(struct dsm_region *region, u64 index, bool write)
+{
+	struct dsm_chunk *chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, index));
+
+	struct wanted wanted;
+
+	return ask(region, chunk, index, write, false, &wanted);
+}
+
+/* Frames for what is on its way, as long as there is nothing else to do. */
+static void prepare(struct dsm_region *region, struct dsm_block *block, u64 index, bool write,
+		    const struct wanted *wanted)
+{
+	u32 i;
+
+	for (i = 0; i < wanted->n && !settled(block, write); i++)
+		dsm_frames_prepare(region, i ? wanted->first + i - 1 : index);
+}
+
+static int wait_settled(struct dsm_node *node, struct dsm_block *block, bool write,
+			unsigned long deadline)
+{
+	dsm_spin(&node->spins[DSM_SPIN_FAULT], READ_ONCE(node->spin_us),
+		 data_race(usable(&block->line, write) || stable(&block->line)));
+	return dsm_wait_killable(dsm_waitqueue(block), settled(block, write), deadline);
+}
+
+/**
+ * dsm_block_acquire() - wait until a block can be used
+ * @region: the region
+ * @index: the block
+ * @write: for writing
+ * @again: the caller has waited for it before, and will not do so any longer
+ *	than since then
+ *
+ * What was got may be lost again before it is used: the caller looks, with a
+ * folio of the block locked, and asks again if need be.
+ *
+ * Return: 0; -EINTR, killed; -ETIMEDOUT, the request is still under way;
+ * -ENOMEM.
+ */
+int dsm_block_acquire(struct dsm_region *region, u64 index, bool write, bool again)
+{
+	struct dsm_node *node = region->node;
+	unsigned long timeout = msecs_to_jiffies(READ_ONCE(node->timeout_ms));
+	unsigned long deadline = jiffies + timeout;
+	u64 number = dsm_region_chunk_of(region, index);
+	struct dsm_chunk *chunk = dsm_chunk_get(region, number, GFP_KERNEL);
+	ktime_t start = ktime_get();
+	struct dsm_block *block;
+	struct wanted wanted;
+	bool first = true;
+	int err;
+
+	if (!chunk)
+		return -ENOMEM;
+	err = dsm_chunk_wait_home(region, chunk, number, deadline);
+	if (err)
+		return err;
+	block = dsm_chunk_block(region, chunk, index);
+	if (again && data_race(dsm_line_outstanding(&block->line)))
+		deadline = READ_ONCE(block->asked) + timeout;
+
+	for (;; first = false) {
+		err = ask(region, chunk, index, write, first, &wanted);
+		if (err)
+			return err;
+		if (first && wanted.n) {
+			dsm_stat(region, write ? DSM_STAT_faults_remote_write :
+						 DSM_STAT_faults_remote_read, 1);
+			prepare(region, block, index, write, &wanted);
+		}
+		err = wait_settled(node, block, write, deadline);
+		/* A guess as well: dsm_block_use() looks with the lock. */
+		if (err || data_race(usable(&block->line, write)))
+			break;
+		dsm_stat(region, DSM_STAT_retries, 1);
+	}
+	dsm_stat(region, DSM_STAT_fault_wait_ns, ktime_to_ns(ktime_sub(ktime_get(), start)));
+	if (err == -ETIMEDOUT)
+		dsm_stat(region, DSM_STAT_timeouts, 1);
+	return err;
+}
+
+/* Is a thread about to write what can be read? */
+bool dsm_block_upgrading(struct dsm_block *block)
+{
+	bool ret;
+
+	spin_lock(&block->lock);
+	ret = upgrading(&block->line);
+	spin_unlock(&block->lock);
+	return ret;
+}
+
+/* Wait until it can, or cannot without another request; for timeout_ms at most. */
+void dsm_block_wait_upgrade(struct dsm_region *region, struct dsm_block *block)
+{
+	struct dsm_node *node = region->node;
+
+	wait_settled(node, block, true, jiffies + msecs_to_jiffies(READ_ONCE(node->timeout_ms)));
+}

@@ -41,16 +41,21 @@ u64 dsm_spin_begin(struct dsm_spin *spin, u32 us);
 bool dsm_spin_goes_on(u64 end);
 void dsm_spin_end(struct dsm_spin *spin, u64 end, bool done);
 
-/* Look for @condition, which need not be certain, for @us at most. */
+/*
+ * Look for @condition, which need not be certain, for @us at most. Where there is
+ * nothing to wait for nothing is learnt.
+ */
 #define dsm_spin(spin, us, condition)						\
 do {										\
-	u64 __end = dsm_spin_begin(spin, us);					\
-	bool __done = false;							\
+	bool __done = (condition);						\
+	u64 __end = __done ? 0 : dsm_spin_begin(spin, us);			\
 										\
 	if (!__end)								\
 		break;								\
-	while (!(__done = (condition)) && dsm_spin_goes_on(__end))		\
+	while (!__done && dsm_spin_goes_on(__end)) {				\
 		cpu_relax();							\
+		__done = (condition);						\
+	}									\
 	dsm_spin_end(spin, __end, __done);					\
 } while (0)
 

@@ -42,6 +42,14 @@ static DEFINE_SPINLOCK(owner_lock);
  */
 static struct vfsmount *mount;
 
+/* shmem says 'no space' of an inode that there is no memory for. */
+static int shmem_error(const void *ptr)
+{
+	int err = PTR_ERR_OR_ZERO(ptr);
+
+	return err == -ENOSPC ? -ENOMEM : err;
+}
+
 int dsm_frames_init(void)
 {
 	/* It is part of the kernel: there is no module to put. */
@@ -50,7 +58,7 @@ int dsm_frames_init(void)
 	if (!type)
 		return -ENODEV;
 	mount = kern_mount(type);
-	return PTR_ERR_OR_ZERO(mount);
+	return shmem_error(mount);
 }
 
 /* A helper's window may outlive us: it keeps the file system, without the mount. */
@@ -91,9 +99,8 @@ struct file *dsm_frames_create(struct dsm_region *region)
 
 	snprintf(label, sizeof(label), "dsm:%s", region->name);
 	file = shmem_file_setup_with_mnt(mount, label, region->size, VM_NORESERVE);
-	/* shmem says 'no space' of an inode that there is no memory for. */
 	if (IS_ERR(file))
-		return file == ERR_PTR(-ENOSPC) ? ERR_PTR(-ENOMEM) : file;
+		return ERR_PTR(shmem_error(file));
 	mutex_lock(&lock);
 	if (!shmem_fops) {
 		frames_fops = *file->f_op;

@@ -5,6 +5,7 @@
  */
 #include <linux/ktime.h>
 #include <linux/minmax.h>
+#include <linux/sched/signal.h>
 #include "batch.h"
 #include "block.h"
 #include "directory.h"

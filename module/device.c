@@ -279,7 +279,9 @@ unlock:
 static long ioctl_spin(struct handle *h, union arg *arg)
 {
 	struct dsm_node *node = h->node;
+	const __poll_t events = EPOLLIN | EPOLLHUP | EPOLLERR;
 	u32 us = READ_ONCE(node->spin_us);
+	poll_table table;
 	struct file *file;
 
 	if (arg->spin.flags)
@@ -291,7 +293,9 @@ static long ioctl_spin(struct handle *h, union arg *arg)
 	file = fget(arg->spin.fd);
 	if (!file)
 		return -EBADF;
-	dsm_spin(&node->spins[DSM_SPIN_HELPER], us, vfs_poll(file, NULL) & EPOLLIN);
+	init_poll_funcptr(&table, NULL);
+	table._key = events;
+	dsm_spin(&node->spins[DSM_SPIN_HELPER], us, vfs_poll(file, &table) & events);
 	fput(file);
 	return 0;
 }

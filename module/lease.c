@@ -645,8 +645,10 @@ long dsm_lease_lock(struct dsm_region *region, const void *file, u64 offset, u64
 	dsm_locker_init(&locker, region, file, offset, false);
 	err = lock_or_start(&locker);
 	if (!err) {
-		dsm_spin(&node->spins[DSM_SPIN_SYNC], READ_ONCE(node->spin_us),
-			 locker_is_done(&locker));
+		/* A limit of time counts from now. */
+		if (!limited)
+			dsm_spin(&node->spins[DSM_SPIN_SYNC], READ_ONCE(node->spin_us),
+				 locker_is_done(&locker));
 		err = wait_event_interruptible_hrtimeout(locker.wait, locker_is_done(&locker),
 							 timeout);
 		err = lock_end(&locker, !err ? 0 : err == -ETIME ? -ETIMEDOUT : -EINTR, value);

@@ -5,8 +5,9 @@
  * looks for a while, if nothing else wants the processor. spin_us in sysfs says
  * for how long at most.
  *
- * Whether it is worth it is learnt: after it was in vain 2, 3, 4, ... times in a
- * row the next 2, 6, 14, ... waits go without, 62 at most.
+ * Whether it is worth it is learnt: after it was in vain 2, 3, 4, ... times since
+ * it was not the next 2, 6, 14, ... waits go without, 62 at most. Threads that wait
+ * at the same time all count.
  */
 #ifndef _DSM_SPIN_H
 #define _DSM_SPIN_H
@@ -37,9 +38,19 @@ struct dsm_spin {
 	atomic64_t misses;
 };
 
-u64 dsm_spin_begin(struct dsm_spin *spin, u32 us);
-bool dsm_spin_goes_on(u64 end);
-void dsm_spin_end(struct dsm_spin *spin, u64 end, bool done);
+/**
+ * struct dsm_spin_turn - one wait
+ * @end: when it is to end, by ktime_get_ns(); 0, there is to be none
+ * @switches: how often the thread had lost the processor before
+ */
+struct dsm_spin_turn {
+	u64 end;
+	unsigned long switches;
+};
+
+struct dsm_spin_turn dsm_spin_begin(struct dsm_spin *spin, u32 us);
+bool dsm_spin_goes_on(const struct dsm_spin_turn *turn);
+void dsm_spin_end(struct dsm_spin *spin, const struct dsm_spin_turn *turn, bool done);
 
 /*
  * Look for @condition, which need not be certain, for @us at most. Where there is
@@ -47,16 +58,17 @@ void dsm_spin_end(struct dsm_spin *spin, u64 end, bool done);
  */
 #define dsm_spin(spin, us, condition)						\
 do {										\
-	bool __done = (condition);						\
-	u64 __end = __done ? 0 : dsm_spin_begin(spin, us);			\
+	struct dsm_spin_turn __turn;						\
+	bool __done;								\
 										\
-	if (!__end)								\
+	if (condition)								\
 		break;								\
-	while (!__done && dsm_spin_goes_on(__end)) {				\
+	__turn = dsm_spin_begin(spin, us);					\
+	if (!__turn.end)							\
+		break;								\
+	while (!(__done = (condition)) && dsm_spin_goes_on(&__turn))		\
 		cpu_relax();							\
-		__done = (condition);						\
-	}									\
-	dsm_spin_end(spin, __end, __done);					\
+	dsm_spin_end(spin, &__turn, __done || (condition));			\
 } while (0)
 
 #endif /* _DSM_SPIN_H */

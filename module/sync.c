@@ -511,8 +511,9 @@ static int call_wait_long(struct call *call, u64 timeout_ns)
 
 	if (timeout_ns && timeout_ns < KTIME_MAX)
 		timeout = ns_to_ktime(timeout_ns);
-	dsm_spin(&node->spins[DSM_SPIN_SYNC], READ_ONCE(node->spin_us),
-		 call_is(call, CALL_DONE));
+	else
+		dsm_spin(&node->spins[DSM_SPIN_SYNC], READ_ONCE(node->spin_us),
+			 call_is(call, CALL_DONE));
 	err = wait_event_interruptible_hrtimeout(call->wait, call_is(call, CALL_DONE), timeout);
 	if (!err)
 		return 0;

@@ -673,7 +673,7 @@ TEST(spin_us_is_in_force)
 		for (int i = 0; i < 256; i++)
 			*word(base + i * 4096, 0) = i;
 	}
-	/* When the helper has brought the others' message, its last spin is over. */
+	/* To meet takes far longer than a spin that has begun. */
 	ASSERT_EQ(node_set("spin_us", 0), 0);
 	together("written");
 	if (node()) {

@@ -18,8 +18,8 @@
 #define SPIN_OFF_WAITS	1000
 
 /*
- * A descriptor keeps the module from being unloaded, as windows do. It is had
- * while there are windows, and no longer.
+ * A descriptor keeps the module from being unloaded. It is had while there are
+ * windows, which is while there are regions that have been used here.
  */
 static bool device_wanted(struct spin *spin)
 {
@@ -46,10 +46,12 @@ static void before_sleep(void *data)
 
 	if (!device_wanted(spin))
 		return;
-	if (spin->off)
+	if (spin->off) {
 		spin->off--;
-	else if (module_spin(spin))
+	} else if (module_spin(spin)) {
 		spin->off = SPIN_OFF_WAITS;
+		spin_exit(spin);
+	}
 }
 
 void spin_init(struct spin *spin, struct loop *loop, const struct window_table *windows)

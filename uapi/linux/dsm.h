@@ -308,10 +308,11 @@ struct dsm_window_arg {
  * struct dsm_spin_arg - DSM_IOC_SPIN, for the helper
  * @fd: what it is about to wait for: an epoll instance, or anything that
  *	poll(2) takes
- * @flags: 0
+ * @flags: 0; others fail with EINVAL
  *
- * Returns when @fd can be read, when it has looked for that long enough
- * (spin_us in sysfs), or when another wants this processor: the caller sleeps
+ * Returns 0 when @fd is ready to be read, has failed, or its other end is gone;
+ * when it has looked for that long enough (spin_us in sysfs), or in vain of late;
+ * when a signal is there, or when another wants this processor. The caller waits
  * as it would have. EOPNOTSUPP (spin_us is 0, or there is one processor); EBADF;
  * EPERM (no CAP_NET_ADMIN over the node's network namespace).
  */

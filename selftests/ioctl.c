@@ -639,9 +639,9 @@ TEST(spin)
 	if (get_nprocs() > 1) {
 		EXPECT_ERRNO(ioctl(fd, DSM_IOC_SPIN, &arg), EBADF);
 		arg.fd = pipes[0];
-		/* A wait may go without, if many have been in vain. */
+		/* A wait goes without if many have been in vain, or others want to run. */
 		misses = node_get("spin_misses");
-		for (int i = 0; i < 100 && node_get("spin_misses") == misses; i++)
+		for (int i = 0; i < 20000 && node_get("spin_misses") == misses; i++)
 			EXPECT_OK(ioctl(fd, DSM_IOC_SPIN, &arg));
 		EXPECT_GE(node_get("spin_misses"), misses + 1);
 		ASSERT_EQ(write(pipes[1], "", 1), 1);
@@ -682,14 +682,14 @@ TEST(spin_us_is_in_force)
 		for (int i = 0; i < 16; i++)
 			EXPECT_EQ(*word(base + i * 4096, 0), i);
 		EXPECT_EQ(spins(), count);
-		count = node_get("spin_hits");
 		ASSERT_EQ(node_set("spin_us", 10000), 0);
 		for (int i = 16; i < 256; i++)
 			EXPECT_EQ(*word(base + i * 4096, 0), i);
+		/* Whether they are hits depends on what else runs there. */
 		if (get_nprocs() > 1)
-			EXPECT_GE(node_get("spin_hits"), count + 1);
+			EXPECT_GE(spins(), count + 1);
 		else
-			EXPECT_EQ(node_get("spin_hits"), count);
+			EXPECT_EQ(spins(), count);
 		ASSERT_EQ(node_set("prefetch_blocks", prefetch), 0);
 	}
 	ASSERT_EQ(node_set("spin_us", before), 0);

@@ -701,7 +701,7 @@ TEST(spin_us_is_in_force)
 	for (int turn = 1; turn < nodes(); turn++) {
 		if (node() == turn)
 			spin_while_reading(base);
-		together("read %d", turn);
+		together("read-%d", turn);
 	}
 	ASSERT_EQ(node_set("spin_us", before), 0);
 	unshare_region(region);

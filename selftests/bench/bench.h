@@ -60,12 +60,14 @@ void tcp_ask(struct tcp *tcp, int to, size_t reply);
 
 /*
  * What one would write without a kernel module: a thread that reads faults
- * from the file descriptor, fetches pages over TCP, and copies them in.
+ * from the file descriptor, fetches pages over TCP, and copies them in. Or a
+ * process, as it takes to serve several programs by one that is trusted.
  */
 struct pager;
 
 /* Node 0: memory whose pages are fetched from node @from, by way of @tcp. */
-struct pager *pager_start(struct tcp *tcp, int from, size_t size);
+struct pager *pager_start(struct tcp *tcp, int from, size_t size,
+			  bool in_process);
 void *pager_memory(struct pager *pager);
 void pager_stop(struct pager *pager);
 

@@ -59,7 +59,7 @@ static void add_all(struct samples *all, const struct samples *some)
 
 /*
  * Reads of blocks that node 1 has written, and node 0 has never had; against
- * the same bytes by TCP, and against a pager.
+ * the same bytes by TCP, and against pagers: a thread of this process, and a process.
  */
 TEST(read_fault)
 {
@@ -69,27 +69,33 @@ TEST(read_fault)
 	struct samples all_of_pager = samples_new(ROUNDS * SAMPLES);
 	char *base = dsm_base(region);
 	struct tcp *tcp = tcp_start();
-	struct pager *pager = NULL;
+	struct pager *pager = NULL, *process = NULL;
 
 	if (node() == 1)
 		write_blocks(base, 0, ROUNDS * SAMPLES);
 	together("written");
-	if (!node())
-		pager = pager_start(tcp, 1, size);
+	if (!node()) {
+		process = pager_start(tcp, 1, size, true);
+		pager = pager_start(tcp, 1, size, false);
+	}
 	for (int round = 0; !node() && round < ROUNDS; round++) {
 		struct samples ours = time_blocks(base, round * SAMPLES, SAMPLES, false);
 		double raw = tcp_median(tcp, BLOCK_REPLY);
 		struct samples theirs = time_blocks(pager_memory(pager), round * SAMPLES,
 						    SAMPLES, false);
+		struct samples apart = time_blocks(pager_memory(process), round * SAMPLES,
+						   SAMPLES, false);
 		double median = samples_quantile(&ours, 0.5);
 
 		report("read_fault", median, raw);
 		report("read_fault_uffd", median, samples_quantile(&theirs, 0.5));
+		report("read_fault_process", median, samples_quantile(&apart, 0.5));
 		report("read_fault_p99", samples_quantile(&ours, 0.99), median);
 		add_all(&all, &ours);
 		add_all(&all_of_pager, &theirs);
 		samples_free(&ours);
 		samples_free(&theirs);
+		samples_free(&apart);
 	}
 	if (!node()) {
 		samples_report(&all, "read_fault", "dsm");
@@ -97,6 +103,7 @@ TEST(read_fault)
 		/* One whose answer came before it was looked for is not counted. */
 		EXPECT_GE(region_stat("faults_remote_read"), ROUNDS * SAMPLES * 9 / 10);
 		pager_stop(pager);
+		pager_stop(process);
 	}
 	samples_free(&all);
 	samples_free(&all_of_pager);

@@ -4,11 +4,14 @@
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bench.h"
@@ -21,6 +24,7 @@ struct pager {
 	char		*memory;
 	size_t		size;
 	pthread_t	thread;
+	pid_t		process;	/* instead of the thread; or 0 */
 };
 
 static void fetch(struct pager *pager, uint64_t address)
@@ -56,7 +60,22 @@ static void *serve(void *data)
 	}
 }
 
-struct pager *pager_start(struct tcp *tcp, int from, size_t size)
+/* The userfaultfd remains one of its parent's memory. */
+static void serve_in_child(struct pager *pager)
+{
+	pid_t parent = getpid();
+
+	pager->process = fork();
+	ASSERT_OK(pager->process);
+	if (pager->process)
+		return;
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
+		_exit(1);
+	serve(pager);
+	_exit(0);
+}
+
+struct pager *pager_start(struct tcp *tcp, int from, size_t size, bool in_process)
 {
 	struct pager *pager = calloc(1, sizeof(*pager));
 	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
@@ -76,7 +95,10 @@ struct pager *pager_start(struct tcp *tcp, int from, size_t size)
 	ASSERT_OK(ioctl(pager->faults, UFFDIO_REGISTER, &range));
 	pager->stop = eventfd(0, EFD_CLOEXEC);
 	ASSERT_OK(pager->stop);
-	ASSERT_EQ(pthread_create(&pager->thread, NULL, serve, pager), 0);
+	if (in_process)
+		serve_in_child(pager);
+	else
+		ASSERT_EQ(pthread_create(&pager->thread, NULL, serve, pager), 0);
 	return pager;
 }
 
@@ -90,7 +112,10 @@ void pager_stop(struct pager *pager)
 	uint64_t one = 1;
 
 	ASSERT_EQ(write(pager->stop, &one, sizeof(one)), sizeof(one));
-	ASSERT_EQ(pthread_join(pager->thread, NULL), 0);
+	if (pager->process)
+		ASSERT_EQ(waitpid(pager->process, NULL, 0), pager->process);
+	else
+		ASSERT_EQ(pthread_join(pager->thread, NULL), 0);
 	munmap(pager->memory, pager->size);
 	close(pager->stop);
 	close(pager->faults);

@@ -13,6 +13,8 @@ TCP_BLOCK = "raw TCP, 64 to 4,160 bytes"
 ROWS = {
     "read_fault": Row("read fault, cold, random order", "s", TCP_BLOCK, ("<=", 1.35)),
     "read_fault_uffd": Row("the same", "s", "a userfaultfd pager", ("<=", 1.0), test="read_fault"),
+    "read_fault_process": Row("the same", "s", "one that is a process of its own", None,
+                              test="read_fault"),
     "read_fault_p99": Row("its 99th percentile", "s",
                           "its own median", ("<=", 4.0), vms=False, test="read_fault"),
     "write_fault_shared": Row("write fault, two others have copies", "s",

@@ -110,12 +110,15 @@ void *pager_memory(struct pager *pager)
 void pager_stop(struct pager *pager)
 {
 	uint64_t one = 1;
+	int status;
 
 	ASSERT_EQ(write(pager->stop, &one, sizeof(one)), sizeof(one));
-	if (pager->process)
-		ASSERT_EQ(waitpid(pager->process, NULL, 0), pager->process);
-	else
+	if (pager->process) {
+		ASSERT_EQ(waitpid(pager->process, &status, 0), pager->process);
+		ASSERT_EQ(status, 0);
+	} else {
 		ASSERT_EQ(pthread_join(pager->thread, NULL), 0);
+	}
 	munmap(pager->memory, pager->size);
 	close(pager->stop);
 	close(pager->faults);

@@ -127,7 +127,7 @@ static struct dsm_msg *run_from(struct dsm_peer *peer, struct dsm_msg *first)
 static bool flush_some(struct dsm_peer *peer)
 {
 	struct dsm_node *node = peer->node;
-	struct list_head *pos = peer->unsent;
+	struct list_head *pos = peer->unsent, *sent;
 	u64 ack = READ_ONCE(peer->rx_seq);
 	bool many = pos->next != &peer->queue;
 	struct dsm_msg *msg = NULL;
@@ -147,12 +147,15 @@ static bool flush_some(struct dsm_peer *peer)
 		pos = last->list.next;
 		n++;
 	}
-	if (!n || dsm_netlink_send(node, skb))
+	if (!n)
+		return false;
+	/* Before anybody can have it: who reads traces goes by their order. */
+	for (sent = peer->unsent; sent != pos; sent = sent->next)
+		trace_dsm_msg_send(node->id, peer->id, list_entry(sent, struct dsm_msg, list));
+	if (dsm_netlink_send(node, skb))
 		return false;
 
-	for (; peer->unsent != pos; peer->unsent = peer->unsent->next)
-		trace_dsm_msg_send(node->id, peer->id,
-				   list_entry(peer->unsent, struct dsm_msg, list));
+	peer->unsent = pos;
 	if (msg->seq > peer->sent_seq)
 		peer->sent_seq = msg->seq;
 	peer->credits -= n;

@@ -23,6 +23,7 @@ help:
 	@echo 'make tools             dsmd, dsmctl and the example programs'
 	@echo 'make selftests         the test programs'
 	@echo 'make check             runs the tests; ONLY=GLOB: those whose names match'
+	@echo 'make check-all         runs those as well that take long'
 	@echo 'make kunit             the tests inside a user mode kernel; COVERAGE=1: what they leave out'
 	@echo 'make check-debug       most of them, and failing allocations, in a kernel that checks what it does;'
 	@echo '                       KCSAN=1: some of them, in one that looks for data races'
@@ -111,6 +112,10 @@ check:
 	@selftests/vm/deps
 	@O=$(out) selftests/check '$(ONLY)'
 
+check-all:
+	@selftests/vm/deps
+	@O=$(out) selftests/check -l selftests/check.list -l selftests/check-all.list '$(ONLY)'
+
 kunit:
 	@selftests/vm/deps
 	@O=$(out) selftests/kunit $(if $(COVERAGE),--coverage)
@@ -155,4 +160,4 @@ clean:
 	find $(out) -mindepth 1 -maxdepth 1 ! -name 'kernels*' -exec rm -rf {} +
 
 .PHONY: all help modules lib tools selftests vm cluster-parts bench bench-heap check \
-	check-debug kunit explore mutants fuzz sim demo install clean
+	check-all check-debug kunit explore mutants fuzz sim demo install clean

@@ -19,6 +19,9 @@
 
 #define NSEC_PER_SEC	1000000000LL
 
+/* A century: as good as never, and its nanoseconds fit in 64 bits. */
+#define SECONDS_MAX	3155760000ULL
+
 int dsm_sync_check(const void *object, struct dsm_sync_place *place)
 {
 	struct dsm_segment *segment = dsm_segment_find(object);
@@ -68,23 +71,28 @@ bool dsm_sync_time_valid(const struct timespec *abstime)
 	return abstime->tv_nsec >= 0 && abstime->tv_nsec < NSEC_PER_SEC;
 }
 
+/*
+ * Times are compared before they are subtracted: the difference of any two
+ * values of time_t need not be one.
+ */
 int dsm_sync_relative(const struct timespec *abstime, __u64 *timeout_ns)
 {
 	struct timespec now;
-	int64_t sec, nsec;
+	uint64_t sec;
 
 	if (!dsm_sync_time_valid(abstime))
-		return dsm_error(EINVAL, "tv_nsec %ld", abstime->tv_nsec);
+		return dsm_error(EINVAL, "tv_nsec %ld: must be from 0 to 999999999",
+				 abstime->tv_nsec);
 	clock_gettime(CLOCK_REALTIME, &now);
-	sec = abstime->tv_sec - now.tv_sec;
-	nsec = abstime->tv_nsec - now.tv_nsec;
-	/* beyond a century is as good as never, and does not overflow */
-	if (sec > 3155760000LL)
-		sec = 3155760000LL;
-	if (sec < 0 || (!sec && nsec <= 0) || sec * NSEC_PER_SEC + nsec <= 0) {
+	if (abstime->tv_sec < now.tv_sec ||
+	    (abstime->tv_sec == now.tv_sec && abstime->tv_nsec <= now.tv_nsec)) {
 		*timeout_ns = 1;
 		return ETIMEDOUT;
 	}
-	*timeout_ns = sec * NSEC_PER_SEC + nsec;
+	/* it is in the future, so this is exact even where a time_t would overflow */
+	sec = (uint64_t)abstime->tv_sec - (uint64_t)now.tv_sec;
+	if (sec > SECONDS_MAX)
+		sec = SECONDS_MAX;
+	*timeout_ns = sec * NSEC_PER_SEC + abstime->tv_nsec - now.tv_nsec;
 	return 0;
 }

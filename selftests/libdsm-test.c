@@ -504,6 +504,59 @@ static void test_mutex_errors(void)
 	CHECK(!dsm_mutex_unlock(&shared->mutex));
 }
 
+/* A wait that never ends ends the program; its sums once overflowed. */
+static void test_times_far(void)
+{
+	static const time_t past[] = {
+		1, 0, -1, INT32_MIN, INT64_MIN / 2, INT64_MIN + 1, INT64_MIN,
+	};
+	static const time_t future[] = { INT64_MAX, INT64_MAX - 1, INT64_MAX / 2, 1LL << 40 };
+	const size_t n_past = sizeof(past) / sizeof(past[0]);
+	const size_t n_future = sizeof(future) / sizeof(future[0]);
+
+	alarm(LIMIT_S * slowness());
+	meet();
+	if (!node)
+		CHECK(!dsm_mutex_lock(&shared->mutex));
+	meet();
+	for (size_t i = 0; node && i < n_past; i++) {
+		for (long nsec = 0; nsec < 1000000000; nsec += 999999999) {
+			struct timespec time = { past[i], nsec };
+
+			CHECK(dsm_mutex_timedlock(&shared->mutex, &time) == ETIMEDOUT);
+		}
+	}
+	meet();
+	if (!node)
+		CHECK(!dsm_mutex_unlock(&shared->mutex));
+	for (size_t i = 0; i < n_past; i++) {
+		struct timespec time = { past[i], 999999999 };
+
+		CHECK(!dsm_mutex_lock(&shared->mutex));
+		CHECK(dsm_cond_timedwait(&shared->cond, &shared->mutex, &time) == ETIMEDOUT);
+		CHECK(!dsm_mutex_unlock(&shared->mutex));
+	}
+	/* All nodes want it at once, so that most of them do wait. */
+	for (size_t i = 0; i < n_future; i++) {
+		struct timespec time = { future[i], 999999999 };
+
+		meet();
+		CHECK(!dsm_mutex_timedlock(&shared->mutex, &time));
+		shared->turn = 0;
+		CHECK(!dsm_mutex_unlock(&shared->mutex));
+		meet();
+		CHECK(!dsm_mutex_lock(&shared->mutex));
+		if (++shared->turn == (uint64_t)nodes)
+			CHECK(!dsm_cond_broadcast(&shared->cond));
+		while (shared->turn < (uint64_t)nodes)
+			if (!CHECK(!dsm_cond_timedwait(&shared->cond, &shared->mutex, &time)))
+				break;
+		CHECK(!dsm_mutex_unlock(&shared->mutex));
+	}
+	meet();
+	alarm(0);
+}
+
 static void lock_and_die(void)
 {
 	CHECK(!dsm_mutex_lock(&shared->doomed));
@@ -634,6 +687,7 @@ static const struct {
 	{ "heap: processes killed in it", test_heap_kill },
 	{ "mutex: excludes", test_mutex },
 	{ "mutex: errors, timeouts", test_mutex_errors },
+	{ "mutex, condition: times far in the past and in the future", test_times_far },
 	{ "mutex: a holder dies; consistent, and not", test_mutex_death },
 	{ "condition: takes turns; timeouts", test_cond },
 	{ "barrier: one is told, signals or not", test_barrier },

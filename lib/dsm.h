@@ -224,6 +224,17 @@ struct dsm_heap_stats {
 	uint64_t	run_bytes;
 };
 
+/*
+ * C++ gives the plain name dsm_heap_stats to the function below. This name is
+ * the structure's in both languages.
+ */
+typedef struct dsm_heap_stats dsm_heap_stats_t;
+
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+#endif
+
 /**
  * dsm_heap_stats - count what is in a node's part of a heap
  * @node: any: of another one's, reading it costs faults, its own and ours
@@ -235,6 +246,10 @@ struct dsm_heap_stats {
  */
 int dsm_heap_stats(dsm_region *region, unsigned int node,
 		   struct dsm_heap_stats *stats);
+
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
 
 /* ---- synchronisation -------------------------------------------------- */
 

@@ -14,11 +14,13 @@
 
 #include <dsm.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <limits>
 #include <memory>
 #include <memory_resource>
 #include <new>
+#include <system_error>
 #include <utility>
 
 namespace dsm {
@@ -122,6 +124,18 @@ private:
 
 	dsm_region *region_;
 };
+
+using heap_stats = dsm_heap_stats_t;
+
+/* dsm_heap_stats() of one node's part; throws what errno says. */
+inline heap_stats stats(dsm_region *region, unsigned int node)
+{
+	heap_stats it = {};
+
+	if (dsm_heap_stats(region, node, &it))
+		throw std::system_error(errno, std::generic_category(), dsm_error_detail());
+	return it;
+}
 
 } // namespace dsm
 

@@ -174,6 +174,40 @@ static void test_alignment()
 	result("alignment: aligned_alloc, posix_memalign and older ones");
 }
 
+/*
+ * An alignment that is no power of two: what the C library does with it differs between
+ * its versions. So the answers are printed, and whoever runs this with another malloc
+ * compares them with the C library's own.
+ */
+static void print_odd(const char *name, void *(*function)(std::size_t, std::size_t),
+		      std::size_t align)
+{
+	void *ptr;
+	std::size_t rounded = 1;
+
+	while (rounded < align && rounded <= SIZE_MAX / 2)
+		rounded *= 2;
+	errno = 0;
+	ptr = function(align, 100);
+	std::printf("# %s(%zu): %s\n", name, align, ptr ? "an object" : strerrorname_np(errno));
+	CHECK(!ptr || aligned(ptr, rounded));
+	free(ptr);
+}
+
+static void test_alignment_odd()
+{
+	static const std::size_t odd[] = {
+		0, 1, 2, 3, 15, 17, 24, 33, 48, 100, 4095, 4097, 65537,
+		SIZE_MAX / 2, SIZE_MAX / 2 + 1, SIZE_MAX / 2 + 2, SIZE_MAX,
+	};
+
+	for (std::size_t align : odd) {
+		print_odd("memalign", memalign, zero + align);
+		print_odd("aligned_alloc", aligned_alloc, zero + align);
+	}
+	result("alignment: what is no power of two");
+}
+
 struct alignas(256) Wide {
 	char bytes[300];
 };
@@ -268,6 +302,7 @@ int main()
 	test_calloc();
 	test_realloc();
 	test_alignment();
+	test_alignment_odd();
 	test_new();
 	test_threads();
 	test_fork();

@@ -140,6 +140,25 @@ static void test_resource()
 	resource.deallocate(aligned, 100, 4096);
 }
 
+/* The structure by each of its names, one of which is a function's, too. */
+static void test_stats()
+{
+	dsm_region *region = dsm_default();
+	dsm_heap_stats_t named = {};
+	struct dsm_heap_stats tagged = {};
+	dsm::heap_stats counted = dsm::stats(region, dsm_node_id());
+
+	CHECK(!dsm_heap_stats(region, dsm_node_id(), &named) && named.chunks);
+	CHECK(!dsm_heap_stats(region, dsm_node_id(), &tagged) && tagged.chunks);
+	CHECK(counted.chunks);
+	try {
+		dsm::stats(region, DSM_NODES_MAX);
+		CHECK(!"a node that there is not");
+	} catch (const std::system_error &error) {
+		CHECK(error.code().value() == EINVAL);
+	}
+}
+
 int main()
 {
 	const char *text = std::getenv("DSM_NODE");
@@ -156,7 +175,7 @@ int main()
 		std::printf("Bail out! %s\n", dsm_error_detail());
 		return 1;
 	}
-	std::printf("TAP version 13\n1..4\n");
+	std::printf("TAP version 13\n1..5\n");
 
 	if (!node)
 		extend(shared, 0);
@@ -174,6 +193,9 @@ int main()
 
 	test_resource();
 	result("memory_resource: containers of this process");
+
+	test_stats();
+	result("heap_stats: the structure and the function");
 
 	meet(shared);
 	/* the next node takes it apart */

@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <gnu/libc-version.h>
+#endif
 
 #include "../fork.h"
 #include "../heap.h"
@@ -207,15 +210,41 @@ EXPORT void *reallocarray(void *ptr, size_t n, size_t size)
 	return realloc(ptr, bytes);
 }
 
+static bool is_power(size_t n)
+{
+	return n && !(n & (n - 1));
+}
+
+/* As glibc's: any alignment will do, and is rounded up to a power of two. */
 EXPORT void *memalign(size_t align, size_t size)
 {
-	if (!align || align & (align - 1))
+	if (align > SIZE_MAX / 2 + 1)
 		return fail(EINVAL);
+	if (align <= ALIGN_DEFAULT)
+		align = ALIGN_DEFAULT;
+	else if (!is_power(align))
+		align = (size_t)1 << (8 * sizeof(long) - __builtin_clzl(align));
 	return alloc(align, size, false);
+}
+
+/* Whether the C library's aligned_alloc is its memalign: glibc's is, up to 2.37. */
+static bool aligned_alloc_rounds(void)
+{
+#ifdef __GLIBC__
+	const char *version = gnu_get_libc_version();
+	char *minor;
+
+	return strtoul(version, &minor, 10) == 2 && *minor == '.' &&
+	       strtoul(minor + 1, NULL, 10) < 38;
+#else
+	return false;
+#endif
 }
 
 EXPORT void *aligned_alloc(size_t align, size_t size)
 {
+	if (!is_power(align) && !aligned_alloc_rounds())
+		return fail(EINVAL);
 	return memalign(align, size);
 }
 
@@ -224,7 +253,7 @@ EXPORT int posix_memalign(void **ptr, size_t align, size_t size)
 	int saved = errno;
 	void *it;
 
-	if (!align || align & (align - 1) || align % sizeof(void *))
+	if (!is_power(align) || align % sizeof(void *))
 		return EINVAL;
 	it = alloc(align, size, false);
 	errno = saved;

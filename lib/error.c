@@ -7,12 +7,17 @@
 
 #include "dsm.h"
 #include "error.h"
+#include "local.h"
 
-static _Thread_local char detail[256];
-
+/* A thread that has no memory for it goes without. */
 static void detail_set(const char *fmt, va_list args)
 {
-	vsnprintf(detail, sizeof(detail), fmt, args);
+	struct dsm_local *local = dsm_local_get();
+	char *detail = local ? local->detail : NULL;
+
+	if (!detail)
+		return;
+	vsnprintf(detail, sizeof(local->detail), fmt, args);
 	if (*detail && secure_getenv("DSM_DEBUG"))
 		fprintf(stderr, "libdsm: %s\n", detail);
 }
@@ -42,5 +47,5 @@ int dsm_error(int err, const char *fmt, ...)
 
 const char *dsm_error_detail(void)
 {
-	return detail;
+	return dsm_local ? dsm_local->detail : "";
 }

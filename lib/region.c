@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "local.h"
 #include "node.h"
 
 /* ---- the segments of this process, by address ------------------------- */
@@ -53,31 +54,32 @@ static struct dsm_segment *segment_find_locked(const char *addr)
 	return segments[i - 1];
 }
 
-/*
- * What this thread found last, while the table is what it was then. A segment
- * that another thread removes is not looked at, unless @addr is in it.
- */
-static __thread struct {
-	struct dsm_segment *segment;
-	const char	   *base;
-	size_t		   size;
-	unsigned int	   change;
-} found __attribute__((tls_model("initial-exec")));
+/* With the table's lock: the calling thread finds @segment at once from now on. */
+static void segment_note_locked(struct dsm_segment *segment)
+{
+	struct dsm_local *local = dsm_local_get();
 
+	if (!local)
+		return;
+	local->found.segment = segment;
+	local->found.base = segment ? segment->base : NULL;
+	local->found.size = segment ? segment->size : 0;
+	local->found.change = atomic_load(&dsm_segments_change);
+}
+
+/* A segment that another thread removes is not looked at, unless @addr is in it. */
 struct dsm_segment *dsm_segment_find(const void *addr)
 {
 	unsigned int change = atomic_load_explicit(&dsm_segments_change, memory_order_acquire);
-	struct dsm_segment *segment = found.segment;
+	const struct dsm_local *local = dsm_local;
+	struct dsm_segment *segment;
 
-	if (segment && found.change == change &&
-	    (size_t)((const char *)addr - found.base) < found.size)
-		return segment;
+	if (local && local->found.segment && local->found.change == change &&
+	    (size_t)((const char *)addr - local->found.base) < local->found.size)
+		return local->found.segment;
 	pthread_rwlock_rdlock(&segments_lock);
 	segment = segment_find_locked(addr);
-	found.segment = segment;
-	found.base = segment ? segment->base : NULL;
-	found.size = segment ? segment->size : 0;
-	found.change = atomic_load(&dsm_segments_change);
+	segment_note_locked(segment);
 	pthread_rwlock_unlock(&segments_lock);
 	return segment;
 }

@@ -19,6 +19,7 @@
 #include "arena.h"
 #include "fork.h"
 #include "keep.h"
+#include "local.h"
 #include "remote.h"
 
 enum {
@@ -37,17 +38,13 @@ static struct dsm_thread no_thread = {
 __thread struct dsm_thread *dsm_thread_main
 	__attribute__((tls_model("initial-exec"))) = &no_thread;
 _Atomic(struct dsm_heap *) dsm_heap_main;
-__thread struct dsm_thread *dsm_threads[HEAPS_MAX + 1]
-	__attribute__((tls_model("initial-exec")));
-static __thread unsigned int do_without;
 
 static _Atomic(struct dsm_heap *) heaps[HEAPS_MAX];
-static pthread_key_t exit_key;
-static bool exit_key_made;
 
 static void thread_set(struct dsm_heap *heap, struct dsm_thread *thread)
 {
-	dsm_threads[heap->index] = thread;
+	if (dsm_threads[heap->index] != thread)
+		dsm_threads[heap->index] = thread;
 	if (heap == atomic_load(&dsm_heap_main) && !heap->checks)
 		dsm_thread_main = thread ? thread : &no_thread;
 }
@@ -130,9 +127,8 @@ void dsm_thread_end(struct dsm_heap *heap)
 	atomic_fetch_sub(&heap->threads, 1);
 }
 
-static void thread_exit(void *arg)
+static void thread_exit(void)
 {
-	(void)arg;
 	for (int i = 0; i < HEAPS_MAX; i++)
 		if (dsm_threads[i])
 			dsm_thread_end(dsm_threads[i]->heap);
@@ -142,7 +138,7 @@ static void thread_exit(void *arg)
 __attribute__((destructor))
 static void process_exit(void)
 {
-	thread_exit(NULL);
+	thread_exit();
 }
 
 static void fork_prepare(void)
@@ -187,7 +183,7 @@ static void fork_child(void)
 __attribute__((constructor(101)))
 static void process_init(void)
 {
-	exit_key_made = !pthread_key_create(&exit_key, thread_exit);
+	dsm_local_init(thread_exit);
 	pthread_atfork(fork_prepare, fork_parent, fork_child);
 }
 
@@ -269,12 +265,13 @@ static struct dsm_slot *slot_find(struct dsm_heap *heap)
 
 struct dsm_thread *dsm_thread_make(struct dsm_heap *heap)
 {
+	struct dsm_local *local = dsm_local_get();
 	struct dsm_thread *thread;
 
-	if (heap->index >= HEAPS_MAX || !exit_key_made)
+	if (heap->index >= HEAPS_MAX || !local)
 		return NULL;
-	if (do_without) {
-		do_without--;
+	if (local->do_without) {
+		local->do_without--;
 		return NULL;
 	}
 	thread = thread_map(heap);
@@ -303,12 +300,11 @@ struct dsm_thread *dsm_thread_make(struct dsm_heap *heap)
 		thread->direct[size / GRANULE_SIZE] = &thread->bin[dsm_class_of_size(size)];
 	thread_set(heap, thread);
 	atomic_fetch_add(&heap->threads, 1);
-	pthread_setspecific(exit_key, thread);
 	return thread;
 unmap:
 	thread_unmap(thread);
 none:
-	do_without = DO_WITHOUT;
+	local->do_without = DO_WITHOUT;
 	return NULL;
 }
 

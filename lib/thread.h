@@ -65,8 +65,12 @@ struct dsm_thread {
 	struct dsm_out	*out[];		/* by node: see remote.c */
 };
 
-extern __thread struct dsm_thread *dsm_threads[HEAPS_MAX + 1]
-	__attribute__((tls_model("initial-exec")));
+/*
+ * The calling thread's of each heap, by the heap's index: in what local.h has,
+ * or all NULL as long as it has none of that. Only thread.c writes there.
+ */
+extern __thread struct dsm_thread **dsm_threads
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 /* One heap's, never NULL: until it is known, it has nothing. */
 extern __thread struct dsm_thread *dsm_thread_main

@@ -15,10 +15,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* What gettid() returns; 0 if it has not been called. */
-static __thread uint32_t thread __attribute__((tls_model("initial-exec")));
-
-__thread struct dsm_word_known dsm_words_known[WORDS_KNOWN];
+#include "local.h"
 
 void dsm_words_attach(struct dsm_words *words, int fd)
 {
@@ -64,16 +61,22 @@ void dsm_words_forked(struct dsm_words *words)
 
 void dsm_words_new_thread(void)
 {
-	thread = 0;
-	memset(dsm_words_known, 0, sizeof(dsm_words_known));
+	if (!dsm_local)
+		return;
+	dsm_local->tid = 0;
+	memset(dsm_local->words, 0, sizeof(dsm_local->words));
 }
 
 void dsm_words_learn(const struct dsm_words *words, const void *mutex, uint64_t offset)
 {
-	struct dsm_word_known *known = dsm_words_known_at(mutex);
+	struct dsm_local *local = dsm_local_get();
+	struct dsm_word_known *known;
 	uint64_t free = dsm_word(offset);
 	_Atomic uint64_t *word;
 
+	if (!local)
+		return;
+	known = dsm_words_known_at(mutex);
 	known->mutex = NULL;
 	if (atomic_load_explicit(&words->state, memory_order_acquire) != WORDS_READY)
 		return;
@@ -82,12 +85,12 @@ void dsm_words_learn(const struct dsm_words *words, const void *mutex, uint64_t 
 		if ((atomic_load_explicit(word, memory_order_relaxed) &
 		     ~(DSM_WORD_SLOW | DSM_WORD_OWNER)) != free)
 			continue;
-		if (!thread)
-			thread = gettid();
+		if (!local->tid)
+			local->tid = gettid();
 		known->mutex = mutex;
 		known->word = word;
 		known->free = free;
-		known->mine = free | words->process | thread;
+		known->mine = free | words->process | local->tid;
 		known->change = atomic_load(&dsm_segments_change);
 		return;
 	}

@@ -58,7 +58,8 @@ struct dsm_word_known {
 
 enum { WORDS_KNOWN = 4 };
 
-extern __thread struct dsm_word_known dsm_words_known[WORDS_KNOWN]
+/* In what local.h has; knows nothing as long as the thread has none of that. */
+extern __thread struct dsm_word_known *dsm_words_known
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 /* Counts what makes segments, and words, go, or read-only. */

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a thread has of this library, apart from the few pointers that are used
+ * most. A library that is loaded while a program runs shares about 1.5 KiB of
+ * static TLS with all others that are, so it must not ask for much: this is a
+ * mapping of its own, made when the thread first needs it.
+ */
+#ifndef _DSM_LOCAL_H
+#define _DSM_LOCAL_H
+
+#include "thread.h"
+#include "words.h"
+
+struct dsm_segment;
+
+struct dsm_local {
+	struct dsm_thread *threads[HEAPS_MAX + 1];	/* by the heap's index */
+	struct dsm_word_known words[WORDS_KNOWN];
+	/* What dsm_segment_find() found last, while the table is what it was then. */
+	struct {
+		struct dsm_segment *segment;
+		const char	   *base;
+		size_t		   size;
+		unsigned int	   change;
+	} found;
+	uint32_t	tid;		/* what gettid() returns; 0: not asked yet */
+	unsigned int	do_without;	/* allocations, when there is no slot */
+	char		detail[256];	/* of the last error */
+};
+
+/* The calling thread's, or NULL until it has one. */
+extern __thread struct dsm_local *dsm_local
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+/* The same, made if need be; NULL: there is no memory. errno is kept. */
+struct dsm_local *dsm_local_get(void);
+
+/*
+ * @end is called when a thread that has one ends, before it is unmapped. The
+ * library must not be unloaded after that: it is linked with -z nodelete.
+ */
+void dsm_local_init(void (*end)(void));
+
+#endif /* _DSM_LOCAL_H */

@@ -368,7 +368,7 @@ static int device_mmap(struct file *file, struct vm_area_struct *vma)
 static int device_open(struct inode *inode, struct file *file)
 {
 	struct net *net = current->nsproxy->net_ns;
-	struct handle *h = kzalloc(sizeof(*h), GFP_KERNEL);
+	struct handle *h = kzalloc(sizeof(*h), GFP_KERNEL_ACCOUNT);
 
 	if (!h)
 		return -ENOMEM;

@@ -115,7 +115,7 @@ void dsm_hold_used(struct dsm_block *block, unsigned int hold_us)
 
 int dsm_hold_init(void)
 {
-	cache = KMEM_CACHE(dsm_hold, 0);
+	cache = KMEM_CACHE(dsm_hold, SLAB_ACCOUNT);
 	if (!cache)
 		return -ENOMEM;
 	retries = alloc_workqueue("dsm_retry", WQ_UNBOUND, 0);

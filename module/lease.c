@@ -464,7 +464,7 @@ static struct claim *claim_create(const struct dsm_locker *locker, u16 home)
 	};
 	if (home == node->id) {
 		if (dsm_sync_home_prepare(rq, true, block) ||
-		    dsm_sync_home_prepare_aside(rq, true, block))
+		    dsm_sync_home_prepare_aside(rq, block))
 			goto free;
 		return claim;
 	}

@@ -215,7 +215,8 @@ bool dsm_msg_continues(const struct dsm_msg *msg, const struct dsm_msg *next)
 
 int dsm_msg_init(void)
 {
-	msg_cache = KMEM_CACHE(dsm_msg, 0);
+	/* Whoever says something pays for it: a caller, or the helper. */
+	msg_cache = KMEM_CACHE(dsm_msg, SLAB_ACCOUNT);
 	return msg_cache ? 0 : -ENOMEM;
 }
 

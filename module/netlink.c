@@ -197,10 +197,12 @@ static int do_register(struct sk_buff *skb, struct genl_info *info)
 	}
 	err = dsm_node_configure(node, nla_get_u32(info->attrs[DSM_A_NODE]),
 				 nla_get_u32(info->attrs[DSM_A_NODES]));
-	if (err) {
+	if (err == -EPERM)
+		NL_SET_ERR_MSG(info->extack, "no node may be in a network namespace that a user namespace owns: make it as root, or set the parameter dsm.userns_nodes");
+	else if (err == -EINVAL)
 		NL_SET_ERR_MSG(info->extack, "not the node id or the number of nodes it has");
+	if (err)
 		goto unlock;
-	}
 	err = reply_register(node, info);
 	if (err)
 		goto unlock;

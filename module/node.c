@@ -5,10 +5,18 @@
  * A node exists with its namespace, and is nobody until its helper says who it
  * is. Open files and mappings pin the namespace, so that when it goes, nothing
  * uses the node but messages and timers, which are stopped here.
+ *
+ * Any user can make a network namespace, by way of a user namespace, and has
+ * CAP_NET_ADMIN there. Such a user could be a helper, and forge a whole cluster
+ * of peers, regions and requests. So a node is configured only in a network
+ * namespace that the initial user namespace owns, unless userns_nodes is set.
+ * Before that a node is small, and charged to whoever makes the namespace.
  */
 #include <linux/bitmap.h>
+#include <linux/moduleparam.h>
 #include <linux/random.h>
 #include <linux/slab.h>
+#include <linux/user_namespace.h>
 #include <net/netns/generic.h>
 #include "msg.h"
 #include "node.h"
@@ -19,11 +27,19 @@
 #include "sync.h"
 #include "sysfs.h"
 
+static bool userns_nodes;
+module_param(userns_nodes, bool, 0644);
+MODULE_PARM_DESC(userns_nodes,
+		 "Allow nodes in network namespaces that other user namespaces own (default: no)");
+
 static unsigned int node_net_id;
 
+/* NULL while the namespace is being made, and when it has gone. */
 struct dsm_node *dsm_node_of(struct net *net)
 {
-	return net_generic(net, node_net_id);
+	struct dsm_node **node = net_generic(net, node_net_id);
+
+	return node ? *node : NULL;
 }
 
 /* A number that no request under way has. */
@@ -60,8 +76,8 @@ static int peers_create(struct dsm_node *node)
 {
 	unsigned int id;
 
-	node->dirty = bitmap_zalloc(node->nodes, GFP_KERNEL);
-	node->peers = kvcalloc(node->nodes, sizeof(*node->peers), GFP_KERNEL);
+	node->dirty = bitmap_zalloc(node->nodes, GFP_KERNEL_ACCOUNT);
+	node->peers = kvcalloc(node->nodes, sizeof(*node->peers), GFP_KERNEL_ACCOUNT);
 	if (!node->dirty || !node->peers)
 		goto free;
 	for (id = 0; id < node->nodes; id++) {
@@ -113,8 +129,8 @@ static int sysfs_add(struct dsm_node *node)
  * @id: our id
  * @nodes: how many there are
  *
- * Return: 0; -EINVAL, out of range or not what an earlier helper said;
- * -ENOMEM.
+ * Return: 0; -EINVAL, out of range or not what an earlier helper said; -EPERM,
+ * there can be no node in this namespace; -ENOMEM.
  */
 int dsm_node_configure(struct dsm_node *node, u32 id, u32 nodes)
 {
@@ -124,28 +140,39 @@ int dsm_node_configure(struct dsm_node *node, u32 id, u32 nodes)
 
 	if (node->configured)
 		return node->id == id && node->nodes == nodes ? 0 : -EINVAL;
+	if (node->net->user_ns != &init_user_ns && !READ_ONCE(userns_nodes))
+		return -EPERM;
 	if (nodes > DSM_NODES_MAX || id >= nodes)
 		return -EINVAL;
 	node->id = id;
 	node->nodes = nodes;
-	err = peers_create(node);
+	err = dsm_sync_node_init(node);
 	if (err)
 		return err;
+	err = peers_create(node);
+	if (err)
+		goto sync;
 	err = sysfs_add(node);
-	if (err) {
-		peers_destroy(node);
-		return err;
-	}
+	if (err)
+		goto peers;
 	smp_store_release(&node->configured, true);
 	pr_info("node %u of %u\n", id, nodes);
 	return 0;
+
+peers:
+	peers_destroy(node);
+sync:
+	dsm_sync_node_exit(node);
+	return err;
 }
 
 static int __net_init node_net_init(struct net *net)
 {
-	struct dsm_node *node = dsm_node_of(net);
+	struct dsm_node *node = kzalloc(sizeof(*node), GFP_KERNEL_ACCOUNT);
 	int err;
 
+	if (!node)
+		return -ENOMEM;
 	node->net = net;
 	node->view = 1;
 	get_random_bytes(&node->incarnation, sizeof(node->incarnation));
@@ -155,7 +182,7 @@ static int __net_init node_net_init(struct net *net)
 	node->prefetch_blocks = DSM_PREFETCH_BLOCKS_DEFAULT;
 	node->spin_us = DSM_SPIN_US_DEFAULT;
 	mutex_init(&node->helper_lock);
-	xa_init_flags(&node->regions, XA_FLAGS_ALLOC1);
+	xa_init_flags(&node->regions, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
 	mutex_init(&node->regions_lock);
 	INIT_LIST_HEAD(&node->calls);
 	spin_lock_init(&node->calls_lock);
@@ -163,12 +190,12 @@ static int __net_init node_net_init(struct net *net)
 	spin_lock_init(&node->local_lock);
 	INIT_DELAYED_WORK(&node->local_work, dsm_receive_local);
 	err = dsm_registry_init(node);
-	if (err)
+	if (err) {
+		kfree(node);
 		return err;
-	err = dsm_sync_node_init(node);
-	if (err)
-		dsm_registry_exit(node);
-	return err;
+	}
+	*(struct dsm_node **)net_generic(net, node_net_id) = node;
+	return 0;
 }
 
 static void __net_exit node_net_exit(struct net *net)
@@ -180,20 +207,22 @@ static void __net_exit node_net_exit(struct net *net)
 	cancel_delayed_work_sync(&node->local_work);
 	dsm_regions_destroy(node);
 	cancel_delayed_work_sync(&node->local_work);
-	dsm_sync_node_exit(node);
 	if (node->configured) {
+		dsm_sync_node_exit(node);
 		sysfs_del(node);
 		peers_destroy(node);
 	}
 	dsm_msg_free_list(&node->local);
 	dsm_registry_exit(node);
+	*(struct dsm_node **)net_generic(net, node_net_id) = NULL;
+	kfree(node);
 }
 
 static struct pernet_operations node_net_ops = {
 	.init	= node_net_init,
 	.exit	= node_net_exit,
 	.id	= &node_net_id,
-	.size	= sizeof(struct dsm_node),
+	.size	= sizeof(struct dsm_node *),
 };
 
 int dsm_node_init(void)

@@ -445,7 +445,7 @@ void dsm_node_post(struct dsm_node *node, u16 to, struct dsm_msg *msg)
 
 struct dsm_peer *dsm_peer_create(struct dsm_node *node, u16 id)
 {
-	struct dsm_peer *peer = kzalloc(sizeof(*peer), GFP_KERNEL);
+	struct dsm_peer *peer = kzalloc(sizeof(*peer), GFP_KERNEL_ACCOUNT);
 
 	if (!peer)
 		return NULL;

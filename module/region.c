@@ -73,7 +73,7 @@ struct dsm_region *dsm_region_create(struct dsm_node *node, u32 id,
 
 	if (err)
 		return ERR_PTR(err);
-	region = kzalloc(sizeof(*region), GFP_KERNEL);
+	region = kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
 	if (!region)
 		return ERR_PTR(-ENOMEM);
 	region->node = node;
@@ -90,7 +90,7 @@ struct dsm_region *dsm_region_create(struct dsm_node *node, u32 id,
 	refcount_set(&region->ref, 1);
 	dsm_readahead_init(&region->readahead);
 	INIT_LIST_HEAD(&region->leases);
-	xa_init(&region->chunks);
+	xa_init_flags(&region->chunks, XA_FLAGS_ACCOUNT);
 	mutex_init(&region->discard_lock);
 	spin_lock_init(&region->ask_lock);
 	dsm_discard_init(region);

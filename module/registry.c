@@ -181,7 +181,7 @@ static int registry_create(struct dsm_node *node, struct dsm_msg *msg)
 		reply(node, msg->coh.from, msg->coh.req, 0, -ENOSPC);
 		return 0;
 	}
-	ann = kzalloc(sizeof(*ann), GFP_KERNEL);
+	ann = kzalloc(sizeof(*ann), GFP_KERNEL_ACCOUNT);
 	if (!ann) {
 		reply(node, msg->coh.from, msg->coh.req, 0, -ENOMEM);
 		return 0;
@@ -221,8 +221,8 @@ static int registry_unlink(struct dsm_node *node, struct dsm_msg *msg)
 		reply(node, msg->coh.from, msg->coh.req, 0, -ENOENT);
 		return 0;
 	}
-	ann = kzalloc(sizeof(*ann), GFP_KERNEL);
-	dep = kzalloc(sizeof(*dep), GFP_KERNEL);
+	ann = kzalloc(sizeof(*ann), GFP_KERNEL_ACCOUNT);
+	dep = kzalloc(sizeof(*dep), GFP_KERNEL_ACCOUNT);
 	if (!ann || !dep) {
 		kfree(ann);
 		kfree(dep);
@@ -298,6 +298,10 @@ static int node_new(struct dsm_node *node, struct dsm_msg *msg)
 	int err;
 
 	if (msg->region <= node->region_id_seen)
+		return -EPROTO;
+	/* Here, since sysfs says it of a name that is there with a stack dump. */
+	if (!dsm_region_name_valid(msg->body.region.name) ||
+	    dsm_region_find_locked(node, msg->body.region.name))
 		return -EPROTO;
 	region = dsm_region_create(node, msg->region, &msg->body.region);
 	if (IS_ERR(region))
@@ -527,7 +531,7 @@ int dsm_registry_unlink(struct dsm_node *node, const char *name)
 
 int dsm_registry_init(struct dsm_node *node)
 {
-	node->registry = kzalloc(sizeof(*node->registry), GFP_KERNEL);
+	node->registry = kzalloc(sizeof(*node->registry), GFP_KERNEL_ACCOUNT);
 	if (!node->registry)
 		return -ENOMEM;
 	INIT_LIST_HEAD(&node->registry->announcements);

@@ -452,7 +452,7 @@ static int call_start(struct call *call, u64 block)
 		err = call_start_here(call);
 		if (err != -EAGAIN)
 			return err;
-		return dsm_sync_home_prepare_aside(&call->rq, true, block) ?:
+		return dsm_sync_home_prepare_aside(&call->rq, block) ?:
 		       call_start_here(call);
 	}
 	spin_lock(&sync->lock);
@@ -745,7 +745,7 @@ void dsm_sync_region_gone(struct dsm_region *region)
 
 int dsm_sync_node_init(struct dsm_node *node)
 {
-	struct dsm_sync *sync = kvzalloc(sizeof(*sync), GFP_KERNEL);
+	struct dsm_sync *sync = kvzalloc(sizeof(*sync), GFP_KERNEL_ACCOUNT);
 
 	if (!sync)
 		return -ENOMEM;

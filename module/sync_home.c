@@ -608,12 +608,12 @@ bool dsm_sync_value_valid(u32 op, u32 value)
 
 /*
  * All the memory that serving the request may take. A thread of this node pays
- * for its own; other nodes' is not for the helper, which brings them, to pay.
+ * for its own request, the helper for those that it brings.
  */
 int dsm_sync_home_prepare(struct dsm_sync_request *rq, bool local, u64 block)
 {
 	const struct home_op *op = home_op(rq->op);
-	gfp_t gfp = local ? GFP_KERNEL_ACCOUNT : GFP_KERNEL;
+	gfp_t gfp = GFP_KERNEL_ACCOUNT;
 
 	if (op->object)
 		rq->object = kzalloc(sizeof(*rq->object), gfp);
@@ -630,12 +630,11 @@ int dsm_sync_home_prepare(struct dsm_sync_request *rq, bool local, u64 block)
 }
 
 /* The memory that it takes as well where a node has the mutex that is there. */
-int dsm_sync_home_prepare_aside(struct dsm_sync_request *rq, bool local, u64 block)
+int dsm_sync_home_prepare_aside(struct dsm_sync_request *rq, u64 block)
 {
-	gfp_t gfp = local ? GFP_KERNEL_ACCOUNT : GFP_KERNEL;
-
-	rq->recall = dsm_sync_msg_create(rq, DSM_SYNC_REPLY, DSM_SYNC_RECALL, block, gfp);
-	rq->aside = kzalloc(sizeof(*rq->aside), gfp);
+	rq->recall = dsm_sync_msg_create(rq, DSM_SYNC_REPLY, DSM_SYNC_RECALL, block,
+					 GFP_KERNEL_ACCOUNT);
+	rq->aside = kzalloc(sizeof(*rq->aside), GFP_KERNEL_ACCOUNT);
 	return rq->recall && rq->aside ? 0 : -ENOMEM;
 }
 
@@ -714,7 +713,7 @@ int dsm_sync_home_receive(struct dsm_region *region, const struct dsm_msg *msg)
 	err = take(node, &rq);
 	if (err != -EAGAIN)
 		goto free;
-	err = dsm_sync_home_prepare_aside(&rq, false, msg->block);
+	err = dsm_sync_home_prepare_aside(&rq, msg->block);
 	if (!err)
 		err = take(node, &rq);
 free:

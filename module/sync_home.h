@@ -115,7 +115,7 @@ void dsm_sync_request_free(struct dsm_sync_request *rq);
 bool dsm_sync_value_valid(u32 op, u32 value);
 int dsm_sync_home_find(struct dsm_region *region, u64 offset, u16 *home);
 int dsm_sync_home_prepare(struct dsm_sync_request *rq, bool local, u64 block);
-int dsm_sync_home_prepare_aside(struct dsm_sync_request *rq, bool local, u64 block);
+int dsm_sync_home_prepare_aside(struct dsm_sync_request *rq, u64 block);
 int dsm_sync_home_take(struct dsm_node *node, struct dsm_sync_request *rq);
 int dsm_sync_home_receive(struct dsm_region *region, const struct dsm_msg *msg);
 void dsm_sync_home_drop(struct dsm_sync *sync, u32 region);

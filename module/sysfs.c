@@ -238,7 +238,7 @@ static void dir_release(struct kobject *kobj)
 static struct kobject *dir_add(const struct kobj_type *type, struct kobject *parent,
 			       void *shows, const char *name)
 {
-	struct dir *dir = kzalloc(sizeof(*dir), GFP_KERNEL);
+	struct dir *dir = kzalloc(sizeof(*dir), GFP_KERNEL_ACCOUNT);
 	int err;
 
 	if (!dir)

@@ -6,8 +6,6 @@
  */
 #include <endian.h>
 #include <fcntl.h>
-#include <linux/genetlink.h>
-#include <linux/netlink.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -17,108 +15,14 @@
 #include <linux/dsm_netlink.h>
 #include <linux/dsm_wire.h>
 
+#include "genl.h"
 #include "test.h"
 
 enum {
 	PAGE		= 4096,
 	PAGES		= 16,
-	FAMILY_NONE	= 0,
 	RANDOM_MESSAGES	= 10000,
 };
-
-struct message {
-	struct nlmsghdr nl;
-	struct genlmsghdr genl;
-	char attrs[4000];
-};
-
-static void begin(struct message *m, int type, int cmd)
-{
-	memset(m, 0, sizeof(m->nl) + sizeof(m->genl));
-	m->nl.nlmsg_len = NLMSG_HDRLEN + GENL_HDRLEN;
-	m->nl.nlmsg_type = type;
-	m->nl.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
-	m->genl.cmd = cmd;
-	m->genl.version = 1;
-}
-
-static void put(struct message *m, int type, const void *data, size_t len)
-{
-	struct nlattr *attr = (struct nlattr *)((char *)m + m->nl.nlmsg_len);
-
-	attr->nla_type = type;
-	attr->nla_len = NLA_HDRLEN + len;
-	memcpy((char *)attr + NLA_HDRLEN, data, len);
-	memset((char *)attr + attr->nla_len, 0, NLA_ALIGN(attr->nla_len) - attr->nla_len);
-	m->nl.nlmsg_len += NLA_ALIGN(attr->nla_len);
-}
-
-static void put_u32(struct message *m, int type, uint32_t value)
-{
-	put(m, type, &value, sizeof(value));
-}
-
-static void put_u64(struct message *m, int type, uint64_t value)
-{
-	put(m, type, &value, sizeof(value));
-}
-
-static int open_netlink(void)
-{
-	struct sockaddr_nl address = { .nl_family = AF_NETLINK };
-	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
-
-	ASSERT_OK(fd);
-	ASSERT_OK(bind(fd, (struct sockaddr *)&address, sizeof(address)));
-	return fd;
-}
-
-/* Says it, and returns the error that the kernel answers with, positive; 0 for success. */
-static int say(int fd, struct message *m)
-{
-	static uint32_t sequence;
-	char reply[65536];
-	ssize_t n;
-
-	m->nl.nlmsg_seq = ++sequence;
-	ASSERT_EQ(send(fd, m, m->nl.nlmsg_len, 0), m->nl.nlmsg_len);
-	for (;;) {
-		struct nlmsghdr *nl = (struct nlmsghdr *)reply;
-
-		/* Also comes what the module wants a helper to send. */
-		n = recv(fd, reply, sizeof(reply), 0);
-		ASSERT_GE(n, (ssize_t)sizeof(*nl));
-		for (; NLMSG_OK(nl, n); nl = NLMSG_NEXT(nl, n)) {
-			if (nl->nlmsg_type == NLMSG_ERROR && nl->nlmsg_seq == sequence)
-				return -((struct nlmsgerr *)NLMSG_DATA(nl))->error;
-		}
-	}
-}
-
-static int family_id(int fd)
-{
-	struct message m;
-	char reply[8192];
-	struct nlmsghdr *nl = (struct nlmsghdr *)reply;
-	struct nlattr *attr;
-	ssize_t n;
-
-	begin(&m, GENL_ID_CTRL, CTRL_CMD_GETFAMILY);
-	m.nl.nlmsg_flags = NLM_F_REQUEST;
-	put(&m, CTRL_ATTR_FAMILY_NAME, DSM_FAMILY_NAME, sizeof(DSM_FAMILY_NAME));
-	ASSERT_EQ(send(fd, &m, m.nl.nlmsg_len, 0), m.nl.nlmsg_len);
-	n = recv(fd, reply, sizeof(reply), 0);
-	ASSERT_GT(n, NLMSG_HDRLEN + GENL_HDRLEN);
-	ASSERT_EQ(nl->nlmsg_type, GENL_ID_CTRL);
-	attr = (struct nlattr *)(reply + NLMSG_HDRLEN + GENL_HDRLEN);
-	while ((char *)attr < reply + n) {
-		if (attr->nla_type == CTRL_ATTR_FAMILY_ID)
-			return *(uint16_t *)((char *)attr + NLA_HDRLEN);
-		attr = (struct nlattr *)((char *)attr + NLA_ALIGN(attr->nla_len));
-	}
-	ASSERT_TRUE(!"a family id");
-	return FAMILY_NONE;
-}
 
 /* ---- frames ---------------------------------------------------------------- */
 
@@ -146,14 +50,14 @@ static struct dsm_wire_hdr header(const struct forger *f, uint8_t type)
 static int receive(const struct forger *f, uint32_t peer, const void *frame, size_t len,
 		   bool in_window)
 {
-	struct message m;
+	struct genl_message m;
 
-	begin(&m, f->family, DSM_CMD_RECEIVE);
-	put_u32(&m, DSM_A_PEER, peer);
-	put(&m, DSM_A_FRAME, frame, len);
+	genl_begin(&m, f->family, DSM_CMD_RECEIVE);
+	genl_put_u32(&m, DSM_A_PEER, peer);
+	genl_put(&m, DSM_A_FRAME, frame, len);
 	if (in_window)
-		put(&m, DSM_A_IN_WINDOW, NULL, 0);
-	return say(f->fd, &m);
+		genl_put(&m, DSM_A_IN_WINDOW, NULL, 0);
+	return genl_say(f->fd, &m);
 }
 
 static int receive_header(const struct forger *f, struct dsm_wire_hdr hdr)
@@ -204,25 +108,25 @@ static bool in_child(void (*what)(void))
 
 static void expect_all_to_fail(int error_of_register, int error)
 {
-	int fd = open_netlink(), family = family_id(fd);
-	struct message m;
+	int fd = genl_open(), family = genl_family(fd);
+	struct genl_message m;
 
-	begin(&m, family, DSM_CMD_REGISTER);
-	put_u32(&m, DSM_A_NODE, node());
-	put_u32(&m, DSM_A_NODES, nodes());
-	EXPECT_EQ(say(fd, &m), error_of_register);
-	begin(&m, family, DSM_CMD_PEER);
-	put_u32(&m, DSM_A_PEER, !node());
-	put_u32(&m, DSM_A_PEER_STATE, DSM_PEER_DOWN);
-	EXPECT_EQ(say(fd, &m), error);
-	begin(&m, family, DSM_CMD_CREDIT);
-	put_u32(&m, DSM_A_PEER, !node());
-	put_u32(&m, DSM_A_CREDITS, 1);
-	EXPECT_EQ(say(fd, &m), error);
-	begin(&m, family, DSM_CMD_RECEIVE);
-	put_u32(&m, DSM_A_PEER, !node());
-	put(&m, DSM_A_FRAME, "x", 1);
-	EXPECT_EQ(say(fd, &m), error);
+	genl_begin(&m, family, DSM_CMD_REGISTER);
+	genl_put_u32(&m, DSM_A_NODE, node());
+	genl_put_u32(&m, DSM_A_NODES, nodes());
+	EXPECT_EQ(genl_say(fd, &m), error_of_register);
+	genl_begin(&m, family, DSM_CMD_PEER);
+	genl_put_u32(&m, DSM_A_PEER, !node());
+	genl_put_u32(&m, DSM_A_PEER_STATE, DSM_PEER_DOWN);
+	EXPECT_EQ(genl_say(fd, &m), error);
+	genl_begin(&m, family, DSM_CMD_CREDIT);
+	genl_put_u32(&m, DSM_A_PEER, !node());
+	genl_put_u32(&m, DSM_A_CREDITS, 1);
+	EXPECT_EQ(genl_say(fd, &m), error);
+	genl_begin(&m, family, DSM_CMD_RECEIVE);
+	genl_put_u32(&m, DSM_A_PEER, !node());
+	genl_put(&m, DSM_A_FRAME, "x", 1);
+	EXPECT_EQ(genl_say(fd, &m), error);
 	close(fd);
 }
 
@@ -238,9 +142,9 @@ static void speak_as_user(void)
 
 TEST(stranger)
 {
-	int fd = open_netlink(), family = family_id(fd);
+	int fd = genl_open(), family = genl_family(fd);
 	long long helper = node_get("helper");
-	struct message m;
+	struct genl_message m;
 
 	if (nodes() < 2)
 		skip("needs two nodes");
@@ -251,8 +155,8 @@ TEST(stranger)
 		if (cmd == DSM_CMD_REGISTER || cmd == DSM_CMD_PEER || cmd == DSM_CMD_CREDIT ||
 		    cmd == DSM_CMD_RECEIVE)
 			continue;
-		begin(&m, family, cmd);
-		EXPECT_EQ(say(fd, &m), EOPNOTSUPP);
+		genl_begin(&m, family, cmd);
+		EXPECT_EQ(genl_say(fd, &m), EOPNOTSUPP);
 	}
 	close(fd);
 	/* The end of a socket that is not the helper's is nothing. */
@@ -283,55 +187,55 @@ static void bad_attributes(const struct forger *f)
 	};
 	static const int commands[] = { DSM_CMD_REGISTER, DSM_CMD_RECEIVE, DSM_CMD_CREDIT,
 					DSM_CMD_PEER };
-	struct message m;
+	struct genl_message m;
 
 	for (size_t i = 0; i < sizeof(missing) / sizeof(*missing); i++) {
-		begin(&m, f->family, missing[i].cmd);
+		genl_begin(&m, f->family, missing[i].cmd);
 		for (int j = 0; j < 3 && missing[i].attrs[j]; j++)
-			put_u32(&m, missing[i].attrs[j],
+			genl_put_u32(&m, missing[i].attrs[j],
 				missing[i].attrs[j] == DSM_A_PEER ? f->peer : 1);
-		if (say(f->fd, &m) != EINVAL)
+		if (genl_say(f->fd, &m) != EINVAL)
 			test_failed(__FILE__, __LINE__, false, "attributes of case %zu", i);
 	}
 	for (size_t i = 0; i < 4; i++) {
 		/* One that there is none of, and ones of a wrong length. */
-		begin(&m, f->family, commands[i]);
-		put_u32(&m, DSM_A_PEER, f->peer);
-		put_u32(&m, DSM_A_MAX + 1, 1);
-		EXPECT_NE(say(f->fd, &m), 0);
+		genl_begin(&m, f->family, commands[i]);
+		genl_put_u32(&m, DSM_A_PEER, f->peer);
+		genl_put_u32(&m, DSM_A_MAX + 1, 1);
+		EXPECT_NE(genl_say(f->fd, &m), 0);
 		for (int type = 1; type <= DSM_A_MAX; type++) {
-			begin(&m, f->family, commands[i]);
-			put(&m, type, "xyz", 3);
-			EXPECT_NE(say(f->fd, &m), 0);
+			genl_begin(&m, f->family, commands[i]);
+			genl_put(&m, type, "xyz", 3);
+			EXPECT_NE(genl_say(f->fd, &m), 0);
 		}
 		/* An attribute that is longer than the message. */
-		begin(&m, f->family, commands[i]);
-		put_u32(&m, DSM_A_PEER, f->peer);
+		genl_begin(&m, f->family, commands[i]);
+		genl_put_u32(&m, DSM_A_PEER, f->peer);
 		((struct nlattr *)m.attrs)->nla_len = 200;
-		EXPECT_NE(say(f->fd, &m), 0);
+		EXPECT_NE(genl_say(f->fd, &m), 0);
 	}
 	/* Not this node, not a peer, not a state. */
-	begin(&m, f->family, DSM_CMD_REGISTER);
-	put_u32(&m, DSM_A_NODE, !node());
-	put_u32(&m, DSM_A_NODES, nodes());
-	EXPECT_NE(say(f->fd, &m), 0);
-	begin(&m, f->family, DSM_CMD_REGISTER);
-	put_u32(&m, DSM_A_NODE, node());
-	put_u32(&m, DSM_A_NODES, nodes() + 1);
-	EXPECT_NE(say(f->fd, &m), 0);
-	begin(&m, f->family, DSM_CMD_PEER);
-	put_u32(&m, DSM_A_PEER, f->peer);
-	put_u32(&m, DSM_A_PEER_STATE, DSM_PEER_UP + 1);
-	EXPECT_NE(say(f->fd, &m), 0);
+	genl_begin(&m, f->family, DSM_CMD_REGISTER);
+	genl_put_u32(&m, DSM_A_NODE, !node());
+	genl_put_u32(&m, DSM_A_NODES, nodes());
+	EXPECT_NE(genl_say(f->fd, &m), 0);
+	genl_begin(&m, f->family, DSM_CMD_REGISTER);
+	genl_put_u32(&m, DSM_A_NODE, node());
+	genl_put_u32(&m, DSM_A_NODES, nodes() + 1);
+	EXPECT_NE(genl_say(f->fd, &m), 0);
+	genl_begin(&m, f->family, DSM_CMD_PEER);
+	genl_put_u32(&m, DSM_A_PEER, f->peer);
+	genl_put_u32(&m, DSM_A_PEER_STATE, DSM_PEER_UP + 1);
+	EXPECT_NE(genl_say(f->fd, &m), 0);
 
 	const uint32_t no_peers[] = { node(), nodes(), 65536, UINT32_MAX };
 	struct dsm_wire_hdr hdr = header(f, DSM_INV);
 
 	for (int i = 0; i < 4; i++) {
-		begin(&m, f->family, DSM_CMD_CREDIT);
-		put_u32(&m, DSM_A_PEER, no_peers[i]);
-		put_u32(&m, DSM_A_CREDITS, 1);
-		EXPECT_EQ(say(f->fd, &m), EINVAL);
+		genl_begin(&m, f->family, DSM_CMD_CREDIT);
+		genl_put_u32(&m, DSM_A_PEER, no_peers[i]);
+		genl_put_u32(&m, DSM_A_CREDITS, 1);
+		EXPECT_EQ(genl_say(f->fd, &m), EINVAL);
 		EXPECT_EQ(receive(f, no_peers[i], &hdr, sizeof(hdr), false), EINVAL);
 	}
 }
@@ -487,7 +391,7 @@ static void random_bytes(const struct forger *f)
 	for (int i = 0; i < RANDOM_MESSAGES; i++) {
 		uint64_t bytes[32];
 		size_t len = random_next(&state) % sizeof(bytes);
-		struct message m;
+		struct genl_message m;
 
 		for (size_t j = 0; j < 32; j++)
 			bytes[j] = random_next(&state);
@@ -506,16 +410,16 @@ static void random_bytes(const struct forger *f)
 			break;
 		}
 		case 2:
-			begin(&m, f->family, random_next(&state) % (DSM_CMD_MAX + 2));
+			genl_begin(&m, f->family, random_next(&state) % (DSM_CMD_MAX + 2));
 			memcpy(m.attrs, bytes, len);
 			m.nl.nlmsg_len += len;
-			EXPECT_NE(say(f->fd, &m), 0);
+			EXPECT_NE(genl_say(f->fd, &m), 0);
 			break;
 		case 3:
-			begin(&m, f->family, DSM_CMD_RECEIVE);
-			put_u32(&m, DSM_A_PEER, f->peer);
-			put(&m, random_next(&state) % 32, bytes, len);
-			EXPECT_NE(say(f->fd, &m), 0);
+			genl_begin(&m, f->family, DSM_CMD_RECEIVE);
+			genl_put_u32(&m, DSM_A_PEER, f->peer);
+			genl_put(&m, random_next(&state) % 32, bytes, len);
+			EXPECT_NE(genl_say(f->fd, &m), 0);
 			break;
 		}
 	}
@@ -538,29 +442,29 @@ static uint64_t incarnation_of(int peer)
 
 static void be_false_helper(uint32_t region, int peer)
 {
-	struct forger f = { .fd = open_netlink(), .region = region, .peer = peer };
-	struct message m;
+	struct forger f = { .fd = genl_open(), .region = region, .peer = peer };
+	struct genl_message m;
 	long long rejected;
 	char file[64];
 
-	f.family = family_id(f.fd);
-	begin(&m, f.family, DSM_CMD_REGISTER);
-	put_u32(&m, DSM_A_NODE, node());
-	put_u32(&m, DSM_A_NODES, nodes());
-	ASSERT_EQ(say(f.fd, &m), 0);
+	f.family = genl_family(f.fd);
+	genl_begin(&m, f.family, DSM_CMD_REGISTER);
+	genl_put_u32(&m, DSM_A_NODE, node());
+	genl_put_u32(&m, DSM_A_NODES, nodes());
+	ASSERT_EQ(genl_say(f.fd, &m), 0);
 	/* Nothing comes from a peer that is down. */
 	EXPECT_EQ(receive_header(&f, header(&f, DSM_INV)), ENOTCONN);
-	begin(&m, f.family, DSM_CMD_PEER);
-	put_u32(&m, DSM_A_PEER, peer);
-	put_u32(&m, DSM_A_PEER_STATE, DSM_PEER_UP);
-	put_u64(&m, DSM_A_INCARNATION, incarnation_of(peer) + 1);
-	EXPECT_EQ(say(f.fd, &m), ESTALE);
+	genl_begin(&m, f.family, DSM_CMD_PEER);
+	genl_put_u32(&m, DSM_A_PEER, peer);
+	genl_put_u32(&m, DSM_A_PEER_STATE, DSM_PEER_UP);
+	genl_put_u64(&m, DSM_A_INCARNATION, incarnation_of(peer) + 1);
+	EXPECT_EQ(genl_say(f.fd, &m), ESTALE);
 	EXPECT_EQ(receive_header(&f, header(&f, DSM_INV)), ENOTCONN);
-	begin(&m, f.family, DSM_CMD_PEER);
-	put_u32(&m, DSM_A_PEER, peer);
-	put_u32(&m, DSM_A_PEER_STATE, DSM_PEER_UP);
-	put_u64(&m, DSM_A_INCARNATION, incarnation_of(peer));
-	ASSERT_EQ(say(f.fd, &m), 0);
+	genl_begin(&m, f.family, DSM_CMD_PEER);
+	genl_put_u32(&m, DSM_A_PEER, peer);
+	genl_put_u32(&m, DSM_A_PEER_STATE, DSM_PEER_UP);
+	genl_put_u64(&m, DSM_A_INCARNATION, incarnation_of(peer));
+	ASSERT_EQ(genl_say(f.fd, &m), 0);
 
 	find_seq(&f);
 	snprintf(file, sizeof(file), "peers/%d/rejected", peer);

@@ -36,6 +36,7 @@ typedef struct { unsigned int val; } kgid_t;
 #define U64_MAX			UINT64_MAX
 #define GFP_KERNEL		1
 #define GFP_ATOMIC		2
+#define GFP_KERNEL_ACCOUNT	GFP_KERNEL
 #define THIS_MODULE		NULL
 #define __ro_after_init
 #define __init

@@ -4,13 +4,15 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dsm.h"
 #include "error.h"
+#include "region.h"
 
-#define DEFAULT_NAME	"default"
 #define DEFAULT_SIZE	((size_t)256 << 20)
 
 static _Atomic(dsm_region *) default_region;
@@ -41,16 +43,22 @@ static size_t size_parse(const char *text)
 
 static dsm_region *default_open(void)
 {
-	const char *name = getenv("DSM_REGION");
-	const char *text = getenv("DSM_SIZE");
-	const char *block = getenv("DSM_BLOCK_SIZE");
+	const char *name = secure_getenv("DSM_REGION");
+	const char *text = secure_getenv("DSM_SIZE");
+	const char *block = secure_getenv("DSM_BLOCK_SIZE");
+	const char *share = secure_getenv("DSM_SHARED_HEAP");
 	size_t size = text ? size_parse(text) : DEFAULT_SIZE;
 	size_t block_size = block ? size_parse(block) : 0;
 	struct dsm_attr attr = { .block_size = block_size };
+	struct dsm_attr found = { .flags = share && !strcmp(share, "1") ? DSM_ATTR_SHARED : 0 };
+	char own_name[DSM_NAME_MAX];
 	dsm_region *region;
 
-	if (!name)
-		name = DEFAULT_NAME;
+	/* each user has one: no other has its name by accident */
+	if (!name) {
+		snprintf(own_name, sizeof(own_name), "default-%u", geteuid());
+		name = own_name;
+	}
 	if (!size) {
 		dsm_fail(EINVAL, "DSM_SIZE=%s: a number of bytes, with K, M or G, up to %llu",
 			 text, DSM_REGION_SIZE_MAX);
@@ -63,7 +71,7 @@ static dsm_region *default_open(void)
 	}
 	/* whoever makes it decides its sizes */
 	for (int tries = 0; tries < 100; tries++) {
-		region = dsm_open(name, O_RDWR, 0, NULL);
+		region = dsm_region_open_own(name, O_RDWR, 0, &found);
 		if (region || errno != ENOENT)
 			return region;
 		region = dsm_open(name, O_RDWR | O_CREAT | O_EXCL, size, &attr);

@@ -54,6 +54,7 @@ typedef struct dsm_region dsm_region;
  *	0 is 0600
  * @consistency: 0, sequential consistency
  * @replicas: 0, none
+ * @flags: DSM_ATTR_*
  * @reserved: 0
  */
 struct dsm_attr {
@@ -62,8 +63,12 @@ struct dsm_attr {
 	mode_t		mode;
 	int		consistency;
 	unsigned int	replicas;
-	uint64_t	reserved[4];
+	uint64_t	flags;
+	uint64_t	reserved[3];
 };
+
+/* With O_CREAT: a region that exists may be another user's, or writable by others. */
+#define DSM_ATTR_SHARED		(UINT64_C(1) << 0)
 
 /**
  * dsm_open - open a region, or make it
@@ -75,11 +80,18 @@ struct dsm_attr {
  * @attr: with O_CREAT; NULL is all defaults. Of a region that exists: what
  *	is not 0 must be what it has
  *
+ * Any user can make a region of any name. So where O_CREAT, without O_EXCL,
+ * comes upon one that exists, it must be this user's (the effective one's) or
+ * root's, and nobody else may have write permission, except where @attr->mode
+ * asks for just that; or else @attr->flags must have DSM_ATTR_SHARED. Opening
+ * without O_CREAT is the caller's choice of a region that it knows.
+ *
  * Maps the region at the address it has on every node. A region this process
  * has open already is mapped once: all openings share the mapping, which is
  * writable as long as one of them is.
  *
- * Return: the region, or NULL with errno EACCES, EADDRINUSE (something else
+ * Return: the region, or NULL with errno EACCES (its mode, or see above),
+ * EADDRINUSE (something else
  * is mapped there: dsm_error_detail() names it), EEXIST, EINVAL, EINTR,
  * EMFILE, ENODEV (no module), ENOENT, ENOMEM, ENOSPC (no addresses left),
  * ENOTCONN (no helper yet), EPROTONOSUPPORT (another version), ETIMEDOUT.
@@ -109,6 +121,9 @@ void *dsm_base(const dsm_region *region);
 /* Its size in bytes. Never fails. */
 size_t dsm_size(const dsm_region *region);
 
+/* The name it was opened by. Never fails. */
+const char *dsm_name(const dsm_region *region);
+
 /**
  * dsm_set_root - publish a region's first object
  * @root: an address in the region, or NULL
@@ -127,9 +142,11 @@ void *dsm_root(const dsm_region *region);
 /**
  * dsm_default - the region behind dsm_malloc()
  *
- * Named by $DSM_REGION ("default"), of $DSM_SIZE bytes, with K, M or G
- * (256M), in blocks of $DSM_BLOCK_SIZE (the page size), made by whichever
- * process of whichever node comes first. Must not be closed.
+ * Named by $DSM_REGION ("default-UID", with the effective user's number), of
+ * $DSM_SIZE bytes, with K, M or G (256M), in blocks of $DSM_BLOCK_SIZE (the
+ * page size), made by whichever process of whichever node comes first. One
+ * that exists must be the user's own or root's, and nobody else may have
+ * write permission, unless $DSM_SHARED_HEAP is 1. Must not be closed.
  *
  * Return: the region, or NULL with errno as dsm_open(); a later call tries
  * again.

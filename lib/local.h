@@ -25,7 +25,7 @@ struct dsm_local {
 	} found;
 	uint32_t	tid;		/* what gettid() returns; 0: not asked yet */
 	unsigned int	do_without;	/* allocations, when there is no slot */
-	char		detail[256];	/* of the last error */
+	char		detail[400];	/* of the last error */
 };
 
 /* The calling thread's, or NULL until it has one. */

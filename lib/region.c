@@ -198,6 +198,7 @@ static struct dsm_segment *segment_make(const struct dsm_region_arg *arg)
 	segment->size = arg->size;
 	segment->block_size = arg->block_size;
 	segment->id = arg->id;
+	memcpy(segment->name, arg->name, sizeof(segment->name));
 	segment->fd = -1;
 	pthread_mutex_init(&segment->heap_lock, NULL);
 	return segment;
@@ -338,6 +339,9 @@ static int attr_check(const struct dsm_attr *attr)
 				attr->consistency);
 	if (attr->replicas)
 		return dsm_fail(EINVAL, "attr: replicas are not supported");
+	if (attr->flags & ~DSM_ATTR_SHARED)
+		return dsm_fail(EINVAL, "attr: flags 0x%llx: only DSM_ATTR_SHARED",
+				(unsigned long long)attr->flags);
 	for (size_t i = 0; i < sizeof(attr->reserved) / sizeof(attr->reserved[0]); i++)
 		if (attr->reserved[i])
 			return dsm_fail(EINVAL, "attr: reserved[%zu] is not 0", i);
@@ -409,10 +413,12 @@ static int region_open(int fd, struct dsm_region_arg *arg, bool writable)
 	memset(arg, 0, sizeof(*arg));
 	memcpy(arg->name, name, sizeof(name));
 	arg->flags = writable ? 0 : DSM_OPEN_RDONLY;
-	if (ioctl(fd, DSM_IOC_OPEN, arg))
-		return dsm_fail(errno, "opening region %s: %s", arg->name,
-				strerrordesc_np(errno));
-	return 0;
+	if (!ioctl(fd, DSM_IOC_OPEN, arg))
+		return 0;
+	if (errno == EACCES)
+		return dsm_fail(EACCES, "opening region %s: its owner and mode, which are in /sys/class/dsm/node/regions/%s, do not allow it",
+				name, name);
+	return dsm_fail(errno, "opening region %s: %s", name, strerrordesc_np(errno));
 }
 
 /* What was asked for of a region that exists. */
@@ -437,8 +443,34 @@ static int region_match(const struct dsm_region_arg *arg, size_t size,
 	return 0;
 }
 
+/*
+ * Whoever may write to a region can make what is in it into anything, and whoever owns
+ * it made it first, perhaps in order that others use it. Only what the descriptor is
+ * bound to is looked at, so it cannot be exchanged for another one after that.
+ */
+static int region_trust(const struct dsm_region_arg *arg, const struct dsm_attr *attr)
+{
+	uint32_t writers = arg->mode & 022 & ~(attr ? attr->mode : 0);
+
+	if ((arg->uid == geteuid() || !arg->uid) && !writers)
+		return 0;
+	if (attr && attr->flags & DSM_ATTR_SHARED)
+		return 0;
+	return dsm_fail(EACCES, "region %s is of uid %u and mode %04o: not used, as another user can change what is in it; if that is wanted, open it without O_CREAT, with DSM_ATTR_SHARED, or with DSM_SHARED_HEAP=1 in the environment",
+			arg->name, arg->uid, arg->mode);
+}
+
+/* A region that exists: is it as asked for, and may it be used? */
+static int region_accept(const struct dsm_region_arg *arg, bool own, size_t size,
+			 const struct dsm_attr *attr)
+{
+	if (own && region_trust(arg, attr))
+		return -1;
+	return region_match(arg, size, attr);
+}
+
 /* Opens, or makes, whichever it takes while others make and unlink. */
-static int region_bind(int fd, struct dsm_region_arg *arg, int oflag,
+static int region_bind(int fd, struct dsm_region_arg *arg, int oflag, bool own,
 		       size_t size, const struct dsm_attr *attr)
 {
 	bool writable = (oflag & O_ACCMODE) == O_RDWR;
@@ -446,7 +478,7 @@ static int region_bind(int fd, struct dsm_region_arg *arg, int oflag,
 	for (int tries = 0; ; tries++) {
 		if (!(oflag & O_EXCL)) {
 			if (!region_open(fd, arg, writable))
-				return region_match(arg, size, attr);
+				return region_accept(arg, own, size, attr);
 			if (errno != ENOENT || !(oflag & O_CREAT) || tries == 100)
 				return -1;
 		}
@@ -458,7 +490,7 @@ static int region_bind(int fd, struct dsm_region_arg *arg, int oflag,
 }
 
 /* Bound to the region, with no more rights than asked for; or -1. */
-static int region_fd(struct dsm_region_arg *arg, int oflag, size_t size,
+static int region_fd(struct dsm_region_arg *arg, int oflag, bool own, size_t size,
 		     const struct dsm_attr *attr)
 {
 	int fd = dsm_device_open();
@@ -466,17 +498,17 @@ static int region_fd(struct dsm_region_arg *arg, int oflag, size_t size,
 
 	if (fd < 0)
 		return -1;
-	if (region_bind(fd, arg, oflag, size, attr))
+	if (region_bind(fd, arg, oflag, own, size, attr))
 		goto fail;
 	if (oflag & O_CREAT && (oflag & O_ACCMODE) == O_RDONLY) {
-		/* its maker has it for writing: open it again */
+		/* its maker has it for writing: open what has the name now */
 		int again = dsm_device_open();
 
 		if (again < 0)
 			goto fail;
 		close(fd);
 		fd = again;
-		if (region_open(fd, arg, false))
+		if (region_open(fd, arg, false) || region_accept(arg, own, size, attr))
 			goto fail;
 	}
 	return fd;
@@ -487,8 +519,8 @@ fail:
 	return -1;
 }
 
-dsm_region *dsm_open(const char *name, int oflag, size_t size,
-		     const struct dsm_attr *attr)
+static dsm_region *open_region(const char *name, int oflag, bool own, size_t size,
+			       const struct dsm_attr *attr)
 {
 	bool writable = (oflag & O_ACCMODE) == O_RDWR;
 	struct dsm_region_arg arg = { .id = 0 };
@@ -500,7 +532,7 @@ dsm_region *dsm_open(const char *name, int oflag, size_t size,
 	region = malloc(sizeof(*region));
 	if (!region)
 		return NULL;
-	fd = region_fd(&arg, oflag, size, attr);
+	fd = region_fd(&arg, oflag, own, size, attr);
 	if (fd < 0)
 		goto free;
 	region->writable = writable;
@@ -513,6 +545,18 @@ free:
 	free(region);
 	errno = err;
 	return NULL;
+}
+
+dsm_region *dsm_open(const char *name, int oflag, size_t size,
+		     const struct dsm_attr *attr)
+{
+	return open_region(name, oflag, oflag & O_CREAT, size, attr);
+}
+
+dsm_region *dsm_region_open_own(const char *name, int oflag, size_t size,
+				const struct dsm_attr *attr)
+{
+	return open_region(name, oflag, true, size, attr);
 }
 
 int dsm_close(dsm_region *region)
@@ -551,6 +595,11 @@ void *dsm_base(const dsm_region *region)
 size_t dsm_size(const dsm_region *region)
 {
 	return region->segment->size;
+}
+
+const char *dsm_name(const dsm_region *region)
+{
+	return region->segment->name;
 }
 
 /* ---- hints ------------------------------------------------------------ */

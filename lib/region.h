@@ -20,6 +20,7 @@ struct dsm_segment {
 	size_t		size;		/* bytes, whole blocks */
 	size_t		block_size;
 	uint32_t	id;
+	char		name[DSM_NAME_MAX];
 	int		fd;		/* what is mapped: for ioctls */
 	unsigned int	refs;		/* openings */
 	unsigned int	writers;	/* of them, those for writing */
@@ -36,6 +37,10 @@ struct dsm_region {
 	struct dsm_segment *segment;
 	bool		   writable;
 };
+
+/* As dsm_open(), with the same check of a region that exists even without O_CREAT. */
+dsm_region *dsm_region_open_own(const char *name, int oflag, size_t size,
+				const struct dsm_attr *attr);
 
 /*
  * The segment @addr is in, or NULL. It stays while the caller, by its own

@@ -70,7 +70,9 @@ TEST(attributes)
 		{ .consistency = 1 },
 		{ .replicas = 1 },
 		{ .reserved = { 1 } },
-		{ .reserved = { 0, 0, 0, 1 } },
+		{ .reserved = { 0, 0, 1 } },
+		{ .flags = ~DSM_ATTR_SHARED },
+		{ .flags = DSM_ATTR_SHARED << 1 },
 	};
 	char name[32];
 

@@ -209,6 +209,6 @@ int main()
 	meet(shared);
 	result("map: each erases what another inserted");
 	if (!node)
-		dsm_unlink(std::getenv("DSM_REGION") ? std::getenv("DSM_REGION") : "default");
+		dsm_unlink(dsm_name(dsm_default()));
 	return !!failures;
 }

@@ -132,13 +132,12 @@ static double now(void)
 /* Seconds that this node's threads have waited for other nodes. */
 static double waited(void)
 {
-	const char *region = getenv("DSM_REGION");
 	char path[200];
 	long long ns;
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/sys/class/dsm/node/regions/%s/stats/fault_wait_ns",
-		 region ? region : "default");
+		 dsm_name(dsm_default()));
 	file = fopen(path, "r");
 	if (!file || fscanf(file, "%lld", &ns) != 1)
 		die("%s", path);

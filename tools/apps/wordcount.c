@@ -277,13 +277,12 @@ static void table_add_share(struct job *job, struct share *share)
 
 static uint64_t counter(const char *name)
 {
-	const char *region = getenv("DSM_REGION");
 	char path[256];
 	uint64_t value;
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/sys/class/dsm/node/regions/%s/stats/%s",
-		 region ? region : "default", name);
+		 dsm_name(dsm_default()), name);
 	file = fopen(path, "r");
 	if (!file || fscanf(file, "%" SCNu64, &value) != 1)
 		die("%s", path);

@@ -3,6 +3,7 @@
  * /dev/dsm. uapi/linux/dsm.h says what it does.
  */
 #include <linux/cpumask.h>
+#include <linux/fdtable.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
@@ -34,6 +35,7 @@
  * @region: the region it is bound to, set once (with release)
  * @rdonly: bound for reading
  * @window: bound to the frames
+ * @holds: mutexes may be held through it
  */
 struct handle {
 	struct dsm_node *node;
@@ -42,6 +44,7 @@ struct handle {
 	struct dsm_region *region;
 	bool rdonly;
 	bool window;
+	bool holds;
 };
 
 union arg {
@@ -234,6 +237,7 @@ static long ioctl_sync(struct handle *h, union arg *arg)
 		return -EINVAL;
 	if (h->rdonly)
 		return -EACCES;
+	WRITE_ONCE(h->holds, true);
 	return dsm_sync_ioctl(region, h, &arg->sync);
 }
 
@@ -245,6 +249,7 @@ static long ioctl_attach(struct handle *h, union arg *arg)
 		return -EINVAL;
 	if (h->rdonly)
 		return -EACCES;
+	WRITE_ONCE(h->holds, true);
 	return dsm_words_attach(region, h, &arg->attach.process);
 }
 
@@ -378,13 +383,26 @@ static int device_open(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* Whoever closes it because it dies leaves its mutexes to others. */
+static int is_file(const void *file, struct file *other, unsigned int fd)
+{
+	return other == file;
+}
+
+/*
+ * A descriptor has been closed: by close(2) and the like, by execve(2), or with its table,
+ * by the last to exit that had that. If it was the last one of the file in its table,
+ * mutexes that were held through it are left to others: see sync.c. A table that is not
+ * the caller's any more is about to go, with all that is in it.
+ */
 static int device_flush(struct file *file, fl_owner_t owner)
 {
 	struct handle *h = file->private_data;
 
-	if (h->region && !h->window && (current->flags & PF_EXITING))
-		dsm_sync_release_process(h->region, h);
+	/* Set, by who has taken one, before it was taken. */
+	if (!owner || !READ_ONCE(h->holds))
+		return 0;
+	if (owner != current->files || !iterate_fd(owner, 0, is_file, file))
+		dsm_sync_release_process(h->region, h, owner);
 	return 0;
 }
 

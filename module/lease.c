@@ -28,62 +28,16 @@
  */
 #include <linux/slab.h>
 #include <linux/wait.h>
-#include "lease.h"
-#include "lease_core.h"
+#include "lease_impl.h"
 #include "msg.h"
 #include "peer.h"
-#include "region.h"
-#include "sync_home.h"
 #include "words.h"
 
 #define THREAD_MASK	((1U << DSM_WORD_THREAD_BITS) - 1)
 #define OWNER_OTHER	(DSM_WORD_PROCESS_OTHER << DSM_WORD_THREAD_BITS)
 
-/**
- * struct claim - what it takes to have a mutex once
- * @rq: LOCK or TRYLOCK; its memory if we are the home
- * @request: the message; this and the next two NULL if we are the home
- * @cancel: takes it back
- * @release: gives the mutex back
- */
-struct claim {
-	struct dsm_sync_request rq;
-	struct dsm_msg *request;
-	struct dsm_msg *cancel;
-	struct dsm_msg *release;
-};
-
-/**
- * struct lease - a mutex that we have or want
- * @hash: in dsm_sync->leases
- * @list: in region->leases
- * @region: the region, which drops its leases before it goes
- * @offset: where it is
- * @home: its home
- * @core: how far it is
- * @ownerdead: whoever had it died, and nobody has taken it since
- * @claim: the last request that was sent
- * @lockers: struct dsm_locker, in order of arrival. While it is ours, each has
- *	its claim: the one whose claim was sent is the first, or has left
- * @slot: its word, or -1
- * @thread: who has it, where the word does not say; or 0
- * @file: what through
- * @tgid: that one's process
- */
-struct lease {
-	struct hlist_node hash;
-	struct list_head list;
-	struct dsm_region *region;
-	u64 offset;
-	u16 home;
-	struct dsm_lease_core core;
-	bool ownerdead;
-	struct claim *claim;
-	struct list_head lockers;
-	int slot;
-	u64 thread;
-	const void *file;
-	pid_t tgid;
+enum lease_limits {
+	WATCH_MS	= 500,	/* so often it is asked whether a holder lives */
 };
 
 enum holder {
@@ -91,22 +45,6 @@ enum holder {
 	HOLDER_ME,
 	HOLDER_OTHER,
 };
-
-static void claim_free(struct claim *claim)
-{
-	if (!claim)
-		return;
-	dsm_sync_request_free(&claim->rq);
-	dsm_msg_free(claim->request);
-	dsm_msg_free(claim->cancel);
-	dsm_msg_free(claim->release);
-	kfree(claim);
-}
-
-static struct dsm_sync *sync_of(const struct lease *lease)
-{
-	return lease->region->node->sync;
-}
 
 static struct lease *lease_find(struct dsm_sync *sync, u32 region, u64 offset)
 {
@@ -118,11 +56,6 @@ static struct lease *lease_find(struct dsm_sync *sync, u32 region, u64 offset)
 		if (lease->region->id == region && lease->offset == offset)
 			return lease;
 	return NULL;
-}
-
-static bool is_ours(const struct lease *lease)
-{
-	return lease && lease->core.state == DSM_LEASE_OURS;
 }
 
 /* ------------------------------------------------------------------------
@@ -166,27 +99,76 @@ static const struct dsm_words_process *process_of(const struct lease *lease, u32
 	return lease->slot < 0 ? NULL : dsm_words_process(lease->region->words, owner);
 }
 
-static enum holder holder_of(const struct lease *lease, u32 owner)
+/* The process that has it, and what through, or NULL. */
+static const struct dsm_process *held_by(const struct lease *lease, u32 owner, const void **file)
 {
 	const struct dsm_words_process *process;
 
-	if (lease->thread)
-		return lease->thread == dsm_sync_thread() ? HOLDER_ME : HOLDER_OTHER;
+	if (lease->thread) {
+		*file = lease->file;
+		return &lease->process;
+	}
 	process = process_of(lease, owner);
 	if (!process)
-		return HOLDER_NONE;
-	return process->tgid == task_tgid_nr(current) &&
-	       (owner & THREAD_MASK) == task_pid_vnr(current) ? HOLDER_ME : HOLDER_OTHER;
+		return NULL;
+	*file = process->file;
+	return &process->process;
 }
 
-/* Nothing was changed after word_stop(). */
-static void word_go_on(const struct lease *lease, u32 owner)
+static bool held_by_me(const struct lease *lease, u32 owner)
 {
-	if (lease->thread)
-		owner = OWNER_OTHER;
-	else if (!process_of(lease, owner))
-		owner = 0;
-	word_set(lease, owner);
+	struct dsm_process me = dsm_process_current();
+	const struct dsm_process *holder;
+	const void *file;
+
+	holder = held_by(lease, owner, &file);
+	if (!holder || !dsm_process_same(holder, &me))
+		return false;
+	return lease->thread ? lease->thread == dsm_sync_thread() :
+			       (owner & THREAD_MASK) == task_pid_vnr(current);
+}
+
+/*
+ * After word_stop(). A process that has ended without notice (see sync.c) has it no
+ * more: from here on it is nobody's, and the next to take it is told.
+ */
+static enum holder holder_of(struct lease *lease, u32 owner)
+{
+	const struct dsm_process *holder;
+	const void *file;
+
+	holder = held_by(lease, owner, &file);
+	if (!holder)
+		return HOLDER_NONE;
+	if (held_by_me(lease, owner))
+		return HOLDER_ME;
+	if (dsm_process_alive(holder))
+		return HOLDER_OTHER;
+	lease->thread = 0;
+	lease->ownerdead = true;
+	return HOLDER_NONE;
+}
+
+/* If somebody waits for its holder: that may end without notice. */
+void dsm_lease_watch(struct lease *lease)
+{
+	struct dsm_sync *sync = lease->region->node->sync;
+
+	if ((!lease->core.wanted && list_empty(&lease->lockers)) || !list_empty(&lease->watched))
+		return;
+	list_add_tail(&lease->watched, &sync->watched);
+	queue_delayed_work(system_unbound_wq, &sync->watch, msecs_to_jiffies(WATCH_MS));
+}
+
+/* Nothing was changed after word_stop(), and @holder has it. */
+static void word_go_on(struct lease *lease, u32 owner, enum holder holder)
+{
+	if (holder == HOLDER_NONE) {
+		word_set(lease, 0);
+		return;
+	}
+	word_set(lease, lease->thread ? OWNER_OTHER : owner);
+	dsm_lease_watch(lease);
 }
 
 static void slot_put(struct lease *lease)
@@ -197,8 +179,6 @@ static void slot_put(struct lease *lease)
 	lease->region->words->lease[lease->slot] = NULL;
 	lease->slot = -1;
 }
-
-static void lease_give_back(struct lease *lease);
 
 static int slot_free(const struct dsm_words *words, int set)
 {
@@ -220,7 +200,7 @@ static void slot_vacate(struct dsm_words *words, int set)
 	for (i = 0; i < DSM_WORDS_WAYS; i++) {
 		lease = words->lease[set + (words->victim + i) % DSM_WORDS_WAYS];
 		if (!lease->thread && !process_of(lease, word_peek(lease))) {
-			lease_give_back(lease);
+			dsm_lease_give_back(lease);
 			return;
 		}
 	}
@@ -278,12 +258,13 @@ static u32 lease_take(struct lease *lease, const struct dsm_locker *locker)
 	if (lease->slot < 0)
 		slot_get(lease);
 	if (lease->slot >= 0)
-		number = dsm_words_number(lease->region->words, locker->file, locker->tgid);
+		number = dsm_words_number(lease->region->words, locker->file, &locker->process);
 	lease->ownerdead = false;
 	lease->thread = number ? 0 : locker->thread;
 	lease->file = locker->file;
-	lease->tgid = locker->tgid;
+	lease->process = locker->process;
 	word_set(lease, number ? number << DSM_WORD_THREAD_BITS | locker->tid : OWNER_OTHER);
+	dsm_lease_watch(lease);
 	return value;
 }
 
@@ -305,7 +286,7 @@ static void give_back(struct lease *lease, bool unused)
 {
 	u32 value = (lease->ownerdead ? DSM_SYNC_OWNERDEAD : 0) | (unused ? DSM_SYNC_UNUSED : 0);
 	struct dsm_node *node = lease->region->node;
-	struct claim *claim = lease->claim;
+	struct dsm_claim *claim = lease->claim;
 
 	slot_put(lease);
 	lease->thread = 0;
@@ -328,10 +309,10 @@ static void ask(struct lease *lease, u32 op)
 {
 	struct dsm_locker *first = list_first_entry(&lease->lockers, struct dsm_locker, list);
 	struct dsm_node *node = lease->region->node;
-	struct claim *claim = first->claim;
+	struct dsm_claim *claim = first->claim;
 	struct dsm_msg *msg = claim->request;
 
-	claim_free(lease->claim);
+	dsm_claim_free(lease->claim);
 	lease->claim = claim;
 	first->claim = NULL;
 	first->asked = true;
@@ -351,7 +332,7 @@ static void ask(struct lease *lease, u32 op)
 static void cancel(struct lease *lease)
 {
 	struct dsm_node *node = lease->region->node;
-	struct claim *claim = lease->claim;
+	struct dsm_claim *claim = lease->claim;
 
 	if (claim->cancel) {
 		dsm_node_post(node, lease->home, claim->cancel);
@@ -371,7 +352,9 @@ static void forget(struct lease *lease)
 	slot_put(lease);
 	hash_del(&lease->hash);
 	list_del(&lease->list);
-	claim_free(lease->claim);
+	list_del(&lease->watched);
+	lease->region->n_leases--;
+	dsm_claim_free(lease->claim);
 	kfree(lease);
 }
 
@@ -382,7 +365,7 @@ static void step(struct lease *lease, enum dsm_lease_event event,
 	const struct dsm_locker *first;
 	unsigned int actions;
 
-	lockdep_assert_held(&sync_of(lease)->lock);
+	lockdep_assert_held(&lease->region->node->sync->lock);
 
 	first = list_first_entry_or_null(&lease->lockers, struct dsm_locker, list);
 	now.first = !first ? DSM_LEASE_NOBODY : first->try ? DSM_LEASE_TRIER : DSM_LEASE_WAITER;
@@ -406,14 +389,37 @@ static void step(struct lease *lease, enum dsm_lease_event event,
 }
 
 /* Back to its home, if no thread has it. */
-static void lease_give_back(struct lease *lease)
+void dsm_lease_give_back(struct lease *lease)
 {
 	u32 owner = word_stop(lease);
-	struct dsm_lease_now now = { .held = holder_of(lease, owner) != HOLDER_NONE };
+	enum holder holder = holder_of(lease, owner);
+	struct dsm_lease_now now = { .held = holder != HOLDER_NONE };
 
 	step(lease, DSM_LEASE_TRIED, now);
 	if (now.held)
-		word_go_on(lease, owner);
+		word_go_on(lease, owner, holder);
+}
+
+/* Whoever has it is no more: it goes to another, who is told. */
+void dsm_lease_orphaned(struct lease *lease)
+{
+	word_stop(lease);
+	lease->thread = 0;
+	lease->ownerdead = true;
+	step(lease, DSM_LEASE_FREED, (struct dsm_lease_now){});
+}
+
+/* Its region is no more. */
+void dsm_lease_destroy(struct lease *lease)
+{
+	lockers_fail(lease, true, -EIDRM);
+	forget(lease);
+}
+
+/* The process that has it, and what through, or NULL. */
+const struct dsm_process *dsm_lease_holder(const struct lease *lease, const void **file)
+{
+	return held_by(lease, word_peek(lease), file);
 }
 
 /* ------------------------------------------------------------------------
@@ -428,7 +434,7 @@ void dsm_locker_init(struct dsm_locker *locker, struct dsm_region *region, const
 		.offset = offset,
 		.try = try,
 		.file = file,
-		.tgid = task_tgid_nr(current),
+		.process = dsm_process_current(),
 		.tid = task_pid_vnr(current),
 		.thread = dsm_sync_thread(),
 	};
@@ -438,47 +444,8 @@ void dsm_locker_init(struct dsm_locker *locker, struct dsm_region *region, const
 
 void dsm_locker_free(struct dsm_locker *locker)
 {
-	claim_free(locker->claim);
+	dsm_claim_free(locker->claim);
 	kfree(locker->spare);
-}
-
-static struct claim *claim_create(const struct dsm_locker *locker, u16 home)
-{
-	struct dsm_region *region = locker->region;
-	u64 block = locker->offset >> region->block_shift;
-	struct dsm_node *node = region->node;
-	struct dsm_sync_request *rq;
-	struct claim *claim;
-
-	claim = kzalloc(sizeof(*claim), GFP_KERNEL_ACCOUNT);
-	if (!claim)
-		return NULL;
-	rq = &claim->rq;
-	*rq = (struct dsm_sync_request){
-		.from	= node->id,
-		.req	= dsm_node_next_req(node),
-		.region	= region->id,
-		.offset	= locker->offset,
-		.op	= DSM_SYNC_LOCK,
-		.owner	= locker->thread,
-	};
-	if (home == node->id) {
-		if (dsm_sync_home_prepare(rq, true, block) ||
-		    dsm_sync_home_prepare_aside(rq, block))
-			goto free;
-		return claim;
-	}
-	claim->request = dsm_sync_msg_create(rq, DSM_SYNC_REQUEST, DSM_SYNC_LOCK, block,
-					     GFP_KERNEL_ACCOUNT);
-	claim->cancel = dsm_sync_msg_create(rq, DSM_SYNC_REQUEST, DSM_SYNC_CANCEL, block,
-					    GFP_KERNEL_ACCOUNT);
-	claim->release = dsm_sync_msg_create(rq, DSM_SYNC_REQUEST, DSM_SYNC_RELEASE, block,
-					     GFP_KERNEL_ACCOUNT);
-	if (claim->request && claim->cancel && claim->release)
-		return claim;
-free:
-	claim_free(claim);
-	return NULL;
 }
 
 /* The memory for everything; then nothing can fail but for the region's end. */
@@ -490,7 +457,7 @@ int dsm_locker_prepare(struct dsm_locker *locker)
 	if (err)
 		return err;
 	locker->spare = kzalloc(sizeof(*locker->spare), GFP_KERNEL_ACCOUNT);
-	locker->claim = claim_create(locker, home);
+	locker->claim = dsm_claim_create(locker, home);
 	if (!locker->spare || !locker->claim)
 		return -ENOMEM;
 	locker->spare->home = home;
@@ -502,6 +469,7 @@ static int lock_here(struct dsm_locker *locker)
 {
 	struct dsm_sync *sync = locker->region->node->sync;
 	struct lease *lease = lease_find(sync, locker->region->id, locker->offset);
+	enum holder holder;
 	u32 owner;
 
 	if (!lease)
@@ -509,20 +477,21 @@ static int lock_here(struct dsm_locker *locker)
 	/* Others of this node wait, and come first. */
 	if (lease->core.state == DSM_LEASE_ASKING && locker->try)
 		return -EBUSY;
-	if (!is_ours(lease))
+	if (!dsm_lease_is_ours(lease))
 		return -EAGAIN;
 	owner = word_stop(lease);
-	switch (holder_of(lease, owner)) {
+	holder = holder_of(lease, owner);
+	switch (holder) {
 	case HOLDER_NONE:
 		locker->value = lease_take(lease, locker);
 		return 0;
 	case HOLDER_ME:
-		word_go_on(lease, owner);
+		word_go_on(lease, owner, holder);
 		return locker->try ? -EBUSY : -EDEADLK;
 	default:
 		if (!locker->try)
 			return -EAGAIN;		/* the word is as it is to be, then */
-		word_go_on(lease, owner);
+		word_go_on(lease, owner, holder);
 		return -EBUSY;
 	}
 }
@@ -537,8 +506,10 @@ static struct lease *lease_create(struct dsm_locker *locker)
 	lease->offset = locker->offset;
 	lease->slot = -1;
 	INIT_LIST_HEAD(&lease->lockers);
+	INIT_LIST_HEAD(&lease->watched);
 	hash_add(region->node->sync->leases, &lease->hash, dsm_sync_key(region->id, lease->offset));
 	list_add_tail(&lease->list, &region->leases);
+	region->n_leases++;
 	return lease;
 }
 
@@ -563,6 +534,8 @@ static int lock_start(struct dsm_locker *locker)
 	err = 0;
 	lease = lease_find(sync, region->id, locker->offset) ?: lease_create(locker);
 	list_add_tail(&locker->list, &lease->lockers);
+	if (dsm_lease_is_ours(lease))
+		dsm_lease_watch(lease);
 	step(lease, DSM_LEASE_WANTED, (struct dsm_lease_now){});
 unlock:
 	spin_unlock(&sync->lock);
@@ -675,21 +648,23 @@ long dsm_lease_lock_again(struct dsm_locker *locker, u32 *value)
 int dsm_lease_unlock(struct dsm_region *region, u64 offset)
 {
 	struct dsm_sync *sync = region->node->sync;
+	enum holder holder;
 	struct lease *lease;
 	int err = -ENOENT;
 	u32 owner;
 
 	spin_lock(&sync->lock);
 	lease = lease_find(sync, region->id, offset);
-	if (!is_ours(lease))
+	if (!dsm_lease_is_ours(lease))
 		goto unlock;
 	owner = word_stop(lease);
-	if (holder_of(lease, owner) == HOLDER_ME) {
+	holder = holder_of(lease, owner);
+	if (holder == HOLDER_ME) {
 		lease->thread = 0;
 		step(lease, DSM_LEASE_FREED, (struct dsm_lease_now){});
 		err = 0;
 	} else {
-		word_go_on(lease, owner);
+		word_go_on(lease, owner, holder);
 		err = -EPERM;
 	}
 unlock:
@@ -706,7 +681,7 @@ bool dsm_lease_is_mine(struct dsm_region *region, u64 offset)
 
 	spin_lock(&sync->lock);
 	lease = lease_find(sync, region->id, offset);
-	mine = is_ours(lease) && holder_of(lease, word_peek(lease)) == HOLDER_ME;
+	mine = dsm_lease_is_ours(lease) && held_by_me(lease, word_peek(lease));
 	spin_unlock(&sync->lock);
 	return mine;
 }
@@ -759,7 +734,7 @@ int dsm_lease_answer(struct dsm_node *node, const struct dsm_sync_answer *answer
 {
 	struct lease *lease = lease_find(node->sync, answer->region, answer->offset);
 
-	if (!lease || !lease->claim || lease->claim->rq.req != answer->req || is_ours(lease))
+	if (!lease || !lease->claim || lease->claim->rq.req != answer->req || dsm_lease_is_ours(lease))
 		return -ENOENT;
 	if (lease->home != answer->from || !answer_valid(lease, answer))
 		return -EPROTO;
@@ -788,84 +763,21 @@ bool dsm_lease_recall(struct dsm_node *node, const struct dsm_sync_answer *answe
 {
 	struct lease *lease = lease_find(node->sync, answer->region, answer->offset);
 	enum dsm_lease_event event = DSM_LEASE_RECALLED;
+	enum holder holder;
 	u32 owner;
 
-	if (!is_ours(lease) || lease->claim->rq.req != answer->req ||
+	if (!dsm_lease_is_ours(lease) || lease->claim->rq.req != answer->req ||
 	    lease->home != answer->from)
 		return false;
 	if (answer->value & DSM_SYNC_IF_FREE)
 		event = DSM_LEASE_TRIED;
 	owner = word_stop(lease);
-	if (holder_of(lease, owner) == HOLDER_NONE) {
+	holder = holder_of(lease, owner);
+	if (holder == HOLDER_NONE) {
 		step(lease, event, (struct dsm_lease_now){});
 		return false;
 	}
 	step(lease, event, (struct dsm_lease_now){ .held = true });
-	word_go_on(lease, owner);
+	word_go_on(lease, owner, holder);
 	return event == DSM_LEASE_TRIED;
-}
-
-/* ------------------------------------------------------------------------
- * The end of processes, files, regions
- */
-
-static bool held_by(const struct lease *lease, const void *file, pid_t tgid)
-{
-	const struct dsm_words_process *process;
-
-	if (lease->thread)
-		return lease->file == file && (!tgid || lease->tgid == tgid);
-	process = process_of(lease, word_peek(lease));
-	return process && process->file == file && (!tgid || process->tgid == tgid);
-}
-
-/**
- * dsm_lease_release() - a process, or all that had a file, is no more
- * @region: the region
- * @file: what it held mutexes through
- * @tgid: the process, 0 for all
- *
- * What it holds goes to others, who are told. When none is left that could take
- * one here without asking, the mutexes go home: this node may go, too.
- */
-void dsm_lease_release(struct dsm_region *region, const void *file, pid_t tgid)
-{
-	struct dsm_sync *sync = region->node->sync;
-	struct dsm_words *words;
-	struct lease *lease, *next;
-	LIST_HEAD(dead);
-
-	spin_lock(&sync->lock);
-	list_for_each_entry_safe(lease, next, &region->leases, list)
-		if (is_ours(lease) && held_by(lease, file, tgid))
-			list_move_tail(&lease->list, &dead);
-	/* Handing one over may take another's word from it, and that off the list. */
-	while ((lease = list_first_entry_or_null(&dead, struct lease, list))) {
-		list_move_tail(&lease->list, &region->leases);
-		word_stop(lease);
-		lease->thread = 0;
-		lease->ownerdead = true;
-		step(lease, DSM_LEASE_FREED, (struct dsm_lease_now){});
-	}
-	words = region->words;
-	if (words) {
-		dsm_words_detach(words, file, tgid);
-		list_for_each_entry_safe(lease, next, &region->leases, list)
-			if (!words->processes && is_ours(lease))
-				lease_give_back(lease);
-	}
-	spin_unlock(&sync->lock);
-}
-
-/* The region is being freed, on all nodes: nobody waits, unless the registry is wrong. */
-void dsm_lease_drop(struct dsm_region *region)
-{
-	struct lease *lease, *next;
-
-	lockdep_assert_held(&region->node->sync->lock);
-
-	list_for_each_entry_safe(lease, next, &region->leases, list) {
-		lockers_fail(lease, true, -EIDRM);
-		forget(lease);
-	}
 }

@@ -5,12 +5,14 @@
 #include <linux/list.h>
 #include <linux/types.h>
 #include <linux/wait.h>
+#include "process.h"
 
-struct claim;
+struct dsm_claim;
 struct dsm_node;
 struct dsm_region;
 struct dsm_sync;
 struct dsm_sync_answer;
+struct files_struct;
 struct lease;
 
 /**
@@ -23,7 +25,7 @@ struct lease;
  * @offset: the mutex
  * @try: it does not wait for others
  * @file: what it is to be held through
- * @tgid: the process
+ * @process: the thread's
  * @tid: the thread, as it knows itself
  * @thread: dsm_sync_thread()
  * @list: in lease->lockers
@@ -40,7 +42,7 @@ struct dsm_locker {
 	u64 offset;
 	bool try;
 	const void *file;
-	pid_t tgid;
+	struct dsm_process process;
 	pid_t tid;
 	u64 thread;
 	struct list_head list;
@@ -50,7 +52,7 @@ struct dsm_locker {
 	int error;
 	u32 value;
 	struct lease *spare;
-	struct claim *claim;
+	struct dsm_claim *claim;
 };
 
 void dsm_locker_init(struct dsm_locker *locker, struct dsm_region *region, const void *file,
@@ -68,7 +70,11 @@ bool dsm_lease_is_mine(struct dsm_region *region, u64 offset);
 int dsm_lease_answer(struct dsm_node *node, const struct dsm_sync_answer *answer);
 bool dsm_lease_recall(struct dsm_node *node, const struct dsm_sync_answer *answer);
 
-void dsm_lease_release(struct dsm_region *region, const void *file, pid_t tgid);
+void dsm_lease_release(struct dsm_region *region, const void *file,
+		       const struct files_struct *files);
+void dsm_lease_reap(struct dsm_region *region);
+void dsm_lease_node_init(struct dsm_sync *sync);
+void dsm_lease_node_exit(struct dsm_sync *sync);
 void dsm_lease_drop(struct dsm_region *region);
 
 #endif /* _DSM_LEASE_H */

@@ -90,6 +90,7 @@ struct dsm_region *dsm_region_create(struct dsm_node *node, u32 id,
 	refcount_set(&region->ref, 1);
 	dsm_readahead_init(&region->readahead);
 	INIT_LIST_HEAD(&region->leases);
+	mutex_init(&region->ending_lock);
 	xa_init_flags(&region->chunks, XA_FLAGS_ACCOUNT);
 	mutex_init(&region->discard_lock);
 	spin_lock_init(&region->ask_lock);

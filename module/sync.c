@@ -76,8 +76,26 @@
  * another waiter instead.
  *
  * What takes memory has it before anything happens, so that releasing cannot
- * fail. A process that exits has its mutexes released with OWNERDEAD, which the
- * next to take one is told.
+ * fail.
+ *
+ * A mutex is held by a thread of a process, through an open file. The hold ends, other
+ * than by UNLOCK, when the process
+ *
+ *  - ends, however;
+ *  - executes another program: what had the mutex, and its memory, is gone, whether or
+ *    not the descriptor stays open;
+ *  - has closed its last descriptor of the file. Others, that it has made with dup(2), keep
+ *    it; what other processes have, by fork(2) or SCM_RIGHTS, does not. Where threads have
+ *    tables of their own (no CLONE_FILES), it is when the others have ended that it counts.
+ *
+ * The next to take the mutex is told, with OWNERDEAD. A child has nothing of its parent's,
+ * and takes nothing with it, whatever they share: descriptors, their table (CLONE_FILES
+ * without CLONE_THREAD), memory (vfork(2)).
+ *
+ * Most of this is seen when a descriptor is closed (device.c). Not so the end of a process,
+ * or an execve(2), that closes none: the table is shared, or the descriptor is not
+ * O_CLOEXEC. Then a mutex that nobody waits for is looked at by whoever comes for it, and
+ * the holder of one that somebody waits for is looked at twice a second.
  *
  * Locking: one lock a node, dsm_sync->lock, for the objects homed here, the
  * calls under way and the mutexes that are here. A peer's lock is taken under
@@ -694,21 +712,23 @@ long dsm_sync_ioctl(struct dsm_region *region, const void *file, struct dsm_sync
  */
 
 /**
- * dsm_sync_release_process() - the current process exits with a file open
+ * dsm_sync_release_process() - processes may have closed a file
  * @region: the region
  * @file: the file; others may have it open still
+ * @files: the table of descriptors in which it was closed, and is not open any more
  *
- * What the process holds through it goes to others, who are told.
+ * What they hold through it goes to others, who are told. Sleeps.
  */
-void dsm_sync_release_process(struct dsm_region *region, const void *file)
+void dsm_sync_release_process(struct dsm_region *region, const void *file,
+			      const struct files_struct *files)
 {
-	dsm_lease_release(region, file, task_tgid_nr(current));
+	dsm_lease_release(region, file, files);
 }
 
-/* The same for the last who had the file, and whatever is left. */
+/* The same for the last who had the file, and whatever is left. Sleeps. */
 void dsm_sync_release_file(struct dsm_region *region, const void *file)
 {
-	dsm_lease_release(region, file, 0);
+	dsm_lease_release(region, file, NULL);
 }
 
 /* Drop what there is of a region, or of all where @region is 0, but for leases. */
@@ -718,11 +738,14 @@ static void drop(struct dsm_sync *sync, u32 region)
 	unsigned int bucket;
 	struct call *call;
 
-	lockdep_assert_held(&sync->lock);
-
-	hash_for_each_safe(sync->calls, bucket, next, call, hash)
-		if (!region || call->rq.region == region)
-			call_done(sync, call, call->rq.op, 0, -EIDRM);
+	for (bucket = 0; bucket < HASH_SIZE(sync->calls); bucket++) {
+		spin_lock(&sync->lock);
+		hlist_for_each_entry_safe(call, next, &sync->calls[bucket], hash)
+			if (!region || call->rq.region == region)
+				call_done(sync, call, call->rq.op, 0, -EIDRM);
+		spin_unlock(&sync->lock);
+		cond_resched();
+	}
 	dsm_sync_home_drop(sync, region);
 }
 
@@ -731,16 +754,12 @@ static void drop(struct dsm_sync *sync, u32 region)
  * @region: the region
  *
  * Nobody uses it; the calls there are were abandoned, unless the registry is
- * wrong, and then they fail with EIDRM.
+ * wrong, and then they fail with EIDRM. Sleeps.
  */
 void dsm_sync_region_gone(struct dsm_region *region)
 {
-	struct dsm_sync *sync = region->node->sync;
-
-	spin_lock(&sync->lock);
-	drop(sync, region->id);
+	drop(region->node->sync, region->id);
 	dsm_lease_drop(region);
-	spin_unlock(&sync->lock);
 }
 
 int dsm_sync_node_init(struct dsm_node *node)
@@ -752,7 +771,7 @@ int dsm_sync_node_init(struct dsm_node *node)
 	spin_lock_init(&sync->lock);
 	hash_init(sync->objects);
 	hash_init(sync->calls);
-	hash_init(sync->leases);
+	dsm_lease_node_init(sync);
 	node->sync = sync;
 	return 0;
 }
@@ -760,10 +779,8 @@ int dsm_sync_node_init(struct dsm_node *node)
 /* There are no regions any more, and nobody brings messages. */
 void dsm_sync_node_exit(struct dsm_node *node)
 {
-	spin_lock(&node->sync->lock);
 	drop(node->sync, 0);
-	WARN_ON_ONCE(!hash_empty(node->sync->leases));
-	spin_unlock(&node->sync->lock);
+	dsm_lease_node_exit(node->sync);
 	kvfree(node->sync);
 	node->sync = NULL;
 }

@@ -25,6 +25,10 @@
 #include "region.h"
 #include "sync_home.h"
 
+enum home_limits {
+	DROP_PIECE	= 64,	/* objects that are dropped at a time */
+};
+
 enum object_kind {
 	KIND_MUTEX,
 	KIND_BARRIER,
@@ -721,16 +725,29 @@ free:
 	return err;
 }
 
-/* Drop the objects of a region, or all where @region is 0. */
+/*
+ * Drop the objects of a region, or all where @region is 0. There may be many, so the lock
+ * is let go of after some; then the bucket is looked at from its beginning.
+ */
 void dsm_sync_home_drop(struct dsm_sync *sync, u32 region)
 {
+	unsigned int bucket, dropped;
 	struct hlist_node *next;
 	struct object *object;
-	unsigned int bucket;
 
-	lockdep_assert_held(&sync->lock);
-
-	hash_for_each_safe(sync->objects, bucket, next, object, hash)
-		if (!region || object->region == region)
-			object_free(object);
+	for (bucket = 0; bucket < HASH_SIZE(sync->objects); bucket++) {
+		do {
+			dropped = 0;
+			spin_lock(&sync->lock);
+			hlist_for_each_entry_safe(object, next, &sync->objects[bucket], hash) {
+				if (region && object->region != region)
+					continue;
+				object_free(object);
+				if (++dropped == DROP_PIECE)
+					break;
+			}
+			spin_unlock(&sync->lock);
+			cond_resched();
+		} while (dropped == DROP_PIECE);
+	}
 }

@@ -7,6 +7,7 @@
 #include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
+#include <linux/workqueue.h>
 #include "node.h"
 
 struct aside;
@@ -28,6 +29,8 @@ enum dsm_sync_hash_bits {
  * @objects: struct object, by region and offset
  * @calls: struct call without its final reply, by number
  * @leases: struct lease, by region and offset
+ * @watched: struct lease, whose holder somebody waits for
+ * @watch: asks whether those holders live
  * @turns: mutexes homed here that nodes took turns with, of late: dsm_sync_key()
  *	by its hash, or 0; a later one takes an earlier one's place
  */
@@ -36,6 +39,8 @@ struct dsm_sync {
 	DECLARE_HASHTABLE(objects, DSM_SYNC_OBJECT_BITS);
 	DECLARE_HASHTABLE(calls, DSM_SYNC_CALL_BITS);
 	DECLARE_HASHTABLE(leases, DSM_SYNC_LEASE_BITS);
+	struct list_head watched;
+	struct delayed_work watch;
 	u64 turns[1 << DSM_SYNC_TURNS_BITS];
 };
 

@@ -11,6 +11,7 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 #include "compat.h"
+#include "lease.h"
 #include "node.h"
 #include "region.h"
 #include "sync_home.h"
@@ -44,28 +45,31 @@ void dsm_words_destroy(struct dsm_words *words)
 }
 
 /* The number of a process, or 0. */
-u32 dsm_words_number(const struct dsm_words *words, const void *file, pid_t tgid)
+u32 dsm_words_number(const struct dsm_words *words, const void *file,
+		     const struct dsm_process *process)
 {
 	u32 number;
 
 	for (number = 1; number < words->limit; number++)
-		if (words->process[number].file == file && words->process[number].tgid == tgid)
+		if (words->process[number].file == file &&
+		    dsm_process_same(&words->process[number].process, process))
 			return number;
 	return 0;
 }
 
-static int number_get(struct dsm_words *words, const void *file, pid_t tgid, u32 *number)
+static int number_get(struct dsm_words *words, const void *file, u32 *number)
 {
+	struct dsm_process process = dsm_process_current();
 	u32 free;
 
-	*number = dsm_words_number(words, file, tgid);
+	*number = dsm_words_number(words, file, &process);
 	if (*number)
 		return 0;
 	for (free = 1; free < words->limit && words->process[free].file; free++)
 		;
 	if (free == DSM_WORD_PROCESS_OTHER)
 		return -ENOSPC;
-	words->process[free] = (struct dsm_words_process){ .file = file, .tgid = tgid };
+	words->process[free] = (struct dsm_words_process){ .file = file, .process = process };
 	words->processes++;
 	words->limit = max(words->limit, free + 1);
 	*number = free;
@@ -97,25 +101,24 @@ int dsm_words_attach(struct dsm_region *region, const void *file, u32 *number)
 		smp_store_release(&region->words, words);
 		words = NULL;
 	}
-	err = number_get(region->words, file, task_tgid_nr(current), number);
+	err = number_get(region->words, file, number);
 	spin_unlock(&sync->lock);
 	dsm_words_destroy(words);
+	if (err != -ENOSPC)
+		return err;
+	/* Some may be those of processes that ended without notice. */
+	dsm_lease_reap(region);
+	spin_lock(&sync->lock);
+	err = number_get(region->words, file, number);
+	spin_unlock(&sync->lock);
 	return err;
 }
 
-/* Give the numbers of a process back, or, where @tgid is 0, of all that have the file. */
-void dsm_words_detach(struct dsm_words *words, const void *file, pid_t tgid)
+/* Give a number back. */
+void dsm_words_detach(struct dsm_words *words, u32 number)
 {
-	u32 number;
-
-	for (number = 1; number < words->limit; number++) {
-		struct dsm_words_process *process = &words->process[number];
-
-		if (process->file != file || (tgid && process->tgid != tgid))
-			continue;
-		process->file = NULL;
-		words->processes--;
-	}
+	words->process[number].file = NULL;
+	words->processes--;
 	while (words->limit > 1 && !words->process[words->limit - 1].file)
 		words->limit--;
 }

@@ -5,6 +5,7 @@
 #include <linux/atomic.h>
 #include <linux/types.h>
 #include <linux/dsm.h>
+#include "process.h"
 
 struct dsm_region;
 struct lease;
@@ -30,13 +31,14 @@ struct dsm_words {
 	unsigned int limit;
 	struct dsm_words_process {
 		const void *file;
-		pid_t tgid;
+		struct dsm_process process;
 	} process[DSM_WORD_PROCESS_OTHER];
 };
 
 int dsm_words_attach(struct dsm_region *region, const void *file, u32 *number);
-void dsm_words_detach(struct dsm_words *words, const void *file, pid_t tgid);
-u32 dsm_words_number(const struct dsm_words *words, const void *file, pid_t tgid);
+void dsm_words_detach(struct dsm_words *words, u32 number);
+u32 dsm_words_number(const struct dsm_words *words, const void *file,
+		     const struct dsm_process *process);
 int dsm_words_mmap(struct dsm_region *region, struct vm_area_struct *vma);
 void dsm_words_destroy(struct dsm_words *words);
 

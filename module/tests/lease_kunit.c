@@ -448,9 +448,9 @@ static void words_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, lock(region, AT), 0);
 	KUNIT_EXPECT_EQ(test, unlock(region, AT), 0);
 	KUNIT_EXPECT_FALSE(test, list_empty(&region->leases));
-	dsm_sync_release_process(region, other_file);
+	dsm_sync_release_process(region, other_file, current->files);
 	KUNIT_EXPECT_FALSE(test, list_empty(&region->leases));
-	dsm_sync_release_process(region, file);
+	dsm_sync_release_process(region, file, current->files);
 	KUNIT_EXPECT_TRUE(test, list_empty(&region->leases));
 	KUNIT_EXPECT_EQ(test, region->words->processes, 0);
 	KUNIT_EXPECT_EQ(test, region->words->limit, 1);
@@ -479,7 +479,7 @@ static void death_test(struct kunit *test)
 	/* Nobody waits: it is told to the next. */
 	attach(test, region);
 	KUNIT_EXPECT_EQ(test, lock(region, AT), 0);
-	dsm_sync_release_process(region, file);
+	dsm_sync_release_process(region, file, current->files);
 	KUNIT_EXPECT_EQ(test, sync_op(region, DSM_SYNC_TRYLOCK, AT, 0, &result), 0);
 	KUNIT_EXPECT_EQ(test, result, DSM_SYNC_OWNERDEAD);
 	KUNIT_EXPECT_EQ(test, unlock(region, AT), 0);

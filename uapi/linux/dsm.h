@@ -189,12 +189,16 @@ enum dsm_sync_op {
  * @other: WAIT: offset of the mutex, which the caller holds
  * @timeout_ns: LOCK, WAIT: relative, 0 is none; others 0
  * @result: out: LOCK, TRYLOCK, WAIT: DSM_SYNC_OWNERDEAD if the previous holder
- *	died; BARRIER: DSM_SYNC_SERIAL for exactly one of them;
+ *	died, see below; BARRIER: DSM_SYNC_SERIAL for exactly one of them;
  *	WAKE: how many were woken
  *
  * A mutex is held by a thread; DSM_SYNC_LOCK by its holder fails with
- * EDEADLK. A process that exits holding one leaves it to the next taker with
- * DSM_SYNC_OWNERDEAD; a thread that ends while its process lives does not.
+ * EDEADLK. A process that holds one leaves it to the next taker with
+ * DSM_SYNC_OWNERDEAD when it ends, executes another program, or closes the last
+ * descriptor that it has of the open file. What another process does with the same
+ * file, or with a table of descriptors that they share, changes nothing. A thread that
+ * ends while its process lives keeps what it holds. Who waits for the mutex may hear
+ * of it half a second later.
  * Also ETIMEDOUT; EINTR, a signal arrived (LOCK: the mutex was not taken;
  * BARRIER: the barrier was left; WAIT: the mutex is held again, a spurious
  * wake-up); EIO, the home did not answer within timeout_ms (WAIT: whether the
@@ -281,8 +285,9 @@ static __inline__ __u64 dsm_word(__u64 offset)
  *
  * From then on the words of the bound region can be mapped, shared, all
  * DSM_WORDS_SIZE bytes at DSM_WORDS_OFFSET of the descriptor. The number is the
- * process's until it exits, or until the descriptor and its mappings are gone:
- * what it holds then goes to others, as with DSM_IOC_SYNC. EACCES (a descriptor
+ * process's until it exits, executes another program, or closes its last
+ * descriptor of the open file, mapped or not: what it holds then goes to others, as
+ * with DSM_IOC_SYNC. EACCES (a descriptor
  * bound for reading); ENOMEM; ENOSPC (no number is left: DSM_IOC_SYNC does
  * everything).
  */

@@ -297,20 +297,18 @@ static int wait_settled(struct dsm_node *node, struct dsm_block *block, bool wri
  * @region: the region
  * @index: the block
  * @write: for writing
- * @again: the caller has waited for it before, and will not do so any longer
- *	than since then
  *
- * What was got may be lost again before it is used: the caller looks, with a
- * folio of the block locked, and asks again if need be.
+ * Waits for timeout_ms at most, for the chunk's home and then for the block. What was
+ * got may be lost again before it is used: the caller looks, with a folio of the block
+ * locked, and asks again if need be.
  *
  * Return: 0; -EINTR, killed; -ETIMEDOUT, the request is still under way;
  * -ENOMEM.
  */
-int dsm_block_acquire(struct dsm_region *region, u64 index, bool write, bool again)
+int dsm_block_acquire(struct dsm_region *region, u64 index, bool write)
 {
 	struct dsm_node *node = region->node;
-	unsigned long timeout = msecs_to_jiffies(READ_ONCE(node->timeout_ms));
-	unsigned long deadline = jiffies + timeout;
+	unsigned long deadline = jiffies + msecs_to_jiffies(READ_ONCE(node->timeout_ms));
 	u64 number = dsm_region_chunk_of(region, index);
 	struct dsm_chunk *chunk = dsm_chunk_get(region, number, GFP_KERNEL);
 	ktime_t start = ktime_get();
@@ -323,11 +321,8 @@ int dsm_block_acquire(struct dsm_region *region, u64 index, bool write, bool aga
 		return -ENOMEM;
 	err = dsm_chunk_wait_home(region, chunk, number, deadline);
 	if (err)
-		return err;
+		goto out;
 	block = dsm_chunk_block(region, chunk, index);
-	if (again && data_race(dsm_line_outstanding(&block->line)))
-		deadline = READ_ONCE(block->asked) + timeout;
-
 	for (;; first = false) {
 		err = ask(region, chunk, index, write, first, &wanted);
 		if (err)
@@ -343,6 +338,7 @@ int dsm_block_acquire(struct dsm_region *region, u64 index, bool write, bool aga
 			break;
 		dsm_stat(region, DSM_STAT_retries, 1);
 	}
+out:
 	dsm_stat(region, DSM_STAT_fault_wait_ns, ktime_to_ns(ktime_sub(ktime_get(), start)));
 	if (err == -ETIMEDOUT)
 		dsm_stat(region, DSM_STAT_timeouts, 1);

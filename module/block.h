@@ -18,7 +18,7 @@ int dsm_block_event(struct dsm_region *region, struct dsm_chunk *chunk, u64 inde
 int dsm_block_receive(struct dsm_region *region, struct dsm_msg *msg, bool in_window,
 		      struct dsm_batch *batch);
 int dsm_block_ask(struct dsm_region *region, u64 index, bool write);
-int dsm_block_acquire(struct dsm_region *region, u64 index, bool write, bool again);
+int dsm_block_acquire(struct dsm_region *region, u64 index, bool write);
 int dsm_block_prefetch(struct dsm_region *region, u64 first, u64 last, bool write);
 void dsm_block_ahead(struct dsm_region *region, u64 index, bool write);
 bool dsm_block_lock_readable(struct dsm_block *block);

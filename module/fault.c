@@ -17,6 +17,7 @@
  * mmap(2) has replaced the VMA's file, so that nothing but the VMA's private
  * data leads to the region: each VMA is a user of it, and of this module.
  */
+#include <linux/hash.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
@@ -70,6 +71,34 @@ static vm_fault_t lock_dropped(struct dsm_region *region)
 }
 
 /*
+ * A fault that has dropped its lock comes a second time, with FAULT_FLAG_TRIED. If the first
+ * time has waited in vain, for timeout_ms, the second is not to wait as well. There is
+ * nowhere to say so but here: by the thread that waited. The second time is its own next one,
+ * or else another fault's first time, which forgets what was noted. Where two threads have
+ * the same place, one of them may wait twice.
+ */
+enum { TIMED_OUT_BITS = 8 };
+static struct task_struct *timed_out[1 << TIMED_OUT_BITS];
+
+static struct task_struct **timed_out_at(void)
+{
+	return &timed_out[hash_ptr(current, TIMED_OUT_BITS)];
+}
+
+static void timed_out_note(void)
+{
+	WRITE_ONCE(*timed_out_at(), current);
+}
+
+/* Returns whether it was noted. */
+static bool timed_out_forget(void)
+{
+	struct task_struct **at = timed_out_at();
+
+	return READ_ONCE(*at) == current && cmpxchg(at, current, NULL) == current;
+}
+
+/*
  * Get the block. Returns 0 if it was got with the lock the fault came with
  * still held; VM_FAULT_RETRY if that lock was dropped, whatever the outcome:
  * the fault will come again, with FAULT_FLAG_TRIED because of VM_FAULT_MAJOR.
@@ -83,10 +112,14 @@ static vm_fault_t acquire(struct vm_fault *vmf, struct dsm_region *region, u64 b
 		if (flags & FAULT_FLAG_RETRY_NOWAIT)
 			return VM_FAULT_RETRY;
 		lock_drop(vmf, region);
-		dsm_block_acquire(region, block, write, false);
+		timed_out_forget();
+		if (dsm_block_acquire(region, block, write) == -ETIMEDOUT)
+			timed_out_note();
 		return lock_dropped(region);
 	}
-	err = dsm_block_acquire(region, block, write, flags & FAULT_FLAG_TRIED);
+	if (flags & FAULT_FLAG_TRIED && timed_out_forget())
+		return VM_FAULT_SIGBUS;
+	err = dsm_block_acquire(region, block, write);
 	return err ? error_of(err) : 0;
 }
 

@@ -160,3 +160,52 @@ TEST(memory_outlives_helpers)
 		EXPECT_EQ(*word(base + page * PAGE, 5), random_hash(page, 5));
 	unshare_region(region);
 }
+
+/*
+ * An access that nobody answers ends after timeout_ms, and not after twice that, where it
+ * waits for a block of a home that is known, and where it waits to hear which node that is.
+ */
+TEST(accesses_time_out_once)
+{
+	enum { TIMEOUT = 6 };
+	dsm_region *region = share_region(4 * nodes() * DSM_CHUNK_SIZE, DSM_HOME_FIRST_TOUCH, 0);
+	const char *known = dsm_base(region);
+	/* Nobody has touched it, and the node that gives it away is the last one. */
+	const char *unknown = known + (2 * nodes() - 1) * DSM_CHUNK_SIZE;
+	long long timeout = node_get("timeout_ms"), before = region_stat("timeouts");
+	double start, took;
+
+	if (node() == nodes() - 1)
+		*word(known, 0) = 1;
+	together("written");
+	if (!node())
+		EXPECT_EQ(*word(known, 0), 1);
+	together("read");
+	if (node() == nodes() - 1)
+		*word(known, 0) = 2;
+	together("written-again");
+	if (node() == nodes() - 1)
+		kill_helper();
+	together("killed");
+	if (!node()) {
+		ASSERT_EQ(node_set("timeout_ms", TIMEOUT * 1000), 0);
+		for (int i = 0; i < 2; i++) {
+			start = seconds();
+			EXPECT_EQ(access_signal(i ? unknown : known, i), SIGBUS);
+			took = seconds() - start;
+			note("%.2f s", took);
+			EXPECT_GE(took, TIMEOUT);
+			EXPECT_LT(took, 2 * TIMEOUT);
+		}
+		EXPECT_EQ(region_stat("timeouts"), before + 2);
+		ASSERT_EQ(node_set("timeout_ms", timeout), 0);
+	}
+	together("timed-out");
+	if (node() == nodes() - 1)
+		start_helper();
+	together("started");
+	/* That was all: both are to be had. */
+	EXPECT_EQ(*word(known, 0), 2);
+	EXPECT_EQ(*word(unknown, 0), 0);
+	unshare_region(region);
+}

@@ -444,7 +444,7 @@ static void acquire_test(struct kunit *test)
 	fix->err = -EINPROGRESS;
 	fix->tn->watch = watch_reply;
 	fix->tn->watch_arg = fix;
-	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 0, false, false), 0);
+	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 0, false), 0);
 	flush_work(&fix->work);
 	KUNIT_EXPECT_EQ(test, fix->err, 0);
 	KUNIT_EXPECT_TRUE(test, dsm_block_use(fix->region, dsm_block_find(fix->region, 0), false, true));
@@ -453,7 +453,7 @@ static void acquire_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_zero_grants), 1);
 	/* It is there: nobody is asked. */
 	fix->tn->n_sent = 0;
-	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 0, false, false), 0);
+	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 0, false), 0);
 	KUNIT_EXPECT_EQ(test, fix->tn->n_sent, 0);
 	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_faults_remote_read), 1);
 }
@@ -469,7 +469,7 @@ static void timeout_test(struct kunit *test)
 	/* The chunk, its place in the table, a message; then the chunk is there. */
 	for (nth = 1;; nth++) {
 		testmem_fail(nth, 1);
-		err = dsm_block_acquire(fix->region, 0, true, false);
+		err = dsm_block_acquire(fix->region, 0, true);
 		testmem_fail(0, 0);
 		if (err != -ENOMEM)
 			break;
@@ -478,7 +478,7 @@ static void timeout_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, nth, 4);
 	KUNIT_EXPECT_EQ(test, err, -ETIMEDOUT);
 	expect_sent(test, fix, HOME, DSM_GET_M);
-	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 0, true, true), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 0, true), -ETIMEDOUT);
 	KUNIT_EXPECT_EQ(test, fix->tn->n_sent, 0);
 	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_timeouts), 2);
 	/* A new helper is told that its bytes may come. */
@@ -521,9 +521,9 @@ static void sequence_test(struct kunit *test)
 
 	fix->tn->node->timeout_ms = 1;
 	fix->tn->node->prefetch_blocks = 16;
-	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 20, false, false), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 20, false), -ETIMEDOUT);
 	expect_asked(test, fix, 20, 1);
-	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 21, false, false), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 21, false), -ETIMEDOUT);
 	expect_asked(test, fix, 21, 1 + 4);
 	/* Its first one is used: the next window is asked for. */
 	dsm_block_ahead(fix->region, 22, false);
@@ -534,7 +534,7 @@ static void sequence_test(struct kunit *test)
 	dsm_block_ahead(fix->region, 24, false);
 	KUNIT_EXPECT_EQ(test, fix->tn->n_sent, 0);
 	/* Elsewhere nothing begins. */
-	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 60, false, false), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 60, false), -ETIMEDOUT);
 	expect_asked(test, fix, 60, 1);
 	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_prefetches), 4 + 8 + 16);
 }

@@ -399,10 +399,15 @@ static int region_create(int fd, struct dsm_region_arg *arg, size_t size,
 	if (!size)
 		return dsm_fail(EINVAL, "making region %s: its size is 0",
 				arg->name);
-	if (ioctl(fd, DSM_IOC_CREATE, arg))
-		return dsm_fail(errno, "making region %s of %zu bytes: %s",
-				arg->name, size, strerrordesc_np(errno));
-	return 0;
+	if (!ioctl(fd, DSM_IOC_CREATE, arg))
+		return 0;
+	if (errno == EDQUOT)
+		return dsm_fail(errno, "making region %s of %zu bytes: your regions "
+				"would be more, or larger together, than node 0's "
+				"user_regions_max or user_address_bytes_max; unlink "
+				"some first", arg->name, size);
+	return dsm_fail(errno, "making region %s of %zu bytes: %s",
+			arg->name, size, strerrordesc_np(errno));
 }
 
 static int region_open(int fd, struct dsm_region_arg *arg, bool writable)

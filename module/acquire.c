@@ -14,6 +14,7 @@
 #include "node.h"
 #include "region.h"
 #include "spin.h"
+#include "user.h"
 #include "wait.h"
 
 enum {
@@ -114,6 +115,9 @@ static int prefetch_one(struct dsm_region *region, u64 index, bool write,
 	spin_unlock(&block->lock);
 	if (!wanted)
 		return 0;
+	err = dsm_user_take_block(region, index);
+	if (err)
+		return err;
 	ev.req = dsm_node_next_req(region->node);
 	err = dsm_block_event(region, chunk, index, &ev, batch, GFP_KERNEL);
 	if (!err)
@@ -303,20 +307,24 @@ static int wait_settled(struct dsm_node *node, struct dsm_block *block, bool wri
  * locked, and asks again if need be.
  *
  * Return: 0; -EINTR, killed; -ETIMEDOUT, the request is still under way;
- * -ENOMEM.
+ * -ENOMEM; -EDQUOT, -ENOSPC, see dsm_user_take_block().
  */
 int dsm_block_acquire(struct dsm_region *region, u64 index, bool write)
 {
 	struct dsm_node *node = region->node;
 	unsigned long deadline = jiffies + msecs_to_jiffies(READ_ONCE(node->timeout_ms));
 	u64 number = dsm_region_chunk_of(region, index);
-	struct dsm_chunk *chunk = dsm_chunk_get(region, number, GFP_KERNEL);
 	ktime_t start = ktime_get();
+	struct dsm_chunk *chunk;
 	struct dsm_block *block;
 	struct wanted wanted;
 	bool first = true;
 	int err;
 
+	err = dsm_user_take_block(region, index);
+	if (err)
+		return err;
+	chunk = dsm_chunk_get(region, number, GFP_KERNEL);
 	if (!chunk)
 		return -ENOMEM;
 	err = dsm_chunk_wait_home(region, chunk, number, deadline);

@@ -13,10 +13,13 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/falloc.h>		/* needs fs.h's types */
+#include <linux/kernel.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/moduleparam.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
+#include <linux/percpu_counter.h>
 #include <linux/rmap.h>
 #include <linux/shmem_fs.h>
 #include <linux/slab.h>
@@ -42,6 +45,72 @@ static DEFINE_SPINLOCK(owner_lock);
  */
 static struct vfsmount *mount;
 
+/*
+ * How much all frames of all nodes here may take, swapped out or not. A block is
+ * asked for only while some of that is left, so that its bytes have a place to
+ * arrive at: SLACK_PART of it is for those that are on their way.
+ */
+enum {
+	SLACK_PART	= 64,
+};
+
+static DEFINE_MUTEX(limit_lock);	/* protects @limit, and @mount from going */
+static u64 limit;			/* as set; 0 for half of the memory */
+
+static struct shmem_sb_info *mount_info(void)
+{
+	return mount->mnt_sb->s_fs_info;
+}
+
+/*
+ * As mounting it with size= would do, which the kernel's internal mounts cannot be
+ * given. It must not be 0: shmem counts only what is limited.
+ */
+static void limit_apply(void)
+{
+	struct shmem_sb_info *info = mount_info();
+
+	lockdep_assert_held(&limit_lock);
+
+	raw_spin_lock(&info->stat_lock);
+	WRITE_ONCE(info->max_blocks, max(limit ? limit >> PAGE_SHIFT : totalram_pages() / 2, 1UL));
+	raw_spin_unlock(&info->stat_lock);
+}
+
+static int frames_bytes_set(const char *text, const struct kernel_param *param)
+{
+	char *end;
+	u64 bytes = memparse(text, &end);
+
+	if (end == text || (*end && *end != '\n') || (bytes && bytes < PAGE_SIZE))
+		return -EINVAL;
+	mutex_lock(&limit_lock);
+	limit = bytes;
+	if (mount)
+		limit_apply();
+	mutex_unlock(&limit_lock);
+	return 0;
+}
+
+static int frames_bytes_get(char *buf, const struct kernel_param *param)
+{
+	u64 bytes = 0;
+
+	mutex_lock(&limit_lock);
+	if (mount)
+		bytes = dsm_frames_max();
+	mutex_unlock(&limit_lock);
+	return sysfs_emit(buf, "%llu\n", bytes);
+}
+
+static const struct kernel_param_ops frames_bytes_ops = {
+	.set = frames_bytes_set,
+	.get = frames_bytes_get,
+};
+module_param_cb(frames_bytes, &frames_bytes_ops, NULL, 0644);
+MODULE_PARM_DESC(frames_bytes,
+		 "Memory that all regions may take on this machine (default: half of it)");
+
 /* shmem says 'no space' of an inode that there is no memory for. */
 static int shmem_error(const void *ptr)
 {
@@ -54,17 +123,27 @@ int dsm_frames_init(void)
 {
 	/* It is part of the kernel: there is no module to put. */
 	struct file_system_type *type = get_fs_type("tmpfs");
+	struct vfsmount *made;
 
 	if (!type)
 		return -ENODEV;
-	mount = kern_mount(type);
-	return shmem_error(mount);
+	made = kern_mount(type);
+	if (IS_ERR(made))
+		return shmem_error(made);
+	mutex_lock(&limit_lock);
+	mount = made;
+	limit_apply();
+	mutex_unlock(&limit_lock);
+	return 0;
 }
 
 /* A helper's window may outlive us: it keeps the file system, without the mount. */
 void dsm_frames_exit(void)
 {
+	mutex_lock(&limit_lock);
 	kern_unmount(mount);
+	mount = NULL;
+	mutex_unlock(&limit_lock);
 }
 
 static long frames_fallocate(struct file *file, int mode, loff_t offset, loff_t length)
@@ -241,6 +320,28 @@ bool dsm_frames_present(struct dsm_region *region, u64 index)
 u64 dsm_frames_bytes(const struct dsm_region *region)
 {
 	return (u64)READ_ONCE(region->frames->f_mapping->nrpages) << PAGE_SHIFT;
+}
+
+/* The same with what has been swapped out; i_blocks has the unit of stat(2). */
+u64 dsm_frames_taken(const struct dsm_region *region)
+{
+	return (u64)READ_ONCE(file_inode(region->frames)->i_blocks) << 9;
+}
+
+/* What all frames of all nodes here may take together, in bytes. */
+u64 dsm_frames_max(void)
+{
+	return (u64)READ_ONCE(mount_info()->max_blocks) << PAGE_SHIFT;
+}
+
+/* How much of that may still be asked for. */
+u64 dsm_frames_left(void)
+{
+	u64 used = (u64)percpu_counter_sum_positive(&mount_info()->used_blocks) << PAGE_SHIFT;
+	u64 max = dsm_frames_max();
+
+	max -= max / SLACK_PART;
+	return max - min(max, used);
 }
 
 /**

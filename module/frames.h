@@ -15,6 +15,9 @@ void dsm_frames_prepare(struct dsm_region *region, u64 index);
 bool dsm_frames_free(struct dsm_region *region, u64 index);
 bool dsm_frames_present(struct dsm_region *region, u64 index);
 u64 dsm_frames_bytes(const struct dsm_region *region);
+u64 dsm_frames_taken(const struct dsm_region *region);
+u64 dsm_frames_left(void);
+u64 dsm_frames_max(void);
 
 int dsm_frames_init(void);
 void dsm_frames_exit(void);

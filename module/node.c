@@ -18,6 +18,7 @@
 #include <linux/slab.h>
 #include <linux/user_namespace.h>
 #include <net/netns/generic.h>
+#include "frames.h"
 #include "msg.h"
 #include "node.h"
 #include "peer.h"
@@ -26,6 +27,7 @@
 #include "registry.h"
 #include "sync.h"
 #include "sysfs.h"
+#include "user.h"
 
 static bool userns_nodes;
 module_param(userns_nodes, bool, 0644);
@@ -181,11 +183,17 @@ static int __net_init node_net_init(struct net *net)
 	node->timeout_ms = DSM_TIMEOUT_MS_DEFAULT;
 	node->prefetch_blocks = DSM_PREFETCH_BLOCKS_DEFAULT;
 	node->spin_us = DSM_SPIN_US_DEFAULT;
+	node->user_regions_max = DSM_USER_REGIONS_DEFAULT;
+	node->user_mutexes_max = DSM_USER_MUTEXES_DEFAULT;
+	node->user_address_bytes_max = DSM_USER_ADDRESS_BYTES_DEFAULT;
+	node->user_frames_bytes_max = dsm_frames_max() / 2;
 	mutex_init(&node->helper_lock);
 	xa_init_flags(&node->regions, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
 	mutex_init(&node->regions_lock);
 	INIT_LIST_HEAD(&node->calls);
 	spin_lock_init(&node->calls_lock);
+	INIT_LIST_HEAD(&node->users);
+	spin_lock_init(&node->users_lock);
 	INIT_LIST_HEAD(&node->local);
 	spin_lock_init(&node->local_lock);
 	INIT_DELAYED_WORK(&node->local_work, dsm_receive_local);

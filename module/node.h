@@ -41,6 +41,10 @@ enum dsm_tunable_limits {
  * @timeout_ms: how long an access or a call waits at most
  * @prefetch_blocks: how many blocks are asked for ahead at a time, see readahead.c
  * @spin_us: how long a wait spins before it sleeps at most, see spin.h
+ * @user_regions_max: how many regions a user may own, at the registry; see user.c
+ * @user_mutexes_max: how many mutexes and the like a user's threads may have here
+ * @user_address_bytes_max: how long a user's regions may be together, at the registry
+ * @user_frames_bytes_max: how much memory a user's regions may take here
  * @spins: by who waits, enum dsm_spin_kind
  * @helper_lock: serialises registrations
  * @helper: the helper's netlink port, 0 if none
@@ -57,6 +61,8 @@ enum dsm_tunable_limits {
  * @local: control messages to ourselves
  * @local_lock: protects @local
  * @local_work: delivers them
+ * @users: struct dsm_user
+ * @users_lock: protects @users; nothing is taken under it
  * @sync: synchronisation objects homed here, calls under way
  * @dev: in /sys/class/dsm
  */
@@ -72,6 +78,10 @@ struct dsm_node {
 	u32 timeout_ms;
 	u32 prefetch_blocks;
 	u32 spin_us;
+	u32 user_regions_max;
+	u32 user_mutexes_max;
+	u64 user_address_bytes_max;
+	u64 user_frames_bytes_max;
 	struct dsm_spin spins[DSM_SPIN_KINDS];
 
 	struct mutex helper_lock;
@@ -92,6 +102,9 @@ struct dsm_node {
 	struct list_head local;
 	spinlock_t local_lock;
 	struct delayed_work local_work;
+
+	struct list_head users;
+	spinlock_t users_lock;
 
 	struct dsm_sync *sync;
 	struct device *dev;

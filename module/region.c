@@ -21,6 +21,7 @@
 #include "registry.h"
 #include "sync.h"
 #include "sysfs.h"
+#include "user.h"
 #include "wait.h"
 #include "words.h"
 
@@ -97,9 +98,12 @@ struct dsm_region *dsm_region_create(struct dsm_node *node, u32 id,
 	dsm_discard_init(region);
 
 	err = -ENOMEM;
+	region->user = dsm_user_get(node, region->uid);
+	if (!region->user)
+		goto free;
 	region->idle_msg = dsm_msg_alloc(GFP_KERNEL);
 	if (!region->idle_msg)
-		goto free;
+		goto put_user;
 	region->frames = dsm_frames_create(region);
 	if (IS_ERR(region->frames)) {
 		err = PTR_ERR(region->frames);
@@ -110,6 +114,8 @@ struct dsm_region *dsm_region_create(struct dsm_node *node, u32 id,
 
 free_msg:
 	dsm_msg_free(region->idle_msg);
+put_user:
+	dsm_user_put(region->user);
 free:
 	kfree(region);
 	return ERR_PTR(err);
@@ -123,6 +129,7 @@ static void region_destroy(struct dsm_region *region)
 	dsm_chunks_destroy(region);
 	dsm_frames_destroy(region->frames);
 	dsm_msg_free(region->idle_msg);
+	dsm_user_put(region->user);
 	kfree_rcu(region, rcu);
 	/* The node may be freed as soon as it has none: only its address is used. */
 	if (atomic_dec_and_test(&node->n_regions))

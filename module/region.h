@@ -15,6 +15,7 @@
 #include "stats.h"
 
 struct dsm_msg;
+struct dsm_user;
 struct dsm_wire_region;
 struct dsm_words;
 
@@ -36,6 +37,7 @@ struct dsm_words;
  * @mode: permission bits
  * @uid: owner
  * @gid: group
+ * @user: the owner, as far as this node counts what is the owner's
  * @frames: the shmem file whose pages are this node's copies
  * @chunks: struct dsm_chunk by number, made when first needed
  * @ref: references
@@ -74,6 +76,7 @@ struct dsm_region {
 	u16 mode;
 	kuid_t uid;
 	kgid_t gid;
+	struct dsm_user *user;
 
 	struct file *frames;
 	struct xarray chunks;

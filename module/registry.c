@@ -28,6 +28,7 @@
 #include "peer.h"
 #include "region.h"
 #include "registry.h"
+#include "user.h"
 #include "wait.h"
 
 /**
@@ -176,8 +177,17 @@ static int registry_create(struct dsm_node *node, struct dsm_msg *msg)
 		reply(node, msg->coh.from, msg->coh.req, 0, -EEXIST);
 		return 0;
 	}
+	if (!(msg->coh.flags & DSM_WIRE_PRIVILEGED)) {
+		kuid_t uid = make_kuid(&init_user_ns, le32_to_cpu(wire.uid));
+
+		err = dsm_user_check_create(node, uid, le64_to_cpu(wire.size));
+		if (err) {
+			reply(node, msg->coh.from, msg->coh.req, 0, err);
+			return 0;
+		}
+	}
 	base = place(node, le64_to_cpu(wire.size));
-	if (!base) {
+	if (!base || atomic_read(&node->n_regions) >= DSM_REGIONS_MAX) {
 		reply(node, msg->coh.from, msg->coh.req, 0, -ENOSPC);
 		return 0;
 	}
@@ -212,6 +222,7 @@ static int registry_unlink(struct dsm_node *node, struct dsm_msg *msg)
 	struct dsm_region *region;
 	struct announcement *ann;
 	struct departure *dep;
+	kuid_t uid;
 	u16 id;
 
 	if (!dsm_region_name_valid(name))
@@ -219,6 +230,11 @@ static int registry_unlink(struct dsm_node *node, struct dsm_msg *msg)
 	region = dsm_region_find_locked(node, name);
 	if (!region) {
 		reply(node, msg->coh.from, msg->coh.req, 0, -ENOENT);
+		return 0;
+	}
+	uid = make_kuid(&init_user_ns, le32_to_cpu(msg->body.region.uid));
+	if (!uid_eq(uid, region->uid) && !(msg->coh.flags & DSM_WIRE_PRIVILEGED)) {
+		reply(node, msg->coh.from, msg->coh.req, 0, -EACCES);
 		return 0;
 	}
 	ann = kzalloc(sizeof(*ann), GFP_KERNEL_ACCOUNT);
@@ -298,6 +314,9 @@ static int node_new(struct dsm_node *node, struct dsm_msg *msg)
 	int err;
 
 	if (msg->region <= node->region_id_seen)
+		return -EPROTO;
+	/* The registry has no more itself; some that are freed may be referenced here. */
+	if (atomic_read(&node->n_regions) >= 2 * DSM_REGIONS_MAX)
 		return -EPROTO;
 	/* Here, since sysfs says it of a name that is there with a stack dump. */
 	if (!dsm_region_name_valid(msg->body.region.name) ||
@@ -430,11 +449,28 @@ void dsm_registry_peer_down(struct dsm_node *node, u16 peer)
  * Callers
  */
 
+/* In our own context where we are the registry: what it makes is charged to the caller. */
+static int ask_registry(struct dsm_node *node, struct dsm_msg *msg)
+{
+	int err;
+
+	if (node->id != DSM_REGISTRY_NODE) {
+		dsm_node_post(node, DSM_REGISTRY_NODE, msg);
+		return 0;
+	}
+	msg->coh.from = node->id;
+	msg->coh.to = node->id;
+	err = dsm_registry_receive(node, msg);
+	dsm_msg_free(msg);
+	return err;
+}
+
 static int call(struct dsm_node *node, struct dsm_msg *msg, u32 *region)
 {
 	unsigned long timeout = msecs_to_jiffies(READ_ONCE(node->timeout_ms));
 	struct call call = { .req = dsm_node_next_req(node) };
-	long left;
+	long left = 0;
+	int err;
 
 	init_completion(&call.done);
 	spin_lock(&node->calls_lock);
@@ -442,12 +478,15 @@ static int call(struct dsm_node *node, struct dsm_msg *msg, u32 *region)
 	spin_unlock(&node->calls_lock);
 
 	msg->coh.req = call.req;
-	dsm_node_post(node, DSM_REGISTRY_NODE, msg);
-	left = wait_for_completion_interruptible_timeout(&call.done, timeout);
+	err = ask_registry(node, msg);
+	if (!err)
+		left = wait_for_completion_interruptible_timeout(&call.done, timeout);
 
 	spin_lock(&node->calls_lock);
 	list_del(&call.list);
 	spin_unlock(&node->calls_lock);
+	if (err)
+		return err;
 	if (left < 0)
 		return -EINTR;
 	if (!left)
@@ -462,8 +501,9 @@ static int call(struct dsm_node *node, struct dsm_msg *msg, u32 *region)
  * @arg: what kind; checked
  * @out: the region, of which the caller is a user
  *
- * Return: 0; -EEXIST; -ENOSPC; -ETIMEDOUT, it may be made yet; -EINTR, likewise;
- * -ENOMEM; -ENOENT, it has been unlinked already.
+ * Return: 0; -EEXIST; -EDQUOT, the caller has as many or as much as a user may
+ * have; -ENOSPC; -ETIMEDOUT, it may be made yet; -EINTR, likewise; -ENOMEM;
+ * -ENOENT, it has been unlinked already.
  */
 int dsm_registry_create_region(struct dsm_node *node, const struct dsm_region_arg *arg,
 			       struct dsm_region **out)
@@ -487,6 +527,8 @@ int dsm_registry_create_region(struct dsm_node *node, const struct dsm_region_ar
 	wire->uid = cpu_to_le32(from_kuid(&init_user_ns, current_fsuid()));
 	wire->gid = cpu_to_le32(from_kgid(&init_user_ns, current_fsgid()));
 	wire->creator = cpu_to_le32(node->id);
+	if (ns_capable_noaudit(&init_user_ns, CAP_SYS_RESOURCE))
+		msg->coh.flags = DSM_WIRE_PRIVILEGED;
 	err = call(node, msg, &id);
 	if (err)
 		return err;
@@ -502,23 +544,21 @@ int dsm_registry_create_region(struct dsm_node *node, const struct dsm_region_ar
 	return err;
 }
 
-/* Take a region's name away, everywhere. Errors as above, and -EACCES. */
+/*
+ * Take a region's name away, everywhere. Errors as above, and -EACCES. Who may do
+ * that is for the registry to say.
+ */
 int dsm_registry_unlink(struct dsm_node *node, const char *name)
 {
 	struct dsm_region *region;
 	struct dsm_msg *msg;
 	u32 id;
-	int err = 0;
 
 	mutex_lock(&node->regions_lock);
 	region = dsm_region_find_locked(node, name);
-	if (!region)
-		err = -ENOENT;
-	else if (!uid_eq(current_fsuid(), region->uid) && !capable(CAP_SYS_ADMIN))
-		err = -EACCES;
 	mutex_unlock(&node->regions_lock);
-	if (err)
-		return err;
+	if (!region)
+		return -ENOENT;
 
 	msg = dsm_msg_alloc(GFP_KERNEL);
 	if (!msg)
@@ -526,6 +566,9 @@ int dsm_registry_unlink(struct dsm_node *node, const char *name)
 	msg->coh.type = DSM_REGION_UNLINK;
 	msg->body_len = sizeof(msg->body.region);
 	strscpy(msg->body.region.name, name, sizeof(msg->body.region.name));
+	msg->body.region.uid = cpu_to_le32(from_kuid(&init_user_ns, current_fsuid()));
+	if (ns_capable_noaudit(&init_user_ns, CAP_SYS_ADMIN))
+		msg->coh.flags = DSM_WIRE_PRIVILEGED;
 	return call(node, msg, &id);
 }
 

@@ -12,6 +12,12 @@ struct dsm_region_arg;
 /* The node that knows the cluster's regions. */
 #define DSM_REGISTRY_NODE	0
 
+/*
+ * How many regions there are at most, those among them whose name is gone: each takes
+ * some 12 KiB of every node's kernel, mostly for its files in sysfs, so 100 MiB in all.
+ */
+#define DSM_REGIONS_MAX		8192
+
 int dsm_registry_create_region(struct dsm_node *node, const struct dsm_region_arg *arg,
 			       struct dsm_region **out);
 int dsm_registry_unlink(struct dsm_node *node, const char *name);

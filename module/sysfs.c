@@ -92,18 +92,20 @@ static DEVICE_ATTR_RO(outstanding);
 /**
  * struct tunable - a file that sets something
  * @attr: the file
- * @offset: of the u32 it sets, in struct dsm_node
+ * @offset: of what it sets, in struct dsm_node
+ * @wide: that is a u64, and no u32
  * @min: the least it may be
  * @max: the most
  */
 struct tunable {
 	struct device_attribute attr;
 	size_t offset;
-	u32 min;
-	u32 max;
+	bool wide;
+	u64 min;
+	u64 max;
 };
 
-static u32 *tuned_by(struct device *dev, const struct tunable *tunable)
+static void *tuned_by(struct device *dev, const struct tunable *tunable)
 {
 	return (void *)node_of(dev) + tunable->offset;
 }
@@ -112,18 +114,23 @@ static ssize_t tunable_show(struct device *dev, struct device_attribute *attr, c
 {
 	struct tunable *tunable = container_of(attr, struct tunable, attr);
 
-	return sysfs_emit(buf, "%u\n", READ_ONCE(*tuned_by(dev, tunable)));
+	if (tunable->wide)
+		return sysfs_emit(buf, "%llu\n", READ_ONCE(*(u64 *)tuned_by(dev, tunable)));
+	return sysfs_emit(buf, "%u\n", READ_ONCE(*(u32 *)tuned_by(dev, tunable)));
 }
 
 static ssize_t tunable_store(struct device *dev, struct device_attribute *attr,
 			     const char *buf, size_t len)
 {
 	struct tunable *tunable = container_of(attr, struct tunable, attr);
-	u32 value;
+	u64 value;
 
-	if (kstrtou32(buf, 10, &value) || value < tunable->min || value > tunable->max)
+	if (kstrtou64(buf, 10, &value) || value < tunable->min || value > tunable->max)
 		return -EINVAL;
-	WRITE_ONCE(*tuned_by(dev, tunable), value);
+	if (tunable->wide)
+		WRITE_ONCE(*(u64 *)tuned_by(dev, tunable), value);
+	else
+		WRITE_ONCE(*(u32 *)tuned_by(dev, tunable), value);
 	return len;
 }
 
@@ -153,6 +160,33 @@ static struct tunable spin_us = {
 	.offset	= offsetof(struct dsm_node, spin_us),
 	.min	= 0,
 	.max	= DSM_SPIN_US_MAX,
+};
+
+/* What a user may take, see user.c. */
+static struct tunable user_regions_max = {
+	.attr	= __ATTR(user_regions_max, 0644, tunable_show, tunable_store),
+	.offset	= offsetof(struct dsm_node, user_regions_max),
+	.max	= U32_MAX,
+};
+
+static struct tunable user_mutexes_max = {
+	.attr	= __ATTR(user_mutexes_max, 0644, tunable_show, tunable_store),
+	.offset	= offsetof(struct dsm_node, user_mutexes_max),
+	.max	= S32_MAX,
+};
+
+static struct tunable user_address_bytes_max = {
+	.attr	= __ATTR(user_address_bytes_max, 0644, tunable_show, tunable_store),
+	.offset	= offsetof(struct dsm_node, user_address_bytes_max),
+	.wide	= true,
+	.max	= U64_MAX,
+};
+
+static struct tunable user_frames_bytes_max = {
+	.attr	= __ATTR(user_frames_bytes_max, 0644, tunable_show, tunable_store),
+	.offset	= offsetof(struct dsm_node, user_frames_bytes_max),
+	.wide	= true,
+	.max	= U64_MAX,
 };
 
 static s64 spun(struct device *dev, size_t counter)
@@ -190,6 +224,10 @@ static struct attribute *node_attrs[] = {
 	&timeout_ms.attr.attr,
 	&prefetch_blocks.attr.attr,
 	&spin_us.attr.attr,
+	&user_regions_max.attr.attr,
+	&user_mutexes_max.attr.attr,
+	&user_address_bytes_max.attr.attr,
+	&user_frames_bytes_max.attr.attr,
 	&dev_attr_spin_hits.attr,
 	&dev_attr_spin_misses.attr,
 	NULL

@@ -554,6 +554,8 @@ TEST(tunables)
 		{ "timeout_ms", 10, 3600000 },
 		{ "prefetch_blocks", 0, 256 },
 		{ "spin_us", 0, 10000 },
+		{ "user_regions_max", 0, UINT32_MAX },
+		{ "user_mutexes_max", 0, INT32_MAX },
 	};
 	static const char *const bad[] = { "", "\n", "x", "1x", "1 2", "-1", "0x10", "1.5",
 					   "4294967296", "99999999999999999999999" };

@@ -25,11 +25,14 @@
 #include "test.h"
 
 #define USERNS_NODES	"/sys/module/dsm/parameters/userns_nodes"
+#define FRAMES_BYTES	"/sys/module/dsm/parameters/frames_bytes"
 
 enum {
 	PAGE		= 4096,
+	TEST_REGIONS	= 6,		/* limits, while they are tested */
+	FRAMES_MAX	= 16 << 20,
 	FORGED_PEERS	= 3,
-	FORGED_ID	= 100,	/* of a forged region */
+	FORGED_ID	= 100,		/* of a forged region */
 };
 
 /* One node does what has to be done once. */
@@ -38,14 +41,24 @@ static bool chosen(void)
 	return node() == nodes() - 1;
 }
 
-static void write_file(const char *path, const char *text)
+/* As write(2) of all of it. */
+static int write_once(const char *path, const char *text)
 {
-	int fd = open(path, O_WRONLY);
+	int fd = open(path, O_WRONLY), err;
+	ssize_t n;
 
 	ASSERT_OK(fd);
-	if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
-		test_failed(__FILE__, __LINE__, true, "%s: %s", path, strerror(errno));
+	n = write(fd, text, strlen(text));
+	err = errno;
 	close(fd);
+	errno = err;
+	return n == (ssize_t)strlen(text) ? 0 : -1;
+}
+
+static void write_file(const char *path, const char *text)
+{
+	if (write_once(path, text))
+		test_failed(__FILE__, __LINE__, true, "%s: %s", path, strerror(errno));
 }
 
 static void become_user(void)
@@ -220,4 +233,289 @@ TEST(node_in_a_users_namespace_is_allowed)
 		EXPECT_EQ(in_child(be_refused), 0);
 	}
 	together("tried");
+}
+
+/* ---- regions, addresses ------------------------------------------------------- */
+
+/* A limit of node @where, for as long as a test takes. */
+static long long limit_set(int where, const char *limit, long long value)
+{
+	long long before = node_get(limit);
+
+	if (node() == where)
+		ASSERT_EQ(node_set(limit, value), 0);
+	return before;
+}
+
+static void limit_restore(int where, const char *limit, long long before)
+{
+	if (node() == where)
+		ASSERT_EQ(node_set(limit, before), 0);
+}
+
+/* 0 or an error number; the region is not kept open. */
+static int create(const char *name, uint64_t size)
+{
+	struct dsm_region_arg arg = { .size = size, .mode = 0600 };
+	int fd = open_device(), err;
+
+	snprintf(arg.name, sizeof(arg.name), "%s", name);
+	err = ioctl(fd, DSM_IOC_CREATE, &arg) ? errno : 0;
+	close(fd);
+	return err;
+}
+
+static int unlink_name(const char *name)
+{
+	struct dsm_name_arg arg = { .reserved = 0 };
+	int fd = open_device(), err;
+
+	snprintf(arg.name, sizeof(arg.name), "%s", name);
+	err = ioctl(fd, DSM_IOC_UNLINK, &arg) ? errno : 0;
+	close(fd);
+	return err;
+}
+
+/* What is unlinked counts until it is freed, which takes the other nodes. */
+static bool can_create(const char *name, uint64_t size)
+{
+	int err = create(name, size);
+
+	EXPECT_TRUE(!err || err == EDQUOT);
+	return !err;
+}
+
+static void use_up_regions(void)
+{
+	char name[32];
+
+	become_user();
+	for (int i = 0; i < TEST_REGIONS; i++) {
+		snprintf(name, sizeof(name), "mine-%d", i);
+		EXPECT_EQ(create(name, PAGE), 0);
+	}
+	EXPECT_EQ(create("one-more", PAGE), EDQUOT);
+	errno = 0;
+	EXPECT_TRUE(!dsm_open("one-more", O_RDWR | O_CREAT, PAGE, NULL));
+	EXPECT_EQ(errno, EDQUOT);
+	EXPECT_TRUE(strstr(dsm_error_detail(), "user_regions_max"));
+	EXPECT_EQ(unlink_name("mine-0"), 0);
+	EXPECT_TRUE(WAIT_FOR(can_create("mine-0", PAGE), 20));
+	EXPECT_EQ(create("one-more", PAGE), EDQUOT);
+}
+
+static void unlink_mine(void)
+{
+	char name[32];
+
+	become_user();
+	for (int i = 0; i < TEST_REGIONS; i++) {
+		snprintf(name, sizeof(name), "mine-%d", i);
+		EXPECT_EQ(unlink_name(name), 0);
+	}
+}
+
+/* The registry counts: it does not matter on which node a user asks. */
+TEST(regions_of_a_user)
+{
+	long long before = limit_set(0, "user_regions_max", TEST_REGIONS);
+
+	together("limited");
+	if (chosen())
+		EXPECT_EQ(in_child(use_up_regions), 0);
+	together("used-up");
+	if (!node()) {
+		/* Not the super-user's. */
+		EXPECT_EQ(create("roots", PAGE), 0);
+		EXPECT_EQ(unlink_name("roots"), 0);
+		EXPECT_EQ(in_child(unlink_mine), 0);
+	}
+	together("unlinked");
+	limit_restore(0, "user_regions_max", before);
+}
+
+static void use_up_addresses(void)
+{
+	const uint64_t max = DSM_REGION_SIZE_MAX / 4;
+
+	become_user();
+	EXPECT_EQ(create("large", DSM_REGION_SIZE_MAX), EDQUOT);
+	EXPECT_EQ(create("large", max + PAGE), EDQUOT);
+	EXPECT_EQ(create("large", max - (2 << 20)), 0);
+	/* Addresses are given out in pieces of 2 MiB. */
+	EXPECT_EQ(create("small", (2 << 20) + PAGE), EDQUOT);
+	EXPECT_EQ(create("small", PAGE), 0);
+	EXPECT_EQ(create("smaller", PAGE), EDQUOT);
+	EXPECT_EQ(unlink_name("small"), 0);
+	EXPECT_EQ(unlink_name("large"), 0);
+	EXPECT_TRUE(WAIT_FOR(can_create("large", max), 20));
+	EXPECT_EQ(unlink_name("large"), 0);
+}
+
+/* One user's regions, none of them kept open, leave the others most of the addresses. */
+TEST(addresses_of_a_user)
+{
+	long long before = limit_set(0, "user_address_bytes_max", DSM_REGION_SIZE_MAX / 4);
+
+	together("limited");
+	if (chosen()) {
+		EXPECT_EQ(in_child(use_up_addresses), 0);
+		EXPECT_EQ(create("roots", DSM_REGION_SIZE_MAX), 0);
+		EXPECT_EQ(unlink_name("roots"), 0);
+	}
+	together("used-up");
+	limit_restore(0, "user_address_bytes_max", before);
+}
+
+static void unlink_others(void)
+{
+	become_user();
+	EXPECT_EQ(unlink_name("roots"), EACCES);
+	EXPECT_EQ(unlink_name("users"), 0);
+}
+
+static void create_users(void)
+{
+	become_user();
+	EXPECT_EQ(create("users", PAGE), 0);
+	EXPECT_EQ(create("users-2", PAGE), 0);
+}
+
+/* Whoever owns a region may unlink it, on every node, and whoever administers one. */
+TEST(who_may_unlink)
+{
+	if (!node()) {
+		EXPECT_EQ(create("roots", PAGE), 0);
+		EXPECT_EQ(in_child(create_users), 0);
+	}
+	together("made");
+	if (chosen()) {
+		EXPECT_EQ(in_child(unlink_others), 0);
+		EXPECT_EQ(unlink_name("users-2"), 0);
+		EXPECT_EQ(unlink_name("roots"), 0);
+		EXPECT_EQ(unlink_name("roots"), ENOENT);
+	}
+	together("unlinked");
+}
+
+/* ---- frames --------------------------------------------------------------------- */
+
+/* Bytes from the start of what is mapped that can be written; the rest gets SIGBUS. */
+static size_t writable_bytes(char *base, size_t size)
+{
+	for (size_t i = 0; i < size; i += PAGE) {
+		int sig = access_signal(base + i, true);
+
+		if (sig) {
+			EXPECT_EQ(sig, SIGBUS);
+			return i;
+		}
+		base[i] = 1;
+	}
+	return size;
+}
+
+static char *map_new(const char *name, size_t size, mode_t mode)
+{
+	struct dsm_region_arg arg = { .size = size, .mode = mode };
+	int fd = open_device();
+	char *base;
+
+	snprintf(arg.name, sizeof(arg.name), "%s", name);
+	ASSERT_OK(ioctl(fd, DSM_IOC_CREATE, &arg));
+	base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(base, MAP_FAILED);
+	close(fd);
+	return base;
+}
+
+static void use_up_frames(void)
+{
+	char *base;
+	size_t got;
+	int pipes[2];
+
+	become_user();
+	base = map_new("users", 4 * FRAMES_MAX, 0666);
+	got = writable_bytes(base, 4 * FRAMES_MAX);
+	/* A part is what threads that ask at the same time may go beyond it. */
+	note("%zu KiB of %u could be written", got >> 10, FRAMES_MAX >> 10);
+	EXPECT_GE(got, FRAMES_MAX / 2);
+	EXPECT_LE(got, FRAMES_MAX + (1 << 20));
+	/* What is here already can be used as before. */
+	EXPECT_EQ(access_signal(base, true), 0);
+	EXPECT_EQ(access_signal(base + got - PAGE, true), 0);
+	/* Through a system call. */
+	ASSERT_OK(pipe(pipes));
+	ASSERT_EQ(write(pipes[1], "x", 1), 1);
+	EXPECT_ERRNO(read(pipes[0], base + got, 1), EFAULT);
+	/* A region that is not the user's own, which the user may write. */
+	EXPECT_EQ(access_signal(map_new("users-2", PAGE, 0600), true), SIGBUS);
+	/* What is given back can be had again. */
+	ASSERT_OK(madvise(base, got / 2, MADV_REMOVE));
+	EXPECT_EQ(writable_bytes(base + got, got / 4), got / 4);
+	EXPECT_EQ(unlink_name("users-2"), 0);
+	EXPECT_EQ(unlink_name("users"), 0);
+}
+
+TEST(frames_of_a_user)
+{
+	long long before = limit_set(nodes() - 1, "user_frames_bytes_max", FRAMES_MAX);
+
+	together("limited");
+	if (chosen()) {
+		char *base;
+
+		EXPECT_EQ(in_child(use_up_frames), 0);
+		/* The super-user's own have no limit of this kind. */
+		base = map_new("roots", 2 * FRAMES_MAX, 0600);
+		EXPECT_EQ(writable_bytes(base, 2 * FRAMES_MAX), 2 * FRAMES_MAX);
+		EXPECT_EQ(unlink_name("roots"), 0);
+	}
+	together("used-up");
+	limit_restore(nodes() - 1, "user_frames_bytes_max", before);
+}
+
+static long long read_number(const char *path)
+{
+	char text[64] = "";
+	int fd = open(path, O_RDONLY);
+
+	ASSERT_OK(fd);
+	ASSERT_GT(read(fd, text, sizeof(text) - 1), 0);
+	close(fd);
+	return strtoll(text, NULL, 10);
+}
+
+/* All regions together have half of the memory, or what the administrator says. */
+TEST(frames_of_all)
+{
+	if (chosen()) {
+		long long all = read_number(FRAMES_BYTES), memory;
+		char text[32];
+		char *base;
+		size_t got;
+
+		memory = (long long)sysconf(_SC_PHYS_PAGES) * PAGE;
+		EXPECT_GE(all, memory / 2 - memory / 16);
+		EXPECT_LE(all, memory / 2 + memory / 16);
+		snprintf(text, sizeof(text), "%d", FRAMES_MAX);
+		write_file(FRAMES_BYTES, text);
+		EXPECT_EQ(read_number(FRAMES_BYTES), FRAMES_MAX);
+		base = map_new("roots", 4 * FRAMES_MAX, 0600);
+		got = writable_bytes(base, 4 * FRAMES_MAX);
+		note("%zu KiB of %u could be written", got >> 10, FRAMES_MAX >> 10);
+		EXPECT_GE(got, FRAMES_MAX / 2);
+		EXPECT_LE(got, FRAMES_MAX);
+		EXPECT_EQ(access_signal(base, true), 0);
+		/* More at once, where it is allowed; what is not memory is refused. */
+		write_file(FRAMES_BYTES, "0");
+		EXPECT_EQ(read_number(FRAMES_BYTES), all);
+		EXPECT_EQ(writable_bytes(base, 4 * FRAMES_MAX), 4 * FRAMES_MAX);
+		EXPECT_ERRNO(write_once(FRAMES_BYTES, "1"), EINVAL);
+		EXPECT_ERRNO(write_once(FRAMES_BYTES, "much"), EINVAL);
+		EXPECT_ERRNO(write_once(FRAMES_BYTES, "\n"), EINVAL);
+		EXPECT_EQ(unlink_name("roots"), 0);
+	}
+	together("used-up");
 }

@@ -28,8 +28,8 @@
 #include <linux/dsm.h>
 
 #define DSM_WIRE_MAGIC		0x314d5344U	/* "DSM1" */
-#define DSM_WIRE_VERSION	2		/* the newest we speak */
-#define DSM_WIRE_VERSION_MIN	2		/* the oldest */
+#define DSM_WIRE_VERSION	3		/* the newest we speak */
+#define DSM_WIRE_VERSION_MIN	3		/* the oldest */
 
 /* The longest body of any frame: the bytes of one block, or of several small ones. */
 #define DSM_WIRE_BODY_MAX	(4 * DSM_BLOCK_SIZE_MAX)
@@ -86,6 +86,9 @@ enum dsm_wire_type {
 #define DSM_WIRE_MODIFIED	(1U << 1)
 #define DSM_WIRE_ASK		(1U << 2)	/* CLAIM: not mine, tell me; HOME: what was asked */
 
+/* CREATE: the caller has no limits; UNLINK: may unlink what is not the caller's own */
+#define DSM_WIRE_PRIVILEGED	(1U << 4)
+
 #define DSM_WIRE_NOBODY		0xffffU		/* HOME, ASK: nobody has had to do with it */
 
 /**
@@ -128,7 +131,8 @@ struct dsm_wire_hdr {
 
 /**
  * struct dsm_wire_region - a region's description
- * Fields as in struct dsm_region_arg. @id is in the header.
+ * Fields as in struct dsm_region_arg. @id is in the header. UNLINK has the name, and
+ * in @uid the caller's.
  */
 struct dsm_wire_region {
 	__u8   name[DSM_NAME_MAX];

@@ -5,10 +5,15 @@
  *
  * To find the heap takes functions that call malloc themselves: what they
  * ask for meanwhile, comes out of a small arena that is never freed.
+ *
+ * A process that cannot have the heap, because it is in a sandbox, say, has the
+ * C library's malloc instead, for as long as it lives. An object is always freed
+ * by whoever gave it, which its address tells.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,6 +25,7 @@
 #include "../heap.h"
 #include "../remote.h"
 #include "../thread.h"
+#include "libc.h"
 #include "preload.h"
 
 #define EXPORT		__attribute__((visibility("default")))
@@ -64,36 +70,55 @@ static size_t boot_size(const void *ptr)
 
 static pthread_mutex_t find_lock = PTHREAD_MUTEX_INITIALIZER;
 static __thread bool finding __attribute__((tls_model("initial-exec")));
+static _Atomic bool use_libc;	/* there is no heap; never unset */
 
-static struct dsm_heap *heap_find(void)
+/* Says why, in one line, and ends the process where the user wants no other memory. */
+static void heap_missing(const char *why)
 {
-	static const char message[] = "libdsm-malloc: there is no memory to allocate from\n";
+	const char *required = secure_getenv("DSM_MALLOC_REQUIRED");
+	bool end = (required && !strcmp(required, "1")) || !dsm_libc_present();
+	char line[400];
+	int n = snprintf(line, sizeof(line), "libdsm-malloc: %.300s: %s\n",
+			 why && *why ? why : "there is no heap",
+			 end ? "the program ends" : "using the C library's malloc");
+
+	if (write(STDERR_FILENO, line, n) < 0) {
+		/* then there is nobody to tell */
+	}
+	if (end)
+		_exit(127);
+	atomic_store(&use_libc, true);
+}
+
+static void heap_find_locked(void)
+{
+	const char *why = NULL;
 	struct dsm_heap *found;
 
+	if (atomic_load(&dsm_heap_main) || atomic_load(&use_libc))
+		return;
+	finding = true;
+	found = dsm_preload_heap(&why);
+	if (found) {
+		/* programs expect it; without memory for that, they share */
+		dsm_fork_private(found);
+		dsm_thread_set_main(found);
+	} else {
+		heap_missing(why);
+	}
+	finding = false;
+}
+
+/* NULL: see use_libc, and if that is not set, nobody can know yet. */
+static struct dsm_heap *heap_find(void)
+{
 	/* as long as there are no variables, nobody knows which one */
-	if (finding || !environ)
+	if (finding || !environ || atomic_load_explicit(&use_libc, memory_order_acquire))
 		return NULL;
 	pthread_mutex_lock(&find_lock);
-	found = atomic_load(&dsm_heap_main);
-	if (!found) {
-		finding = true;
-		found = dsm_preload_heap();
-		finding = false;
-		if (found) {
-			/* programs expect it; without memory for that, they share */
-			dsm_fork_private(found);
-			dsm_thread_set_main(found);
-		}
-	}
+	heap_find_locked();
 	pthread_mutex_unlock(&find_lock);
-	if (!found) {
-		/* going on with memory of another kind would surprise */
-		if (write(STDERR_FILENO, message, sizeof(message) - 1) < 0) {
-			/* then there is nobody to tell */
-		}
-		_exit(127);
-	}
-	return found;
+	return atomic_load(&dsm_heap_main);
 }
 
 static inline struct dsm_heap *heap_get(void)
@@ -104,6 +129,20 @@ static inline struct dsm_heap *heap_get(void)
 	if (__builtin_expect(!it, 0))
 		it = atomic_load_explicit(&dsm_heap_main, memory_order_acquire);
 	return __builtin_expect(!!it, 1) ? it : heap_find();
+}
+
+/*
+ * Whether an object, which is not of the boot arena, is the C library's. That a
+ * process has no heap for malloc does not mean that it has none for dsm_malloc().
+ */
+static bool libc_has(const void *ptr)
+{
+	struct dsm_heap *it;
+
+	if (!atomic_load_explicit(&use_libc, memory_order_acquire))
+		return false;
+	it = atomic_load_explicit(&dsm_heap_main, memory_order_acquire);
+	return !it || (size_t)((const char *)ptr - it->base) >= it->bytes;
 }
 
 /* ---- the family ------------------------------------------------------- */
@@ -117,19 +156,26 @@ static void *fail(int err)
 static __attribute__((noinline)) void *alloc(size_t align, size_t size, bool zero)
 {
 	struct dsm_heap *it = heap_get();
-	void *ptr = it ? dsm_heap_alloc(it, align, size, zero) :
-			 boot_alloc(align, size);
+	void *ptr;
 
+	if (it)
+		ptr = dsm_heap_alloc(it, align, size, zero);
+	else if (atomic_load(&use_libc) && !finding)
+		ptr = dsm_libc_alloc(align, size, zero);
+	else
+		ptr = boot_alloc(align, size);
 	return ptr ? ptr : fail(ENOMEM);
 }
 
-static size_t usable(const void *ptr)
+static size_t usable(void *ptr)
 {
 	const char *wrong;
 	size_t size;
 
 	if (boot_has(ptr))
 		return boot_size(ptr);
+	if (libc_has(ptr))
+		return dsm_libc_usable(ptr);
 	size = dsm_heap_usable(heap_get(), ptr, &wrong);
 	if (wrong)
 		dsm_heap_abuse(ptr, wrong);
@@ -158,6 +204,10 @@ static __attribute__((noinline)) void free_slow(void *ptr)
 
 	if (!ptr || boot_has(ptr))
 		return;
+	if (libc_has(ptr)) {
+		dsm_libc_free(ptr);
+		return;
+	}
 	wrong = dsm_heap_free(heap_get(), ptr);
 	if (wrong)
 		dsm_heap_abuse(ptr, wrong);
@@ -194,6 +244,8 @@ EXPORT void *realloc(void *ptr, size_t size)
 		it = malloc(size);
 		return it ? memcpy(it, ptr, size < boot_size(ptr) ? size : boot_size(ptr)) : NULL;
 	}
+	if (libc_has(ptr))
+		return dsm_libc_realloc(ptr, size);
 	it = dsm_heap_resize(heap_get(), ptr, size, &wrong);
 	if (wrong)
 		dsm_heap_abuse(ptr, wrong);
@@ -286,8 +338,16 @@ EXPORT int malloc_trim(size_t pad)
 {
 	struct dsm_heap *it = heap_get();
 
-	(void)pad;
 	if (it)
 		dsm_heap_trim(it);
+	else if (atomic_load(&use_libc))
+		return dsm_libc_trim(pad);
 	return !!it;
+}
+
+/* Before main(): a program may forbid itself to open anything before it allocates. */
+__attribute__((constructor))
+static void find_early(void)
+{
+	free(malloc(1));
 }

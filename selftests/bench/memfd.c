@@ -24,13 +24,14 @@ static int purge(void *addr, size_t len)
 	return madvise(addr, len, MADV_REMOVE);
 }
 
-struct dsm_heap *dsm_preload_heap(void)
+struct dsm_heap *dsm_preload_heap(const char **why)
 {
 	const char *mib = getenv("DSM_MEMFD_MIB");
 	size_t size = (size_t)(mib ? atoi(mib) : DEFAULT_MIB) << 20;
 	int fd = memfd_create("heap", MFD_CLOEXEC);
 	void *at;
 
+	*why = "no heap in a memfd";
 	if (fd < 0 || ftruncate(fd, size))
 		return NULL;
 	at = mmap(BASE, size, PROT_READ | PROT_WRITE,

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Processes, sandboxes and threads around malloc, as a program finds them that knows
+ * nothing of any library. It is run with one that is preloaded, and without, and is to do
+ * the same.
+ */
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <malloc.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int failures, checks_failed, tests;
+
+#define CHECK(cond) \
+	do { \
+		if (!(cond)) { \
+			checks_failed++; \
+			printf("# line %d: %s\n", __LINE__, #cond); \
+			fflush(stdout); \
+		} \
+	} while (0)
+
+static void result(const char *name)
+{
+	printf("%s %d - %s\n", checks_failed ? "not ok" : "ok", ++tests, name);
+	fflush(stdout);
+	failures += !!checks_failed;
+	checks_failed = 0;
+}
+
+/* The status with which a process ends; 0: as it should. */
+static int ended(pid_t pid)
+{
+	int status;
+
+	return pid > 0 && waitpid(pid, &status, 0) == pid ? status : -1;
+}
+
+/* ---- objects that are checked ------------------------------------------- */
+
+enum { OBJECTS = 2000 };
+
+static unsigned char *object[OBJECTS];
+static size_t object_size[OBJECTS];
+
+static int object_wrong(int i, int seed)
+{
+	int wrong = 0;
+
+	for (size_t j = 0; object[i] && j < object_size[i]; j++)
+		wrong += object[i][j] != (unsigned char)(seed + i);
+	return wrong;
+}
+
+/* Frees and allocates at random; what is there was written with the same seed. */
+static int churn(int seed, int rounds, size_t max)
+{
+	unsigned int x = seed;
+	int wrong = 0;
+
+	for (int round = 0; round < rounds; round++) {
+		int i;
+
+		x = x * 1103515245 + 12345;
+		i = (x >> 8) % OBJECTS;
+		wrong += object_wrong(i, seed);
+		free(object[i]);
+		object_size[i] = 16 + (x >> 16) % max;
+		object[i] = malloc(object_size[i]);
+		if (!object[i])
+			return wrong + 1;
+		memset(object[i], seed + i, object_size[i]);
+	}
+	return wrong;
+}
+
+static int objects_free(int seed)
+{
+	int wrong = 0;
+
+	for (int i = 0; i < OBJECTS; i++) {
+		wrong += object_wrong(i, seed);
+		free(object[i]);
+		object[i] = NULL;
+	}
+	return wrong;
+}
+
+/* ---- sandboxes ---------------------------------------------------------- */
+
+#define NUMBER	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))
+#define ARG(n)	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[n]))
+#define RETURN(what) BPF_STMT(BPF_RET | BPF_K, what)
+#define ALLOW(n) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, n, 0, 1), RETURN(SECCOMP_RET_ALLOW)
+#define REFUSE	RETURN(SECCOMP_RET_ERRNO | EPERM_)
+
+enum { EPERM_ = 1, TCGETS_ = 0x5401 };
+
+static bool sandbox(struct sock_filter *filter, size_t n)
+{
+	struct sock_fprog program = { .len = n, .filter = filter };
+
+	return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
+	       !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+/* All that glibc's malloc calls, and a child's end. */
+static bool sandbox_malloc(void)
+{
+	struct sock_filter filter[] = {
+		NUMBER, ALLOW(SYS_read), ALLOW(SYS_write), ALLOW(SYS_brk), ALLOW(SYS_mmap),
+		ALLOW(SYS_munmap), ALLOW(SYS_mremap), ALLOW(SYS_mprotect), ALLOW(SYS_madvise),
+		ALLOW(SYS_futex), ALLOW(SYS_newfstatat), ALLOW(SYS_fstat), ALLOW(SYS_getpid),
+		ALLOW(SYS_exit), ALLOW(SYS_exit_group), ALLOW(SYS_rt_sigreturn),
+		RETURN(SECCOMP_RET_KILL_PROCESS),
+	};
+
+	return sandbox(filter, sizeof(filter) / sizeof(*filter));
+}
+
+/* As man(1) does to what it executes: nothing is opened for writing, no ioctl. */
+static bool sandbox_reader(void)
+{
+	struct sock_filter filter[] = {
+		NUMBER,
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 4),
+		ARG(1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TCGETS_, 0, 1),
+		RETURN(SECCOMP_RET_ALLOW),
+		REFUSE,
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 3),
+		ARG(2),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, O_WRONLY | O_RDWR, 0, 1),
+		REFUSE,
+		RETURN(SECCOMP_RET_ALLOW),
+	};
+
+	return sandbox(filter, sizeof(filter) / sizeof(*filter));
+}
+
+static void test_sandbox_self(void)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		char *big;
+		int wrong;
+
+		object[0] = malloc(100);
+		object_size[0] = 0;
+		if (!sandbox_malloc())
+			_exit(4);
+		wrong = churn(3, 20000, 20000);
+		big = malloc(30 << 20);
+		memset(big, 1, 30 << 20);
+		big = realloc(big, 40 << 20);
+		wrong += !big || big[(30 << 20) - 1] != 1;
+		free(big);
+		_exit(wrong + objects_free(3) ? 1 : 0);
+	}
+	CHECK(ended(pid) == 0);
+	result("sandbox: a program that allows itself what glibc's malloc needs");
+}
+
+/*
+ * What a program writes to stderr that is executed like this is nothing, or one line of a
+ * library that has other memory for it.
+ */
+static void check_executed(bool (*enter)(void), bool required)
+{
+	char text[1000] = "", *line_end;
+	int fd[2], status;
+	ssize_t n = 0, more;
+	pid_t pid;
+
+	CHECK(!pipe(fd));
+	pid = fork();
+	if (!pid) {
+		dup2(fd[1], STDERR_FILENO);
+		close(fd[0]);
+		close(fd[1]);
+		if (required)
+			setenv("DSM_MALLOC_REQUIRED", "1", 1);
+		if (!enter())
+			_exit(4);
+		execl("/proc/self/exe", "malloc-process", "executed", NULL);
+		_exit(5);
+	}
+	close(fd[1]);
+	while ((more = read(fd[0], text + n, sizeof(text) - 1 - n)) > 0)
+		n += more;
+	close(fd[0]);
+	status = ended(pid);
+	/* the memory may be there all the same; whether is not for this program to say */
+	if (!n) {
+		CHECK(status == 0);
+		return;
+	}
+	line_end = strchr(text, '\n');
+	CHECK(!strncmp(text, "libdsm-malloc: ", 15));
+	CHECK(line_end && !line_end[1]);
+	CHECK(strstr(text, required ? ": the program ends\n" : ": using the C library's malloc\n"));
+	CHECK(status == (required ? 127 << 8 : 0));
+	if (checks_failed)
+		printf("# status %#x: %s", status, text);
+}
+
+/* In this process everything is as usual: its memory is checked, and its children's. */
+static int executed(void)
+{
+	int wrong = churn(5, 20000, 3000);
+	void *ptr;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(churn(5, 20000, 3000) + objects_free(5) ? 1 : 0);
+	wrong += ended(pid) != 0;
+	wrong += posix_memalign(&ptr, 4096, 100) || (uintptr_t)ptr % 4096 ||
+		 malloc_usable_size(ptr) < 100;
+	free(ptr);
+	ptr = calloc(1000, 1000);
+	for (int i = 0; i < 1000000; i++)
+		wrong += ((char *)ptr)[i] != 0;
+	free(ptr);
+	malloc_trim(0);
+	return wrong + objects_free(5) ? 1 : 0;
+}
+
+static bool become_nobody(void)
+{
+	return geteuid() || (!setgid(65534) && !setuid(65534));
+}
+
+static bool leave_network(void)
+{
+	return geteuid() || !unshare(CLONE_NEWNET);
+}
+
+static void test_sandbox_exec(void)
+{
+	check_executed(sandbox_reader, false);
+	result("sandbox: what is executed after seccomp");
+	check_executed(become_nobody, false);
+	result("sandbox: what is executed after setuid");
+	check_executed(leave_network, false);
+	result("sandbox: what is executed after unshare");
+	check_executed(sandbox_reader, true);
+	check_executed(become_nobody, true);
+	check_executed(leave_network, true);
+	result("sandbox: what is executed, with DSM_MALLOC_REQUIRED");
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && !strcmp(argv[1], "executed"))
+		return executed();
+	test_sandbox_self();
+	test_sandbox_exec();
+	printf("1..%d\n# Totals: pass:%d fail:%d xfail:0 xpass:0 skip:0 error:0\n",
+	       tests, tests - failures, failures);
+	return failures || !tests;
+}

@@ -32,6 +32,7 @@
 #include "chunk.h"
 #include "class.h"
 #include "keep.h"
+#include "process.h"
 #include "remote.h"
 #include "slab.h"
 #include "thread.h"
@@ -537,7 +538,10 @@ static bool lock_looks_free(const pthread_mutex_t *lock)
 int dsm_arena_lock(struct dsm_heap *heap)
 {
 	pthread_mutex_t *lock = &heap->arena->lock;
-	int err = pthread_mutex_trylock(lock);
+	int err;
+
+	dsm_process_check_locks();
+	err = pthread_mutex_trylock(lock);
 
 	/* it is seldom held for longer than it takes to go to sleep */
 	for (int try = 0; err == EBUSY && try < LOCK_TRIES; try++) {

@@ -11,6 +11,7 @@
 
 #include "dsm.h"
 #include "error.h"
+#include "process.h"
 #include "region.h"
 
 #define DEFAULT_SIZE	((size_t)256 << 20)
@@ -89,7 +90,7 @@ static void fork_child(void)
 __attribute__((constructor))
 static void fork_init(void)
 {
-	pthread_atfork(NULL, NULL, fork_child);
+	dsm_process_atfork(NULL, NULL, fork_child);
 }
 
 dsm_region *dsm_default(void)
@@ -98,6 +99,7 @@ dsm_region *dsm_default(void)
 
 	if (region)
 		return region;
+	dsm_process_check();
 	pthread_mutex_lock(&default_lock);
 	region = atomic_load(&default_region);
 	if (!region) {

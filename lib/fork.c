@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "arena.h"
 #include "chunk.h"
@@ -155,16 +156,36 @@ static void copy_heap(struct dsm_heap *heap)
 
 /* ---- around fork() ---------------------------------------------------- */
 
+/* Whether the calling thread has it already: it forks in a signal's handler. */
+static bool lock_is_own(struct dsm_heap *heap)
+{
+#ifdef __GLIBC__
+	return *(volatile int *)&heap->arena->lock.__data.__owner == gettid();
+#else
+	(void)heap;
+	return false;
+#endif
+}
+
+/*
+ * From here on no signal is handled, until the child has its copy: a handler of the child's
+ * would write to its parent's objects.
+ */
 void dsm_fork_prepare(struct dsm_heap *heap)
 {
 	struct dsm_thread *thread = dsm_threads[heap->index];
+	sigset_t all, had;
 
-	heap->fork_locked = !dsm_arena_lock(heap);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &had);
+	heap->fork_locked = !lock_is_own(heap) && !dsm_arena_lock(heap);
+	heap->fork_signals = had;
 	heap->copy = NULL;
 	if (!heap->fork_locked)
 		return;
 	if (thread)
 		dsm_keep_release(thread);
+	dsm_thread_save(heap);
 	if (heap->is_private)
 		return;
 	heap->copy = mmap(NULL, heap->bytes, PROT_READ | PROT_WRITE,
@@ -177,10 +198,14 @@ void dsm_fork_prepare(struct dsm_heap *heap)
 
 void dsm_fork_parent(struct dsm_heap *heap)
 {
+	sigset_t had = heap->fork_signals;
+
+	dsm_thread_saved_free(heap);
 	if (heap->copy)
 		munmap(heap->copy, heap->bytes);
 	if (heap->fork_locked)
 		dsm_arena_unlock(heap);
+	pthread_sigmask(SIG_SETMASK, &had, NULL);
 }
 
 static int purge_private(void *addr, size_t len)
@@ -195,9 +220,9 @@ static void lock_renew(pthread_mutex_t *lock)
 	dsm_lock_init(lock);
 }
 
-bool dsm_fork_child(struct dsm_heap *heap)
+static bool fork_child(struct dsm_heap *heap)
 {
-	struct dsm_thread *thread = dsm_threads[heap->index];
+	struct dsm_thread *thread;
 
 	if (!heap->is_private) {
 		if (!heap->copy ||
@@ -209,6 +234,7 @@ bool dsm_fork_child(struct dsm_heap *heap)
 	} else if (!heap->fork_locked) {
 		return false;
 	}
+	thread = dsm_thread_restore(heap);
 	atomic_store(&heap->threads, !!thread);
 	lock_renew(&heap->arena->lock);
 	if (thread) {
@@ -222,4 +248,12 @@ bool dsm_fork_child(struct dsm_heap *heap)
 		dsm_arena_unlock(heap);
 	}
 	return true;
+}
+
+bool dsm_fork_child(struct dsm_heap *heap)
+{
+	bool own = fork_child(heap);
+
+	pthread_sigmask(SIG_SETMASK, &heap->fork_signals, NULL);
+	return own;
 }

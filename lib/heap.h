@@ -7,6 +7,7 @@
 #ifndef _DSM_HEAP_H
 #define _DSM_HEAP_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -42,6 +43,9 @@ struct dsm_heap {
 	_Atomic uint32_t threads;	/* of this process, that use it */
 	_Atomic uint32_t *mine;		/* units of each chunk, or NULL: see fork.c */
 	char		*copy;		/* for a child */
+	struct dsm_thread *fork_thread;	/* the forking thread's, saved: see thread.c */
+	void		*fork_saved;
+	sigset_t	fork_signals;	/* that it had blocked */
 	bool		fork_locked;
 	bool		is_private;	/* a child's: nobody else has it */
 	/* Gives a range's frames back, on all nodes: then it is zero; or NULL. */

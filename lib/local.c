@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
+#include "process.h"
+
 static struct dsm_thread *no_threads[HEAPS_MAX + 1];
 static struct dsm_word_known no_words[WORDS_KNOWN];
 
@@ -46,9 +48,8 @@ struct dsm_local *dsm_local_get(void)
 
 	if (dsm_local || key_state == KEY_NONE)
 		return dsm_local;
-	at = mmap(NULL, sizeof(struct dsm_local), PROT_READ | PROT_WRITE,
-		  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (at != MAP_FAILED) {
+	at = dsm_process_map(sizeof(struct dsm_local));
+	if (at) {
 		dsm_local = at;
 		dsm_threads = dsm_local->threads;
 		dsm_words_known = dsm_local->words;

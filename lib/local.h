@@ -3,7 +3,8 @@
  * What a thread has of this library, apart from the few pointers that are used
  * most. A library that is loaded while a program runs shares about 1.5 KiB of
  * static TLS with all others that are, so it must not ask for much: this is a
- * mapping of its own, made when the thread first needs it.
+ * mapping of its own, made when the thread first needs it. In a new process it is
+ * empty again: see process.h.
  */
 #ifndef _DSM_LOCAL_H
 #define _DSM_LOCAL_H
@@ -24,6 +25,7 @@ struct dsm_local {
 		unsigned int	   change;
 	} found;
 	uint32_t	tid;		/* what gettid() returns; 0: not asked yet */
+	bool		libc_knows;	/* ... that, too; of an unannounced process: process.c */
 	unsigned int	do_without;	/* allocations, when there is no slot */
 	char		detail[400];	/* of the last error */
 };

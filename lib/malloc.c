@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "error.h"
+#include "process.h"
 #include "region.h"
 #include "remote.h"
 #include "stats.h"
@@ -53,6 +54,7 @@ struct dsm_heap *dsm_segment_heap(struct dsm_segment *segment)
 
 	if (atomic_load(&segment->heap_ready))
 		return &segment->heap;
+	dsm_process_check();
 	pthread_mutex_lock(&segment->heap_lock);
 	if (!atomic_load(&segment->heap_ready)) {
 		err = heap_attach(segment);

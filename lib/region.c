@@ -20,6 +20,7 @@
 #include "error.h"
 #include "local.h"
 #include "node.h"
+#include "process.h"
 
 /* ---- the segments of this process, by address ------------------------- */
 
@@ -77,6 +78,7 @@ struct dsm_segment *dsm_segment_find(const void *addr)
 	if (local && local->found.segment && local->found.change == change &&
 	    (size_t)((const char *)addr - local->found.base) < local->found.size)
 		return local->found.segment;
+	dsm_process_check();
 	pthread_rwlock_rdlock(&segments_lock);
 	segment = segment_find_locked(addr);
 	segment_note_locked(segment);
@@ -139,7 +141,7 @@ static void fork_child(void)
 __attribute__((constructor))
 static void fork_init(void)
 {
-	pthread_atfork(fork_prepare, fork_parent, fork_child);
+	dsm_process_atfork(fork_prepare, fork_parent, fork_child);
 }
 
 /* ---- mapping ---------------------------------------------------------- */
@@ -262,6 +264,7 @@ static struct dsm_segment *segment_get(const struct dsm_region_arg *arg, int fd,
 	struct dsm_segment *segment;
 	int err;
 
+	dsm_process_check();
 	pthread_rwlock_wrlock(&segments_lock);
 	segment = segment_find_locked((char *)(uintptr_t)arg->base);
 	if (segment && segment->id != arg->id) {
@@ -307,6 +310,7 @@ static void segment_put(struct dsm_segment *segment, bool writable)
 {
 	bool last;
 
+	dsm_process_check();
 	pthread_rwlock_wrlock(&segments_lock);
 	segment->writers -= writable;
 	last = !--segment->refs;

@@ -14,12 +14,14 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "arena.h"
 #include "fork.h"
 #include "keep.h"
 #include "local.h"
+#include "process.h"
 #include "remote.h"
 
 enum {
@@ -28,12 +30,7 @@ enum {
 	DO_WITHOUT	= 1000,	/* allocations, when there is no slot */
 };
 
-static _Atomic uint64_t no_objects;	/* where a bin without a slab points */
-static struct dsm_bin no_bin = { .word = &no_objects };
-static struct dsm_thread no_thread = {
-	.direct = { [0 ... DIRECT_SIZE / GRANULE_SIZE] = &no_bin },
-	.bin = { [0 ... CLASSES - 1] = { .word = &no_objects } },
-};
+static struct dsm_thread no_thread;	/* all zero: it has nothing */
 
 __thread struct dsm_thread *dsm_thread_main
 	__attribute__((tls_model("initial-exec"))) = &no_thread;
@@ -67,15 +64,14 @@ static size_t thread_bytes(const struct dsm_heap *heap)
 
 static struct dsm_thread *thread_map(const struct dsm_heap *heap)
 {
-	char *at = mmap(NULL, thread_bytes(heap), PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *at = dsm_process_map(thread_bytes(heap));
 
-	return at == MAP_FAILED ? NULL : (struct dsm_thread *)(at + THREAD_OFF);
+	return at ? (struct dsm_thread *)(at + THREAD_OFF) : NULL;
 }
 
-static void thread_unmap(struct dsm_thread *thread)
+static void thread_unmap(const struct dsm_heap *heap, struct dsm_thread *thread)
 {
-	munmap((char *)thread - THREAD_OFF, thread_bytes(thread->heap));
+	munmap((char *)thread - THREAD_OFF, thread_bytes(heap));
 }
 
 static void list_abandon(struct dsm_heap *heap, struct slab_list *list)
@@ -99,7 +95,7 @@ static void empty_release(struct dsm_thread *thread)
 static void bin_set(struct dsm_bin *bin, struct slab *slab)
 {
 	bin->slab = slab;
-	bin->word = &no_objects;
+	bin->word = 0;
 }
 
 void dsm_thread_end(struct dsm_heap *heap)
@@ -123,7 +119,7 @@ void dsm_thread_end(struct dsm_heap *heap)
 	thread_set(heap, NULL);
 	dsm_arena_unlock(heap);
 	pthread_mutex_unlock(&thread->slot->alive);
-	thread_unmap(thread);
+	thread_unmap(heap, thread);
 	atomic_fetch_sub(&heap->threads, 1);
 }
 
@@ -155,25 +151,75 @@ static void fork_parent(void)
 			dsm_fork_parent(heaps[i]);
 }
 
-/* The slots are the parent's, unless the heap has become the child's own. */
+/*
+ * The slots are the parent's, unless the heap has become the child's own. What the parent's
+ * threads had of other heaps stays mapped, and is empty, but for what is found here.
+ */
 static void fork_child(void)
 {
+	struct dsm_heap *main_heap = atomic_load(&dsm_heap_main);
 	bool main_kept = false;
 
 	for (int i = 0; i < HEAPS_MAX; i++) {
 		if (heaps[i] && heaps[i]->mine && dsm_fork_child(heaps[i])) {
-			main_kept |= heaps[i] == atomic_load(&dsm_heap_main);
+			main_kept |= heaps[i] == main_heap;
 			continue;
 		}
 		if (heaps[i])
 			heaps[i]->threads = 0;
-		if (!dsm_threads[i])
-			continue;
-		thread_unmap(dsm_threads[i]);
-		dsm_threads[i] = NULL;
+		/* where memory is not wiped, it is still there */
+		if (dsm_threads[i])
+			dsm_threads[i] = NULL;
 	}
-	if (!main_kept)
-		dsm_thread_main = &no_thread;
+	if (main_kept)
+		return;
+	if (dsm_thread_main != &no_thread)
+		thread_unmap(main_heap, dsm_thread_main);
+	dsm_thread_main = &no_thread;
+}
+
+void dsm_thread_save(struct dsm_heap *heap)
+{
+	struct dsm_thread *thread = dsm_threads[heap->index];
+	void *saved;
+
+	heap->fork_thread = NULL;
+	if (!thread)
+		return;
+	saved = mmap(NULL, thread_bytes(heap), PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (saved == MAP_FAILED)
+		return;
+	memcpy(saved, thread, thread_bytes(heap) - THREAD_OFF);
+	heap->fork_thread = thread;
+	heap->fork_saved = saved;
+}
+
+void dsm_thread_saved_free(struct dsm_heap *heap)
+{
+	if (heap->fork_thread)
+		munmap(heap->fork_saved, thread_bytes(heap));
+	heap->fork_thread = NULL;
+}
+
+/* Without a copy the child has no thread: what that had stays allocated there, unused. */
+struct dsm_thread *dsm_thread_restore(struct dsm_heap *heap)
+{
+	struct dsm_thread *thread = heap->fork_thread;
+
+	if (thread)
+		memcpy(thread, heap->fork_saved, thread_bytes(heap) - THREAD_OFF);
+	thread_set(heap, thread);
+	dsm_thread_saved_free(heap);
+	return thread;
+}
+
+bool dsm_threads_have_private(void)
+{
+	for (int i = 0; i < HEAPS_MAX; i++)
+		if (heaps[i] && heaps[i]->mine)
+			return true;
+	return false;
 }
 
 /*
@@ -184,7 +230,7 @@ __attribute__((constructor(101)))
 static void process_init(void)
 {
 	dsm_local_init(thread_exit);
-	pthread_atfork(fork_prepare, fork_parent, fork_child);
+	dsm_process_atfork(fork_prepare, fork_parent, fork_child);
 }
 
 uint32_t dsm_threads_attach(struct dsm_heap *heap)
@@ -268,6 +314,7 @@ struct dsm_thread *dsm_thread_make(struct dsm_heap *heap)
 	struct dsm_local *local = dsm_local_get();
 	struct dsm_thread *thread;
 
+	dsm_process_check_locks();
 	if (heap->index >= HEAPS_MAX || !local)
 		return NULL;
 	if (local->do_without) {
@@ -297,12 +344,13 @@ struct dsm_thread *dsm_thread_make(struct dsm_heap *heap)
 		bin_set(&thread->bin[class], NULL);
 	}
 	for (size_t size = 0; size <= DIRECT_SIZE; size += GRANULE_SIZE)
-		thread->direct[size / GRANULE_SIZE] = &thread->bin[dsm_class_of_size(size)];
+		thread->direct[size / GRANULE_SIZE] = offsetof(struct dsm_thread, bin) +
+			dsm_class_of_size(size) * sizeof(struct dsm_bin);
 	thread_set(heap, thread);
 	atomic_fetch_add(&heap->threads, 1);
 	return thread;
 unmap:
-	thread_unmap(thread);
+	thread_unmap(heap, thread);
 none:
 	local->do_without = DO_WITHOUT;
 	return NULL;
@@ -373,11 +421,11 @@ static unsigned int hot_next(struct slab_hot *hot, unsigned int w, unsigned int 
 }
 
 /* From the next word; NULL: nothing is free. */
-static void *bin_advance(struct dsm_bin *bin)
+static void *bin_advance(struct dsm_thread *thread, struct dsm_bin *bin)
 {
 	struct slab *slab = bin->slab;
 	struct slab_hot *hot = slab->hot;
-	unsigned int w = bin->word == &no_objects ? 0 : bin->word - hot->free + 1;
+	unsigned int w = bin->word ? dsm_bin_word(thread, bin->word) - hot->free + 1 : 0;
 	uint64_t bits;
 
 	if (READ(slab->dirty))
@@ -386,9 +434,9 @@ static void *bin_advance(struct dsm_bin *bin)
 	if (w == slab->words)
 		return NULL;
 	bits = READ(hot->free[w]);
-	bin->word = &hot->free[w];
+	bin->word = (uintptr_t)&hot->free[w] - (uintptr_t)thread;
 	bin->base = slab_start(slab) + w * 64 * bin->size;
-	WRITE(*bin->word, bits & (bits - 1));
+	WRITE(hot->free[w], bits & (bits - 1));
 	return bin->base + __builtin_ctzll(bits) * bin->size;
 }
 
@@ -492,7 +540,7 @@ void *dsm_thread_alloc_next(struct dsm_thread *thread, struct dsm_bin *bin)
 	if (!heap)
 		return NULL;
 	if (slab) {
-		ptr = bin_advance(bin);
+		ptr = bin_advance(thread, bin);
 		if (ptr)
 			return ptr;
 		slab->hot->used = slab->capacity;
@@ -508,7 +556,7 @@ void *dsm_thread_alloc_next(struct dsm_thread *thread, struct dsm_bin *bin)
 		return NULL;
 	slab->state = SLAB_CURRENT;
 	bin_set(bin, slab);
-	return bin_advance(bin);
+	return bin_advance(thread, bin);
 }
 
 static void slab_empty(struct dsm_thread *thread, struct dsm_bin *bin,

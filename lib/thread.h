@@ -13,9 +13,13 @@
 
 enum { HEAPS_MAX = 64 };	/* in a process, with threads of their own */
 
-/* A class: the word of a slab that objects are taken from, and other slabs. */
+/*
+ * A class: the word of a slab that objects are taken from, and other slabs. @word is the
+ * word's distance from the thread's struct dsm_thread; 0, which is a word with nothing
+ * free, if there is none.
+ */
 struct dsm_bin {
-	_Atomic uint64_t *word;
+	size_t		word;
 	char		*base;		/* the object of its bit 0 */
 	size_t		size;
 	struct slab	*slab;
@@ -43,7 +47,13 @@ enum {
 	KEPT_MAX	= 40,
 };
 
+/*
+ * A child finds it all zero, whoever made it: see process.h. That is a thread that has
+ * nothing to allocate from and no object to free, so its parent's slabs stay its parent's,
+ * and nobody has to look whether this is a new process.
+ */
 struct dsm_thread {
+	_Atomic uint64_t none;		/* 0: where bins without a slab point */
 	/* copies of what is in the heap */
 	char		*base;
 	size_t		bytes;
@@ -58,7 +68,8 @@ struct dsm_thread {
 	uint16_t	kept_units;
 	struct dsm_heap	*heap;
 	struct dsm_slot	*slot;
-	struct dsm_bin	*direct[DIRECT_SIZE / GRANULE_SIZE + 1];	/* by size */
+	/* By size, where the bin is, from here on; or 0: so is the first word there. */
+	uint32_t	direct[DIRECT_SIZE / GRANULE_SIZE + 1];
 	struct dsm_bin	bin[CLASSES];
 	struct dsm_class_info class[CLASSES];
 	struct dsm_kept	kept[KEPT_MAX];
@@ -109,22 +120,33 @@ void dsm_threads_recover(struct dsm_heap *heap);
 /* The first object of the next word, or NULL. */
 void *dsm_thread_alloc_next(struct dsm_thread *thread, struct dsm_bin *bin);
 
+/* Around fork(), with the arena's lock: the child goes on with what its parent had. */
+void dsm_thread_save(struct dsm_heap *heap);
+void dsm_thread_saved_free(struct dsm_heap *heap);
+struct dsm_thread *dsm_thread_restore(struct dsm_heap *heap);
+
 /* A free of this thread's made a slab's count 0. */
 void dsm_thread_slab_event(struct dsm_thread *thread, struct slab *slab);
 
-static inline void *dsm_bin_alloc(struct dsm_bin *bin, uint64_t bits)
+static inline _Atomic uint64_t *dsm_bin_word(struct dsm_thread *thread, size_t word)
+{
+	return (_Atomic uint64_t *)((uintptr_t)thread + word);
+}
+
+static inline void *dsm_bin_alloc(struct dsm_bin *bin, _Atomic uint64_t *word, uint64_t bits)
 {
 	char *ptr = bin->base + (unsigned int)__builtin_ctzll(bits) * bin->size;
 
-	WRITE(*bin->word, bits & (bits - 1));
+	WRITE(*word, bits & (bits - 1));
 	return ptr;
 }
 
 static inline void *dsm_thread_alloc(struct dsm_thread *thread, struct dsm_bin *bin)
 {
-	uint64_t bits = READ(*bin->word);
+	_Atomic uint64_t *word = dsm_bin_word(thread, bin->word);
+	uint64_t bits = READ(*word);
 
-	return bits ? dsm_bin_alloc(bin, bits) : dsm_thread_alloc_next(thread, bin);
+	return bits ? dsm_bin_alloc(bin, word, bits) : dsm_thread_alloc_next(thread, bin);
 }
 
 static inline struct dsm_bin *dsm_thread_bin(struct dsm_thread *thread, size_t size)
@@ -136,14 +158,17 @@ static inline struct dsm_bin *dsm_thread_bin(struct dsm_thread *thread, size_t s
 static inline void *dsm_thread_malloc(struct dsm_thread *thread, size_t size,
 				      void *(*slow)(size_t size))
 {
+	_Atomic uint64_t *word;
 	struct dsm_bin *bin;
 	uint64_t bits;
 
 	if (__builtin_expect(size > DIRECT_SIZE, 0))
 		return slow(size);
-	bin = thread->direct[(size + GRANULE_SIZE - 1) / GRANULE_SIZE];
-	bits = READ(*bin->word);
-	return __builtin_expect(!bits, 0) ? slow(size) : dsm_bin_alloc(bin, bits);
+	bin = (struct dsm_bin *)((char *)thread +
+				 thread->direct[(size + GRANULE_SIZE - 1) / GRANULE_SIZE]);
+	word = dsm_bin_word(thread, bin->word);
+	bits = READ(*word);
+	return __builtin_expect(!bits, 0) ? slow(size) : dsm_bin_alloc(bin, word, bits);
 }
 
 /*

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "local.h"
+#include "process.h"
 
 void dsm_words_attach(struct dsm_words *words, int fd)
 {
@@ -24,6 +25,7 @@ void dsm_words_attach(struct dsm_words *words, int fd)
 	void *at = words->word;
 	int saved = errno;
 
+	dsm_process_check();
 	if (atomic_load(&words->state) != WORDS_UNKNOWN ||
 	    !atomic_compare_exchange_strong(&words->state, &state, WORDS_ATTACHING))
 		return;

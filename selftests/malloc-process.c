@@ -8,6 +8,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -18,7 +19,9 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 static int failures, checks_failed, tests;
@@ -96,6 +99,283 @@ static int objects_free(int seed)
 		object[i] = NULL;
 	}
 	return wrong;
+}
+
+/* ---- processes ---------------------------------------------------------- */
+
+/* In a child: all is as its parent had it, and what it does is its own. */
+static int child_work(void)
+{
+	int wrong = 0;
+
+	for (int i = 0; i < OBJECTS; i++)
+		wrong += object_wrong(i, 1);
+	wrong += churn(1, 10000, 400) + objects_free(1) + churn(101, 10000, 70000);
+	return wrong ? 7 : 0;
+}
+
+static int child_main(void *arg)
+{
+	(void)arg;
+	return child_work();
+}
+
+static pid_t by_fork(void)
+{
+	return fork();
+}
+
+static pid_t by_underscore_fork(void)
+{
+	return _Fork();
+}
+
+static pid_t by_clone_syscall(void)
+{
+	return syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+}
+
+static pid_t by_clone3(void)
+{
+	uint64_t args[8] = { [4] = SIGCHLD };
+
+	return syscall(SYS_clone3, args, sizeof(args));
+}
+
+static char clone_stack[1 << 20] __attribute__((aligned(64)));
+
+static pid_t by_clone(void)
+{
+	return clone(child_main, clone_stack + sizeof(clone_stack), SIGCHLD, NULL);
+}
+
+static pid_t by_clone_on_malloced_stack(void)
+{
+	size_t size = 512 << 10;
+	char *stack = malloc(size);
+	pid_t pid = clone(child_main, stack + size, SIGCHLD, NULL);
+	int status = ended(pid);
+
+	free(stack);
+	CHECK(status == 0);
+	return status ? -1 : 0;
+}
+
+#ifdef __x86_64__
+/* Nobody can see that, but for the kernel. */
+static pid_t by_instruction(void)
+{
+	long pid = SYS_clone;
+
+	__asm__ volatile("xor %%r10d, %%r10d; xor %%r8d, %%r8d; syscall"
+			 : "+a"(pid) : "D"((long)SIGCHLD), "S"(0L), "d"(0L)
+			 : "rcx", "r8", "r10", "r11", "memory");
+	return pid;
+}
+#endif
+
+static const struct maker {
+	const char *name;
+	pid_t (*make)(void);
+} makers[] = {
+	{ "fork()", by_fork },
+	{ "_Fork()", by_underscore_fork },
+	{ "clone by syscall()", by_clone_syscall },
+	{ "clone3 by syscall()", by_clone3 },
+};
+
+/* Both work at the same time; what is the parent's does not change. */
+static void parent_and_child(pid_t (*make)(void))
+{
+	char *mine = strdup("parent's");
+	pid_t pid;
+
+	CHECK(!churn(1, 10000, 400));
+	fflush(stdout);
+	pid = make();
+	if (!pid) {
+		strcpy(mine, "child's!");
+		_exit(child_work());
+	}
+	CHECK(!churn(1, 10000, 400));
+	CHECK(ended(pid) == 0);
+	CHECK(!strcmp(mine, "parent's"));
+	CHECK(!churn(1, 10000, 400) && !objects_free(1));
+	free(mine);
+}
+
+static void test_processes(void)
+{
+	for (size_t i = 0; i < sizeof(makers) / sizeof(*makers); i++) {
+		for (int round = 0; round < 3; round++)
+			parent_and_child(makers[i].make);
+		result(makers[i].name);
+	}
+	CHECK(!churn(1, 10000, 400));
+	CHECK(ended(by_clone()) == 0);
+	CHECK(!churn(1, 10000, 400));
+	CHECK(!by_clone_on_malloced_stack());
+	CHECK(!churn(1, 10000, 400) && !objects_free(1));
+	result("clone(), on a static stack, and on one that malloc() gave");
+}
+
+/* A child that no library sees made may end as soon as it would do damage, and says why. */
+static void test_unseen(void)
+{
+#ifdef __x86_64__
+	char text[300] = "";
+	int fd[2], status;
+	pid_t pid;
+
+	CHECK(!churn(1, 10000, 400));
+	CHECK(!pipe(fd));
+	fflush(stdout);
+	pid = by_instruction();
+	if (!pid) {
+		dup2(fd[1], STDERR_FILENO);
+		free(malloc(100));
+		_exit(child_work());
+	}
+	close(fd[1]);
+	CHECK(!churn(1, 10000, 400));
+	status = ended(pid);
+	CHECK(read(fd[0], text, sizeof(text) - 1) >= 0);
+	close(fd[0]);
+	CHECK(status == 0 || (status == 127 << 8 && strstr(text, " ends: it was made by a system call")));
+	CHECK(!churn(1, 10000, 400) && !objects_free(1));
+#endif
+	result("a process that is made without the C library");
+}
+
+/* ---- stacks that malloc() gave ------------------------------------------ */
+
+/* So that what is on a stack is looked at, to some depth. */
+static int deep(int seed, int depth)
+{
+	char text[600];
+	char *copy;
+	int wrong;
+
+	snprintf(text, sizeof(text), "%d-%d", seed, depth);
+	wrong = depth ? deep(seed, depth - 1) : 0;
+	copy = malloc(100 + depth);
+	strcpy(copy, text);
+	wrong += atoi(copy) != seed;
+	free(copy);
+	return wrong;
+}
+
+static void on_stack(void)
+{
+	static __thread int own;
+
+	for (size_t i = 0; i < sizeof(makers) / sizeof(*makers); i++) {
+		for (int round = 0; round < 3; round++) {
+			pid_t pid;
+
+			own = 5;
+			fflush(stdout);
+			pid = makers[i].make();
+			if (!pid) {
+				int wrong = deep(2, 20) + (own != 5);
+
+				own = 6;
+				_exit(wrong + deep(3, 20));
+			}
+			CHECK(!deep(4, 20));
+			CHECK(ended(pid) == 0 && own == 5);
+			CHECK(!deep(4, 20));
+		}
+	}
+}
+
+static ucontext_t main_context, coroutine;
+
+static void *thread_on_stack(void *arg)
+{
+	on_stack();
+	return arg;
+}
+
+static void coroutine_run(size_t size)
+{
+	char *stack = malloc(size);
+
+	getcontext(&coroutine);
+	coroutine.uc_stack.ss_sp = stack;
+	coroutine.uc_stack.ss_size = size;
+	coroutine.uc_link = &main_context;
+	makecontext(&coroutine, on_stack, 0);
+	CHECK(!swapcontext(&main_context, &coroutine));
+	free(stack);
+}
+
+static void test_stacks(void)
+{
+	static const size_t sizes[] = { 64 << 10, 100 << 10, 256 << 10, 4 << 20 };
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
+		coroutine_run(sizes[i]);
+	result("a coroutine forks on a stack that malloc() gave");
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		size_t size = sizes[i] & -4096UL;
+		void *stack = aligned_alloc(4096, size), *returned = NULL;
+		pthread_attr_t attr;
+		pthread_t thread;
+
+		CHECK(!pthread_attr_init(&attr));
+		CHECK(!pthread_attr_setstack(&attr, stack, size));
+		CHECK(!pthread_create(&thread, &attr, thread_on_stack, stack));
+		CHECK(!pthread_join(thread, &returned) && returned == stack);
+		pthread_attr_destroy(&attr);
+		free(stack);
+	}
+	result("a thread forks whose stack malloc() gave");
+}
+
+/* ---- signals ------------------------------------------------------------ */
+
+static int *volatile handled;
+
+static void on_signal(int signo)
+{
+	(void)signo;
+	++*handled;
+}
+
+/*
+ * Signals come all the time; a handler writes to an object. What a child's handler counts
+ * is not the parent's.
+ */
+static void test_signals(void)
+{
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
+	struct itimerval often = { { 0, 200 }, { 0, 200 } }, never = { { 0, 0 }, { 0, 0 } };
+
+	handled = calloc(1, 64);
+	CHECK(!churn(1, 10000, 400));
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	for (int i = 0; i < 30; i++) {
+		pid_t pid;
+
+		fflush(stdout);
+		pid = fork();
+		if (!pid) {
+			/* no timer is inherited: the child sends its own */
+			int had = *handled;
+
+			for (int j = 0; j < 100; j++)
+				raise(SIGALRM);
+			_exit(*handled == had + 100 ? 0 : 1);
+		}
+		CHECK(ended(pid) == 0);
+	}
+	setitimer(ITIMER_REAL, &never, NULL);
+	CHECK(*handled > 0);
+	CHECK(!objects_free(1));
+	free((void *)handled);
+	result("fork() while signals are handled");
 }
 
 /* ---- sandboxes ---------------------------------------------------------- */
@@ -266,6 +546,10 @@ int main(int argc, char **argv)
 {
 	if (argc > 1 && !strcmp(argv[1], "executed"))
 		return executed();
+	test_processes();
+	test_unseen();
+	test_stacks();
+	test_signals();
 	test_sandbox_self();
 	test_sandbox_exec();
 	printf("1..%d\n# Totals: pass:%d fail:%d xfail:0 xpass:0 skip:0 error:0\n",

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -91,6 +92,127 @@ TEST(fork_shares)
 	}
 	unshare_region(region);
 }
+
+/* ---- processes that no handler hears of ----------------------------------- */
+
+enum { OBJECTS = 500, OBJECT_MAX = 3000 };
+
+static unsigned char *object[OBJECTS];
+
+/* Frees and allocates at random; the bytes of what is there are its number plus @mark. */
+static int churn(dsm_region *region, int rounds, unsigned char mark)
+{
+	uint64_t state = mark;
+	int wrong = 0;
+
+	for (int round = 0; round < rounds; round++) {
+		int i = random_next(&state) % OBJECTS;
+		size_t size = 16 + i * 37 % OBJECT_MAX;
+
+		for (size_t j = 0; object[i] && j < size; j++)
+			wrong += object[i][j] != (unsigned char)(mark + i);
+		dsm_free(object[i]);
+		object[i] = dsm_heap_malloc(region, size);
+		if (!object[i])
+			return wrong + 1;
+		memset(object[i], mark + i, size);
+	}
+	return wrong;
+}
+
+static void objects_free(void)
+{
+	for (int i = 0; i < OBJECTS; i++) {
+		dsm_free(object[i]);
+		object[i] = NULL;
+	}
+}
+
+/* Objects are shared with a child, slabs are not, and a child that is killed leaves them. */
+TEST(underscore_fork_has_slabs_of_its_own)
+{
+	dsm_region *region = share_region(64 << 20, DSM_HOME_FIRST_TOUCH, 0);
+	unsigned char *shared = dsm_heap_malloc(region, 100);
+	struct dsm_heap_stats stats;
+
+	ASSERT_TRUE(shared);
+	*shared = 1;
+	EXPECT_EQ(churn(region, 5000, 1), 0);
+	for (int round = 0; round < 10; round++) {
+		bool killed = round % 2;
+		int status;
+		pid_t pid = _Fork();
+
+		ASSERT_OK(pid);
+		if (!pid) {
+			/* what was allocated before stays its parent's */
+			memset(object, 0, sizeof(object));
+			if (churn(region, 5000, 2))
+				_exit(1);
+			objects_free();
+			++*shared;
+			if (killed)
+				raise(SIGKILL);
+			_exit(0);
+		}
+		EXPECT_EQ(churn(region, 5000, 1), 0);
+		status = wait_status(pid);
+		EXPECT_EQ(status, killed ? SIGKILL : 0);
+		EXPECT_EQ(*shared, round + 2);
+		EXPECT_EQ(churn(region, 1000, 1), 0);
+	}
+	objects_free();
+	dsm_free(shared);
+	EXPECT_OK(dsm_trim(region));
+	EXPECT_OK(dsm_heap_stats(region, node(), &stats));
+	EXPECT_EQ(stats.live, 0);
+	unshare_region(region);
+}
+
+/* The C library does not know of it, so it may take no lock: it ends before it does. */
+TEST(clone_ends_before_it_allocates)
+{
+	dsm_region *region = share_region(64 << 20, DSM_HOME_FIRST_TOUCH, 0);
+	unsigned char *shared = dsm_heap_malloc(region, 100);
+
+	ASSERT_TRUE(shared);
+	*shared = 1;
+	EXPECT_EQ(churn(region, 5000, 1), 0);
+	for (int round = 0; round < 3; round++) {
+		int fd[2], status;
+		char text[300] = "";
+		pid_t pid;
+
+		ASSERT_OK(pipe(fd));
+		pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+		ASSERT_OK(pid);
+		if (!pid) {
+			dup2(fd[1], STDERR_FILENO);
+			/* memory it may use, as any process that has it */
+			++*shared;
+			if (round == 0)
+				object[0] = dsm_heap_malloc(region, 100);
+			else if (round == 1)
+				dsm_free(object[0]);
+			else
+				dsm_trim(region);
+			_exit(0);
+		}
+		EXPECT_OK(close(fd[1]));
+		EXPECT_EQ(churn(region, 5000, 1), 0);
+		status = wait_status(pid);
+		EXPECT_EQ(status, 127 << 8);
+		EXPECT_TRUE(read(fd[0], text, sizeof(text) - 1) > 0);
+		EXPECT_TRUE(strstr(text, "made by clone(2)"));
+		EXPECT_OK(close(fd[0]));
+		EXPECT_EQ(*shared, round + 2);
+	}
+	objects_free();
+	dsm_free(shared);
+	unshare_region(region);
+}
+
+/* ---- what processes of a node share --------------------------------------- */
 
 static bool settled(void)
 {

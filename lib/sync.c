@@ -63,6 +63,9 @@ int dsm_sync_request(const struct dsm_sync_place *place,
 		err = errno;
 	atomic_thread_fence(memory_order_seq_cst);
 	errno = saved;
+	if (err == EDQUOT)
+		dsm_error(err, "your threads have, or wait for, as many mutexes, barriers "
+			  "and conditions as this node's user_mutexes_max allows");
 	return err;
 }
 

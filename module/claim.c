@@ -41,8 +41,8 @@ struct dsm_claim *dsm_claim_create(const struct dsm_locker *locker, u16 home)
 		.owner	= locker->thread,
 	};
 	if (home == node->id) {
-		if (dsm_sync_home_prepare(rq, true, block) ||
-		    dsm_sync_home_prepare_aside(rq, block))
+		if (dsm_sync_home_prepare(rq, NULL, block) ||
+		    dsm_sync_home_prepare_aside(rq, NULL, block))
 			goto free;
 		return claim;
 	}

@@ -26,11 +26,14 @@
  * (sync_home.c): it is the last thing that is done to a lease, or the lease is
  * looked up again.
  */
+#include <linux/cred.h>
+#include <linux/err.h>
 #include <linux/slab.h>
 #include <linux/wait.h>
 #include "lease_impl.h"
 #include "msg.h"
 #include "peer.h"
+#include "user.h"
 #include "words.h"
 
 #define THREAD_MASK	((1U << DSM_WORD_THREAD_BITS) - 1)
@@ -354,6 +357,7 @@ static void forget(struct lease *lease)
 	list_del(&lease->list);
 	list_del(&lease->watched);
 	lease->region->n_leases--;
+	dsm_user_give_mutex(lease->user);
 	dsm_claim_free(lease->claim);
 	kfree(lease);
 }
@@ -446,16 +450,41 @@ void dsm_locker_free(struct dsm_locker *locker)
 {
 	dsm_claim_free(locker->claim);
 	kfree(locker->spare);
+	if (locker->user)
+		dsm_user_give_mutex(locker->user);
 }
 
-/* The memory for everything; then nothing can fail but for the region's end. */
+/* Of the mutexes that count, some may be here only because nobody else wants them. */
+static struct dsm_user *take_mutex(struct dsm_node *node)
+{
+	struct dsm_user *user = dsm_user_take_mutex(node);
+
+	if (PTR_ERR_OR_ZERO(user) != -EDQUOT)
+		return user;
+	user = dsm_user_get(node, current_fsuid());
+	if (!user)
+		return ERR_PTR(-ENOMEM);
+	dsm_lease_trim(node, user);
+	dsm_user_put(user);
+	return dsm_user_take_mutex(node);
+}
+
+/*
+ * The memory for everything; then nothing can fail but for the region's end. Return:
+ * 0; -EDQUOT; -ENOMEM; as dsm_sync_home_find().
+ */
 int dsm_locker_prepare(struct dsm_locker *locker)
 {
+	struct dsm_user *user;
 	u16 home;
 	int err = dsm_sync_home_find(locker->region, locker->offset, &home);
 
 	if (err)
 		return err;
+	user = take_mutex(locker->region->node);
+	if (IS_ERR(user))
+		return PTR_ERR(user);
+	locker->user = user;
 	locker->spare = kzalloc(sizeof(*locker->spare), GFP_KERNEL_ACCOUNT);
 	locker->claim = dsm_claim_create(locker, home);
 	if (!locker->spare || !locker->claim)
@@ -502,6 +531,8 @@ static struct lease *lease_create(struct dsm_locker *locker)
 	struct lease *lease = locker->spare;
 
 	locker->spare = NULL;
+	lease->user = locker->user;
+	locker->user = NULL;
 	lease->region = region;
 	lease->offset = locker->offset;
 	lease->slot = -1;
@@ -706,6 +737,7 @@ static bool answer_valid(const struct lease *lease, const struct dsm_sync_answer
 	case EBUSY:
 		return trying && !answer->value;
 	case EINVAL:
+	case ENOSPC:
 		return !answer->value;
 	default:
 		return false;

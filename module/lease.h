@@ -12,6 +12,7 @@ struct dsm_node;
 struct dsm_region;
 struct dsm_sync;
 struct dsm_sync_answer;
+struct dsm_user;
 struct files_struct;
 struct lease;
 
@@ -36,6 +37,7 @@ struct lease;
  * @value: 0 or DSM_SYNC_OWNERDEAD
  * @spare: memory for a lease, if there is none
  * @claim: memory for asking the home, taken (set to NULL) if it was asked
+ * @user: to whom a lease made of @spare is counted, until one is
  */
 struct dsm_locker {
 	struct dsm_region *region;
@@ -52,6 +54,7 @@ struct dsm_locker {
 	int error;
 	u32 value;
 	struct lease *spare;
+	struct dsm_user *user;
 	struct dsm_claim *claim;
 };
 
@@ -70,6 +73,7 @@ bool dsm_lease_is_mine(struct dsm_region *region, u64 offset);
 int dsm_lease_answer(struct dsm_node *node, const struct dsm_sync_answer *answer);
 bool dsm_lease_recall(struct dsm_node *node, const struct dsm_sync_answer *answer);
 
+void dsm_lease_trim(struct dsm_node *node, const struct dsm_user *user);
 void dsm_lease_release(struct dsm_region *region, const void *file,
 		       const struct files_struct *files);
 void dsm_lease_reap(struct dsm_region *region);

@@ -126,6 +126,40 @@ static void holds_end(struct dsm_region *region, struct ending *ending)
 }
 
 /**
+ * dsm_lease_trim() - give back what is kept for later
+ * @node: us
+ * @user: of the mutexes that count for this one
+ *
+ * Sleeps.
+ */
+void dsm_lease_trim(struct dsm_node *node, const struct dsm_user *user)
+{
+	struct dsm_sync *sync = node->sync;
+	struct dsm_region *region;
+	struct lease *lease;
+	u32 id = 0;
+
+	while ((region = dsm_region_get_after(node, id))) {
+		unsigned int done = 0, n;
+
+		id = region->id;
+		mutex_lock(&region->ending_lock);
+		spin_lock(&sync->lock);
+		n = region->n_leases;
+		while (done < n &&
+		       (lease = list_first_entry_or_null(&region->leases, struct lease, list))) {
+			list_move_tail(&lease->list, &region->leases);
+			if (lease->user == user && dsm_lease_is_ours(lease))
+				dsm_lease_give_back(lease);
+			piece_done(sync, &done);
+		}
+		spin_unlock(&sync->lock);
+		mutex_unlock(&region->ending_lock);
+		dsm_region_put(region);
+	}
+}
+
+/**
  * dsm_lease_release() - a file has been closed
  * @region: the region
  * @file: what mutexes were held through

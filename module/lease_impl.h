@@ -27,6 +27,7 @@
  * @thread: who has it, where the word does not say; or 0
  * @file: what through
  * @process: that one's
+ * @user: to whom it is counted
  */
 struct lease {
 	struct hlist_node hash;
@@ -43,6 +44,7 @@ struct lease {
 	u64 thread;
 	const void *file;
 	struct dsm_process process;
+	struct dsm_user *user;
 };
 
 /* Without a lease, too. */

@@ -115,6 +115,7 @@
 #include "region.h"
 #include "sync.h"
 #include "sync_home.h"
+#include "user.h"
 
 enum sync_limits {
 	OBJECT_ALIGN		= 8,	/* bytes */
@@ -138,6 +139,7 @@ enum call_state {
  * @rq: the request; its memory if we are the home
  * @wait: where the thread waits
  * @state: enum call_state (written with release)
+ * @user: to whom it is counted
  * @cancelled: CANCEL has been sent
  * @abandoned: nobody waits
  * @reply: the final reply's op
@@ -151,6 +153,7 @@ struct call {
 	struct hlist_node hash;
 	struct dsm_node *node;
 	u16 home;
+	struct dsm_user *user;
 	struct dsm_sync_request rq;
 	wait_queue_head_t wait;
 	u8 state;
@@ -170,6 +173,8 @@ static void call_free(struct call *call)
 	dsm_msg_free(call->request);
 	dsm_msg_free(call->cancel);
 	dsm_msg_free(call->rewake);
+	if (call->user)
+		dsm_user_give_mutex(call->user);
 	kfree(call);
 }
 
@@ -230,6 +235,7 @@ static bool reply_valid(const struct call *call, u32 op, u32 value, u32 error)
 	case 0:
 	case EPERM:
 	case EINVAL:
+	case ENOSPC:
 		break;
 	default:
 		return false;
@@ -399,6 +405,7 @@ static struct call *call_create(struct dsm_region *region, u32 op, u32 value, u6
 {
 	u64 block = offset >> region->block_shift;
 	struct dsm_node *node = region->node;
+	struct dsm_user *user;
 	struct call *call;
 	int err = -ENOMEM;
 
@@ -416,11 +423,17 @@ static struct call *call_create(struct dsm_region *region, u32 op, u32 value, u6
 		.value	= value,
 		.owner	= dsm_sync_thread(),
 	};
+	user = dsm_user_take_mutex(node);
+	if (IS_ERR(user)) {
+		err = PTR_ERR(user);
+		goto free;
+	}
+	call->user = user;
 	err = dsm_sync_home_find(region, offset, &call->home);
 	if (err)
 		goto free;
 	if (call->home == node->id) {
-		err = dsm_sync_home_prepare(&call->rq, true, block);
+		err = dsm_sync_home_prepare(&call->rq, NULL, block);
 		if (err)
 			goto free;
 		return call;
@@ -470,7 +483,7 @@ static int call_start(struct call *call, u64 block)
 		err = call_start_here(call);
 		if (err != -EAGAIN)
 			return err;
-		return dsm_sync_home_prepare_aside(&call->rq, block) ?:
+		return dsm_sync_home_prepare_aside(&call->rq, NULL, block) ?:
 		       call_start_here(call);
 	}
 	spin_lock(&sync->lock);
@@ -771,6 +784,11 @@ int dsm_sync_node_init(struct dsm_node *node)
 	spin_lock_init(&sync->lock);
 	hash_init(sync->objects);
 	hash_init(sync->calls);
+	sync->kept = kvcalloc(node->nodes, sizeof(*sync->kept), GFP_KERNEL_ACCOUNT);
+	if (!sync->kept) {
+		kvfree(sync);
+		return -ENOMEM;
+	}
 	dsm_lease_node_init(sync);
 	node->sync = sync;
 	return 0;
@@ -781,6 +799,7 @@ void dsm_sync_node_exit(struct dsm_node *node)
 {
 	drop(node->sync, 0);
 	dsm_lease_node_exit(node->sync);
+	kvfree(node->sync->kept);
 	kvfree(node->sync);
 	node->sync = NULL;
 }

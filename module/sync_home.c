@@ -11,6 +11,9 @@
  * aside, with a RECALL of its own that asks for just that. BUSY refuses the one
  * that has been set aside longest, RELEASE has all looked at again.
  *
+ * What is kept for another node is counted to it. Where that is too much, whatever
+ * else it asks for that might have to be kept is refused with ENOSPC.
+ *
  * The answer to a request of our own may make this node, on the spot, give a
  * mutex back or ask for one: dsm_sync_home_take() is called again by what it
  * calls. So an answer or a RECALL is the last thing that is done to an object.
@@ -35,8 +38,33 @@ enum object_kind {
 	KIND_COND,
 };
 
+/* What is kept for a node. */
+struct kept {
+	atomic_t *by;	/* its counter; NULL for our own */
+};
+
+static void *kept_alloc(size_t size, atomic_t *by)
+{
+	struct kept *kept = kzalloc(size, GFP_KERNEL_ACCOUNT);
+
+	if (!kept)
+		return NULL;
+	kept->by = by;
+	if (by)
+		atomic_inc(by);
+	return kept;
+}
+
+static void kept_free(struct kept *kept)
+{
+	if (kept && kept->by)
+		atomic_dec(kept->by);
+	kfree(kept);
+}
+
 /**
  * struct object - at its home, while in use
+ * @kept: for the node whose request has made it
  * @hash: in dsm_sync->objects
  * @region: the region's id
  * @offset: where it is
@@ -52,6 +80,7 @@ enum object_kind {
  * @arrived: barrier: how many are in @waiters
  */
 struct object {
+	struct kept kept;	/* first, as in the next two */
 	struct hlist_node hash;
 	u32 region;
 	u64 offset;
@@ -69,12 +98,14 @@ struct object {
 
 /**
  * struct waiter - who waits for an object
+ * @kept: for @node
  * @list: in object->waiters
  * @node: its node
  * @req: its request
  * @reply: the answer, but for what it says; NULL if it is this node's
  */
 struct waiter {
+	struct kept kept;
 	struct list_head list;
 	u16 node;
 	u32 req;
@@ -83,11 +114,13 @@ struct waiter {
 
 /**
  * struct aside - a request that waits to hear whether a mutex is in use
+ * @kept: for the node that asks
  * @list: in object->asides
  * @rq: it, with its memory
  * @cancelled: it has been taken back
  */
 struct aside {
+	struct kept kept;
 	struct list_head list;
 	struct dsm_sync_request rq;
 	bool cancelled;
@@ -114,9 +147,9 @@ struct dsm_msg *dsm_sync_msg_create(const struct dsm_sync_request *rq, u8 type, 
 
 void dsm_sync_request_free(struct dsm_sync_request *rq)
 {
-	kfree(rq->object);
-	kfree(rq->waiter);
-	kfree(rq->aside);
+	kept_free((struct kept *)rq->object);
+	kept_free((struct kept *)rq->waiter);
+	kept_free((struct kept *)rq->aside);
 	dsm_msg_free(rq->reply);
 	dsm_msg_free(rq->wake);
 	dsm_msg_free(rq->recall);
@@ -125,7 +158,7 @@ void dsm_sync_request_free(struct dsm_sync_request *rq)
 static void aside_free(struct aside *aside)
 {
 	dsm_sync_request_free(&aside->rq);
-	kfree(aside);
+	kept_free(&aside->kept);
 }
 
 /* Say something to a node; takes @msg, which is not there if we are that node. */
@@ -164,7 +197,7 @@ static void answer_waiter(struct dsm_node *node, const struct object *object,
 
 	list_del(&waiter->list);
 	say(node, waiter->node, &answer, &waiter->reply);
-	kfree(waiter);
+	kept_free(&waiter->kept);
 }
 
 static void queue(struct object *object, struct dsm_sync_request *rq, struct dsm_msg **reply)
@@ -214,11 +247,11 @@ static void object_free(struct object *object)
 	hash_del(&object->hash);
 	list_for_each_entry_safe(waiter, next_waiter, &object->waiters, list) {
 		dsm_msg_free(waiter->reply);
-		kfree(waiter);
+		kept_free(&waiter->kept);
 	}
 	list_for_each_entry_safe(aside, next_aside, &object->asides, list)
 		aside_free(aside);
-	kfree(object);
+	kept_free(&object->kept);
 }
 
 static void object_free_idle(struct object *object)
@@ -536,7 +569,7 @@ static bool cancel_waiter(struct dsm_node *node, struct object *object,
 			object->arrived--;
 		object_free_idle(object);
 		rq->reply = waiter->reply;
-		kfree(waiter);
+		kept_free(&waiter->kept);
 		answer_request(node, rq, 0, 0);
 		return true;
 	}
@@ -612,17 +645,19 @@ bool dsm_sync_value_valid(u32 op, u32 value)
 
 /*
  * All the memory that serving the request may take. A thread of this node pays
- * for its own request, the helper for those that it brings.
+ * for its own request, the helper for those that it brings; another node's are
+ * counted by @kept.
  */
-int dsm_sync_home_prepare(struct dsm_sync_request *rq, bool local, u64 block)
+int dsm_sync_home_prepare(struct dsm_sync_request *rq, atomic_t *kept, u64 block)
 {
 	const struct home_op *op = home_op(rq->op);
 	gfp_t gfp = GFP_KERNEL_ACCOUNT;
+	bool local = !kept;
 
 	if (op->object)
-		rq->object = kzalloc(sizeof(*rq->object), gfp);
+		rq->object = kept_alloc(sizeof(*rq->object), kept);
 	if (op->waiter)
-		rq->waiter = kzalloc(sizeof(*rq->waiter), gfp);
+		rq->waiter = kept_alloc(sizeof(*rq->waiter), kept);
 	if (op->reply && !local)
 		rq->reply = dsm_sync_msg_create(rq, DSM_SYNC_REPLY, rq->op, block, gfp);
 	if (op->wake && !local)
@@ -634,11 +669,11 @@ int dsm_sync_home_prepare(struct dsm_sync_request *rq, bool local, u64 block)
 }
 
 /* The memory that it takes as well where a node has the mutex that is there. */
-int dsm_sync_home_prepare_aside(struct dsm_sync_request *rq, u64 block)
+int dsm_sync_home_prepare_aside(struct dsm_sync_request *rq, atomic_t *kept, u64 block)
 {
 	rq->recall = dsm_sync_msg_create(rq, DSM_SYNC_REPLY, DSM_SYNC_RECALL, block,
 					 GFP_KERNEL_ACCOUNT);
-	rq->aside = kzalloc(sizeof(*rq->aside), GFP_KERNEL_ACCOUNT);
+	rq->aside = kept_alloc(sizeof(*rq->aside), kept);
 	return rq->recall && rq->aside ? 0 : -ENOMEM;
 }
 
@@ -677,6 +712,34 @@ int dsm_sync_home_find(struct dsm_region *region, u64 offset, u16 *home)
 	return 0;
 }
 
+/* Nothing more is kept for the node that asks. */
+static void refuse_full(struct dsm_node *node, struct dsm_sync_request *rq)
+{
+	spin_lock(&node->sync->lock);
+	answer_request(node, rq, 0, ENOSPC);
+	spin_unlock(&node->sync->lock);
+}
+
+/* Do what is asked, with what of memory that takes. */
+static int serve(struct dsm_node *node, struct dsm_sync_request *rq, u64 block)
+{
+	atomic_t *kept = &node->sync->kept[rq->from];
+	bool full = atomic_read(kept) >= DSM_SYNC_KEPT_MAX;
+	int err = dsm_sync_home_prepare(rq, kept, block);
+
+	if (err)
+		return err;
+	if (!full || !home_op(rq->op)->object) {
+		err = take(node, rq);
+		if (err != -EAGAIN)
+			return err;
+		if (!full)
+			return dsm_sync_home_prepare_aside(rq, kept, block) ?: take(node, rq);
+	}
+	refuse_full(node, rq);
+	return 0;
+}
+
 /* A request of another node's. Return: as dsm_sync_receive(). */
 int dsm_sync_home_receive(struct dsm_region *region, const struct dsm_msg *msg)
 {
@@ -711,16 +774,7 @@ int dsm_sync_home_receive(struct dsm_region *region, const struct dsm_msg *msg)
 	if (dsm_chunk_home(chunk) != node->id)
 		return -EPROTO;
 
-	err = dsm_sync_home_prepare(&rq, false, msg->block);
-	if (err)
-		goto free;
-	err = take(node, &rq);
-	if (err != -EAGAIN)
-		goto free;
-	err = dsm_sync_home_prepare_aside(&rq, msg->block);
-	if (!err)
-		err = take(node, &rq);
-free:
+	err = serve(node, &rq, msg->block);
 	dsm_sync_request_free(&rq);
 	return err;
 }

@@ -16,6 +16,14 @@ struct dsm_region;
 struct object;
 struct waiter;
 
+enum dsm_sync_limits {
+	/*
+	 * What is kept for one other node, 300 bytes each with its answer: 19 MiB. That
+	 * is 16 users who have as many mutexes there as a user may.
+	 */
+	DSM_SYNC_KEPT_MAX	= 1 << 16,
+};
+
 enum dsm_sync_hash_bits {
 	DSM_SYNC_OBJECT_BITS	= 10,
 	DSM_SYNC_CALL_BITS	= 8,
@@ -29,6 +37,7 @@ enum dsm_sync_hash_bits {
  * @objects: struct object, by region and offset
  * @calls: struct call without its final reply, by number
  * @leases: struct lease, by region and offset
+ * @kept: by node, what is kept here for it: objects, waiters and requests set aside
  * @watched: struct lease, whose holder somebody waits for
  * @watch: asks whether those holders live
  * @turns: mutexes homed here that nodes took turns with, of late: dsm_sync_key()
@@ -39,6 +48,7 @@ struct dsm_sync {
 	DECLARE_HASHTABLE(objects, DSM_SYNC_OBJECT_BITS);
 	DECLARE_HASHTABLE(calls, DSM_SYNC_CALL_BITS);
 	DECLARE_HASHTABLE(leases, DSM_SYNC_LEASE_BITS);
+	atomic_t *kept;
 	struct list_head watched;
 	struct delayed_work watch;
 	u64 turns[1 << DSM_SYNC_TURNS_BITS];
@@ -119,8 +129,8 @@ void dsm_sync_request_free(struct dsm_sync_request *rq);
 
 bool dsm_sync_value_valid(u32 op, u32 value);
 int dsm_sync_home_find(struct dsm_region *region, u64 offset, u16 *home);
-int dsm_sync_home_prepare(struct dsm_sync_request *rq, bool local, u64 block);
-int dsm_sync_home_prepare_aside(struct dsm_sync_request *rq, u64 block);
+int dsm_sync_home_prepare(struct dsm_sync_request *rq, atomic_t *kept, u64 block);
+int dsm_sync_home_prepare_aside(struct dsm_sync_request *rq, atomic_t *kept, u64 block);
 int dsm_sync_home_take(struct dsm_node *node, struct dsm_sync_request *rq);
 int dsm_sync_home_receive(struct dsm_region *region, const struct dsm_msg *msg);
 void dsm_sync_home_drop(struct dsm_sync *sync, u32 region);

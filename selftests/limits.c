@@ -31,6 +31,7 @@ enum {
 	PAGE		= 4096,
 	TEST_REGIONS	= 6,		/* limits, while they are tested */
 	FRAMES_MAX	= 16 << 20,
+	TEST_MUTEXES	= 20,
 	FORGED_PEERS	= 3,
 	FORGED_ID	= 100,		/* of a forged region */
 };
@@ -518,4 +519,89 @@ TEST(frames_of_all)
 		EXPECT_EQ(unlink_name("roots"), 0);
 	}
 	together("used-up");
+}
+
+/* ---- mutexes ------------------------------------------------------------------- */
+
+static int sync_op(int fd, uint32_t op, uint64_t offset)
+{
+	struct dsm_sync_arg arg = { .op = op, .offset = offset };
+
+	return ioctl(fd, DSM_IOC_SYNC, &arg) ? errno : 0;
+}
+
+static void use_up_mutexes(void)
+{
+	struct dsm_attach_arg attach = { .process = 0 };
+	uint64_t i, offset = 0;
+	int fd;
+
+	become_user();
+	fd = open_bound(0);
+	for (i = 0; i < TEST_MUTEXES; i++, offset += 8)
+		EXPECT_EQ(sync_op(fd, DSM_SYNC_LOCK, offset), 0);
+	EXPECT_EQ(sync_op(fd, DSM_SYNC_LOCK, offset), EDQUOT);
+	EXPECT_EQ(sync_op(fd, DSM_SYNC_TRYLOCK, offset), EDQUOT);
+	EXPECT_EQ(sync_op(fd, DSM_SYNC_UNLOCK, 0), 0);
+	EXPECT_EQ(sync_op(fd, DSM_SYNC_LOCK, offset), 0);
+	for (i = 1; i <= TEST_MUTEXES; i++)
+		EXPECT_EQ(sync_op(fd, DSM_SYNC_UNLOCK, 8 * i), 0);
+	/* Those that the node keeps, in case they are taken again, are in nobody's way. */
+	ASSERT_OK(ioctl(fd, DSM_IOC_ATTACH, &attach));
+	for (i = 0, offset = 0; i < 3 * TEST_MUTEXES; i++, offset += 8) {
+		EXPECT_EQ(sync_op(fd, DSM_SYNC_LOCK, offset), 0);
+		EXPECT_EQ(sync_op(fd, DSM_SYNC_UNLOCK, offset), 0);
+	}
+	/* What a process still has when it ends is not counted any more. */
+	for (i = 0; i < TEST_MUTEXES; i++)
+		EXPECT_EQ(sync_op(fd, DSM_SYNC_LOCK, 8 * i), 0);
+	EXPECT_EQ(sync_op(fd, DSM_SYNC_LOCK, 8 * TEST_MUTEXES), EDQUOT);
+}
+
+/* Another process of the user's, of the mutexes that the first has left. */
+static void lock_again(void)
+{
+	struct dsm_sync_arg arg = { .op = DSM_SYNC_LOCK };
+	int fd;
+
+	become_user();
+	fd = open_bound(0);
+	for (int i = 0; i < TEST_MUTEXES; i++, arg.offset += 8) {
+		ASSERT_OK(ioctl(fd, DSM_IOC_SYNC, &arg));
+		EXPECT_EQ(arg.result, DSM_SYNC_OWNERDEAD);
+	}
+}
+
+/* In regions homed here and elsewhere: on the node where the user asks. */
+TEST(mutexes_of_a_user)
+{
+	long long before = limit_set(nodes() - 1, "user_mutexes_max", TEST_MUTEXES);
+	struct dsm_attr attr = { .home = DSM_HOME_CREATOR, .mode = 0666 };
+	dsm_region *region = NULL;
+
+	for (int creator = 0; creator < nodes(); creator += nodes() - 1) {
+		if (node() == creator) {
+			region = dsm_open(region_name(), O_RDWR | O_CREAT | O_EXCL, 1 << 20, &attr);
+			ASSERT_TRUE(region);
+		}
+		together("made-%d", creator);
+		if (chosen()) {
+			int fd;
+
+			EXPECT_EQ(in_child(use_up_mutexes), 0);
+			EXPECT_EQ(in_child(lock_again), 0);
+			/* The super-user may have more. */
+			fd = open_bound(0);
+			for (int i = 1; i <= 2 * TEST_MUTEXES; i++)
+				EXPECT_EQ(sync_op(fd, DSM_SYNC_LOCK, 8 * (TEST_MUTEXES + i)), 0);
+			close(fd);
+		}
+		together("used-up-%d", creator);
+		if (node() == creator) {
+			EXPECT_OK(dsm_unlink(region_name()));
+			EXPECT_OK(dsm_close(region));
+		}
+		together("unlinked-%d", creator);
+	}
+	limit_restore(nodes() - 1, "user_mutexes_max", before);
 }

@@ -60,7 +60,7 @@ modules: $(mdir)/module/dsm.ko
 $(mdir)/module/dsm.ko: Kbuild $(shell find module uapi -type f) $(kdir)/Module.symvers
 	@mkdir -p $(mdir)
 	rsync -a Kbuild module uapi $(mdir)
-	$(MAKE) --no-print-directory -C $(kdir) O= M=$(mdir) \
+	$(MAKE) --no-print-directory -C $(kdir) O=$(kdir) M=$(mdir) \
 		$(if $(WERROR),KCFLAGS=-Werror) \
 		$(if $(shell command -v ccache),DEBIAN_KERNEL_USE_CCACHE=1) modules
 	@touch $@

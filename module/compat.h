@@ -6,11 +6,14 @@
 #define _DSM_COMPAT_H
 
 #include <linux/device.h>
+#include <linux/fs.h>
 #include <linux/hrtimer.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/shmem_fs.h>
 #include <linux/version.h>
+#include <net/net_namespace.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
@@ -51,6 +54,53 @@ static inline struct folio *dsm_filemap_lock_folio(struct address_space *mapping
 
 	return IS_ERR(folio) ? NULL : folio;
 }
+
+/*
+ * To map another file in our mmap(2), as a stacked file system does. Since 6.16
+ * that file may have .mmap_prepare in the place of .mmap; vfs_mmap() calls
+ * whichever it has. DSM_HAVE_*: see Kbuild.
+ */
+#ifdef DSM_HAVE_VFS_MMAP
+static inline bool dsm_file_can_mmap(struct file *file)
+{
+	return can_mmap_file(file);
+}
+#else
+static inline bool dsm_file_can_mmap(struct file *file)
+{
+	return file->f_op->mmap;
+}
+
+static inline int vfs_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	return call_mmap(file, vma);
+}
+#endif
+
+/* An unlinked tmpfs file, of which nothing is reserved. */
+static inline struct file *dsm_shmem_file(struct vfsmount *mount, const char *name, loff_t size)
+{
+#ifdef DSM_HAVE_SHMEM_VMA_FLAGS
+	return shmem_file_setup_with_mnt(mount, name, size, mk_vma_flags(VMA_NORESERVE_BIT));
+#else
+	return shmem_file_setup_with_mnt(mount, name, size, VM_NORESERVE);
+#endif
+}
+
+/* What a class says a device's namespace is. */
+#ifdef DSM_HAVE_CLASS_NS_COMMON
+static inline const struct ns_common *dsm_class_namespace(struct net *net)
+{
+	return to_ns_common(net);
+}
+#define DSM_CLASS_NAMESPACE	const struct ns_common
+#else
+static inline const void *dsm_class_namespace(struct net *net)
+{
+	return net;
+}
+#define DSM_CLASS_NAMESPACE	const void
+#endif
 
 /* Which makes and wakes it; since 6.14 the former only makes it. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)

@@ -234,15 +234,20 @@ static struct attribute *node_attrs[] = {
 };
 ATTRIBUTE_GROUPS(node);
 
-static const void *node_namespace(DSM_DEVICE_CONST struct device *dev)
+static struct net *node_net(DSM_DEVICE_CONST struct device *dev)
 {
 	return ((struct dsm_node *)dev_get_drvdata(dev))->net;
+}
+
+static DSM_CLASS_NAMESPACE *node_namespace(DSM_DEVICE_CONST struct device *dev)
+{
+	return dsm_class_namespace(node_net(dev));
 }
 
 /* Root of the namespace may tune its node. */
 static void node_ownership(DSM_DEVICE_CONST struct device *dev, kuid_t *uid, kgid_t *gid)
 {
-	net_ns_get_ownership(node_namespace(dev), uid, gid);
+	net_ns_get_ownership(node_net(dev), uid, gid);
 }
 
 static struct class node_class = {

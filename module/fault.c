@@ -301,22 +301,36 @@ static int region_mremap(struct vm_area_struct *vma)
 	return -EINVAL;
 }
 
-static void make_ops(const struct vm_operations_struct *ops)
+/*
+ * Named one by one: what else shmem's may have, such as what lets userfaultfd
+ * fill pages, would go round the protocol.
+ */
+static int make_ops(const struct vm_operations_struct *ops)
 {
 	static DEFINE_MUTEX(lock);
+	int err = 0;
 
 	mutex_lock(&lock);
-	if (!shmem_ops) {
-		region_ops = *ops;
-		region_ops.fault = region_fault;
-		region_ops.page_mkwrite = region_page_mkwrite;
-		region_ops.map_pages = region_map_pages;
-		region_ops.open = region_open;
-		region_ops.close = region_close;
-		region_ops.mremap = region_mremap;
+	if (!ops || !ops->fault || !ops->map_pages) {
+		pr_err_once("cannot map regions with this kernel: shmem's mappings do not fault as they did\n");
+		err = -EOPNOTSUPP;
+	} else if (!shmem_ops) {
+		region_ops = (struct vm_operations_struct){
+			.open		= region_open,
+			.close		= region_close,
+			.mremap		= region_mremap,
+			.fault		= region_fault,
+			.map_pages	= region_map_pages,
+			.page_mkwrite	= region_page_mkwrite,
+#ifdef CONFIG_NUMA
+			.set_policy	= ops->set_policy,
+			.get_policy	= ops->get_policy,
+#endif
+		};
 		shmem_ops = ops;
 	}
 	mutex_unlock(&lock);
+	return err;
 }
 
 static int map_frames(struct dsm_region *region, struct vm_area_struct *vma)
@@ -329,7 +343,7 @@ static int map_frames(struct dsm_region *region, struct vm_area_struct *vma)
 	if (vma->vm_pgoff >= pages || vma_pages(vma) > pages - vma->vm_pgoff)
 		return -EINVAL;
 	vma_set_file(vma, region->frames);
-	return region->frames->f_op->mmap(region->frames, vma);
+	return vfs_mmap(region->frames, vma);
 }
 
 /* The helper's mapping: shmem's, no more. */
@@ -355,7 +369,12 @@ int dsm_fault_mmap(struct dsm_region *region, struct vm_area_struct *vma)
 
 	if (err)
 		return err;
-	make_ops(vma->vm_ops);
+	err = make_ops(vma->vm_ops);
+	if (err)
+		return err;
+	/* See frames.c: what the file allows is what the mapping may do. */
+	if (vma->vm_flags & VM_MAYWRITE)
+		vma_set_file(vma, region->writers);
 	vm_flags_set(vma, MAPPING_FLAGS);
 	vma->vm_private_data = region;
 	vma->vm_ops = &region_ops;

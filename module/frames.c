@@ -10,6 +10,7 @@
  * a fault that takes it after sees the new state. A folio that does not exist
  * is mapped nowhere, and a fault that makes it sees the new state too.
  */
+#include <linux/fcntl.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/falloc.h>		/* needs fs.h's types */
@@ -23,20 +24,17 @@
 #include <linux/rmap.h>
 #include <linux/shmem_fs.h>
 #include <linux/slab.h>
+#include <net/sock.h>
 #include "compat.h"
 #include "discard.h"
 #include "frames.h"
 #include "region.h"
 
-/*
- * shmem's file operations, and a copy of them whose fallocate punches holes on
- * all nodes (MADV_REMOVE), and not behind the protocol's back.
- */
-static const struct file_operations *shmem_fops;
-static struct file_operations frames_fops;
-
-/* Protects private_data of the files, which leads to the region while it lives. */
+/* Protects private_data of writers' files, which leads to the region while it lives. */
 static DEFINE_SPINLOCK(owner_lock);
+
+/* What opens a file that cannot be opened, from the kernel itself: it outlives us. */
+static const struct file_operations *no_open_fops;
 
 /*
  * The files are on a tmpfs of our own. The kernel's own one may be told to use
@@ -119,17 +117,57 @@ static int shmem_error(const void *ptr)
 	return err == -ENOSPC ? -ENOMEM : err;
 }
 
+/* An inode that its file system gives no file operations has these: a socket's does. */
+static int find_no_open(void)
+{
+	struct socket *sock = sock_alloc();
+
+	if (!sock)
+		return -ENOMEM;
+	no_open_fops = SOCK_INODE(sock)->i_fop;
+	sock_release(sock);
+	if (no_open_fops && no_open_fops->open && !no_open_fops->owner)
+		return 0;
+	pr_err("cannot be used with this kernel: a new inode's file operations do not refuse open(2)\n");
+	return -EOPNOTSUPP;
+}
+
+/* What we call in shmem is in its tables: look before the first region needs it. */
+static int check_shmem(struct vfsmount *made)
+{
+	struct file *file = dsm_shmem_file(made, "dsm", PAGE_SIZE);
+	int err = shmem_error(file);
+
+	if (err)
+		return err;
+	if (!shmem_mapping(file->f_mapping) || file->f_op->owner ||
+	    !dsm_file_can_mmap(file) || !file->f_op->fallocate || !file->f_op->fsync) {
+		pr_err("cannot be used with this kernel: tmpfs cannot map or fallocate (it needs CONFIG_SHMEM and CONFIG_TMPFS)\n");
+		err = -EOPNOTSUPP;
+	}
+	fput(file);
+	return err;
+}
+
 int dsm_frames_init(void)
 {
 	/* It is part of the kernel: there is no module to put. */
 	struct file_system_type *type = get_fs_type("tmpfs");
 	struct vfsmount *made;
+	int err = find_no_open();
 
+	if (err)
+		return err;
 	if (!type)
 		return -ENODEV;
 	made = kern_mount(type);
 	if (IS_ERR(made))
 		return shmem_error(made);
+	err = check_shmem(made);
+	if (err) {
+		kern_unmount(made);
+		return err;
+	}
 	mutex_lock(&limit_lock);
 	mount = made;
 	limit_apply();
@@ -146,6 +184,27 @@ void dsm_frames_exit(void)
 	mutex_unlock(&limit_lock);
 }
 
+/*
+ * The doors to a region's frames.
+ *
+ * A VMA leads to its file, and system calls use that: remap_file_pages(2) maps
+ * it once more, MADV_REMOVE calls its fallocate, and a link in
+ * /proc/PID/map_files opens its inode. None of them asks the device. So a
+ * region has two files of one inode, neither of which can be opened, read,
+ * written or mapped by anybody but dsm_fault_mmap():
+ *
+ *  frames	is shmem's, open for neither reading nor writing: nothing can be
+ *		done with it. VMAs that may not write have it, and windows.
+ *  writers	is open for writing only. All that can be done with it is to
+ *		punch holes, which discards on all nodes. VMAs that may write
+ *		have it: whoever comes here may.
+ *
+ * mmap(2) and whatever acts like it want a file that is open for reading. An
+ * inode's size is sealed, and its own file operations only refuse to be opened.
+ *
+ * A window, and a file whose end is put off until a task returns to user space,
+ * may outlive us: what they have is the kernel's own, then.
+ */
 static long frames_fallocate(struct file *file, int mode, loff_t offset, loff_t length)
 {
 	struct dsm_region *region;
@@ -170,40 +229,72 @@ static long frames_fallocate(struct file *file, int mode, loff_t offset, loff_t 
 	return err;
 }
 
-struct file *dsm_frames_create(struct dsm_region *region)
+static int frames_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	static DEFINE_MUTEX(lock);
+	return -EACCES;
+}
+
+/* No owner: what uses them is a VMA, which holds the module. */
+static const struct file_operations writers_fops = {
+	.mmap		= frames_mmap,
+	.fallocate	= frames_fallocate,
+	.fsync		= noop_fsync,
+};
+
+/* Nothing can be done with a file that is open for neither. */
+static void close_door(struct file *file, fmode_t mode)
+{
+	file->f_mode &= ~mode;
+}
+
+/**
+ * dsm_frames_create() - make a region's files
+ * @region: the region; its frames and writers are set
+ *
+ * Return: 0; -ENOMEM; what else making a file can fail with.
+ */
+int dsm_frames_create(struct dsm_region *region)
+{
 	char label[DSM_NAME_MAX + 4];
-	struct file *file;
+	struct file *frames, *writers;
+	struct inode *inode;
 
 	snprintf(label, sizeof(label), "dsm:%s", region->name);
-	file = shmem_file_setup_with_mnt(mount, label, region->size, VM_NORESERVE);
-	if (IS_ERR(file))
-		return ERR_PTR(shmem_error(file));
-	mutex_lock(&lock);
-	if (!shmem_fops) {
-		frames_fops = *file->f_op;
-		frames_fops.owner = NULL;
-		frames_fops.fallocate = frames_fallocate;
-		shmem_fops = file->f_op;
+	frames = dsm_shmem_file(mount, label, region->size);
+	if (IS_ERR(frames))
+		return shmem_error(frames);
+	inode = file_inode(frames);
+	close_door(frames, FMODE_READ | FMODE_WRITE);
+	inode->i_fop = no_open_fops;
+	SHMEM_I(inode)->seals |= F_SEAL_SHRINK | F_SEAL_GROW;
+
+	ihold(inode);
+	writers = alloc_file_pseudo(inode, mount, label, O_RDWR, &writers_fops);
+	if (IS_ERR(writers)) {
+		iput(inode);
+		fput(frames);
+		return PTR_ERR(writers);
 	}
-	mutex_unlock(&lock);
-	file->private_data = region;
-	file->f_op = &frames_fops;
-	return file;
+	close_door(writers, FMODE_READ);
+	writers->private_data = region;
+	region->frames = frames;
+	region->writers = writers;
+	return 0;
 }
 
 /*
- * No mapping of a region is left, but a helper's window may be, and the file's
- * end is put off until a task returns to user space: both may outlive us.
+ * No mapping of the region is left, so nobody can find the writers' file any
+ * more; who has found it before gets shmem's operations, on pages of a region
+ * that is no more.
  */
-void dsm_frames_destroy(struct file *file)
+void dsm_frames_destroy(struct dsm_region *region)
 {
 	spin_lock(&owner_lock);
-	file->private_data = NULL;
+	region->writers->private_data = NULL;
 	spin_unlock(&owner_lock);
-	WRITE_ONCE(file->f_op, shmem_fops);
-	fput(file);
+	WRITE_ONCE(region->writers->f_op, region->frames->f_op);
+	fput(region->writers);
+	fput(region->frames);
 }
 
 /* Take write access, or all access, from one page. */

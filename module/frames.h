@@ -5,10 +5,9 @@
 #include <linux/types.h>
 
 struct dsm_region;
-struct file;
 
-struct file *dsm_frames_create(struct dsm_region *region);
-void dsm_frames_destroy(struct file *file);
+int dsm_frames_create(struct dsm_region *region);
+void dsm_frames_destroy(struct dsm_region *region);
 int dsm_frames_revoke(struct dsm_region *region, u64 index, bool clean);
 void dsm_frames_zero(struct dsm_region *region, u64 index);
 void dsm_frames_prepare(struct dsm_region *region, u64 index);

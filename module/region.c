@@ -104,11 +104,9 @@ struct dsm_region *dsm_region_create(struct dsm_node *node, u32 id,
 	region->idle_msg = dsm_msg_alloc(GFP_KERNEL);
 	if (!region->idle_msg)
 		goto put_user;
-	region->frames = dsm_frames_create(region);
-	if (IS_ERR(region->frames)) {
-		err = PTR_ERR(region->frames);
+	err = dsm_frames_create(region);
+	if (err)
 		goto free_msg;
-	}
 	atomic_inc(&node->n_regions);
 	return region;
 
@@ -127,7 +125,7 @@ static void region_destroy(struct dsm_region *region)
 
 	dsm_words_destroy(region->words);
 	dsm_chunks_destroy(region);
-	dsm_frames_destroy(region->frames);
+	dsm_frames_destroy(region);
 	dsm_msg_free(region->idle_msg);
 	dsm_user_put(region->user);
 	kfree_rcu(region, rcu);

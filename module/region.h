@@ -39,6 +39,7 @@ struct dsm_words;
  * @gid: group
  * @user: the owner, as far as this node counts what is the owner's
  * @frames: the shmem file whose pages are this node's copies
+ * @writers: of the same pages, the file of mappings that may write, see frames.c
  * @chunks: struct dsm_chunk by number, made when first needed
  * @ref: references
  * @users: bound descriptors and mappings
@@ -79,6 +80,7 @@ struct dsm_region {
 	struct dsm_user *user;
 
 	struct file *frames;
+	struct file *writers;
 	struct xarray chunks;
 
 	refcount_t ref;

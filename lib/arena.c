@@ -31,6 +31,7 @@
 #include "check.h"
 #include "chunk.h"
 #include "class.h"
+#include "guard.h"
 #include "keep.h"
 #include "process.h"
 #include "remote.h"
@@ -108,6 +109,7 @@ static void chunk_make(struct dsm_heap *heap, uint32_t chunk, bool fresh)
 		memset(private, 0, offsetof(struct chunk_private, hot));
 		memset(private->freed, 0, sizeof(private->freed));
 	}
+	dsm_guard_make(heap, chunk, dsm_guard_off(heap));
 	dsm_chunk_publish(heap, chunk, CHUNK_SLABS);
 	units_give(heap, private, units_all(heap));
 	private->fresh_units = fresh ? units_all(heap) : 0;
@@ -177,6 +179,7 @@ static uint32_t units_find(struct dsm_heap *heap, unsigned int n,
 		u = units_fit(chunk->free_units, n, align);
 		if (u < 0)
 			continue;
+		dsm_guard_check(heap, chunk_of(heap, chunk), dsm_guard_off(heap));
 		mask = units_mask(u, n);
 		*fresh = (chunk->fresh_units & mask) == mask;
 		units_take(heap, chunk, mask);
@@ -211,6 +214,8 @@ uint32_t dsm_units_alloc(struct dsm_heap *heap, unsigned int n,
 
 void dsm_units_free(struct dsm_heap *heap, uint32_t unit, unsigned int n)
 {
+	dsm_guard_check(heap, unit / UNITS, dsm_guard_off(heap));
+	dsm_check_units(heap, heap->base + ((size_t)unit << UNIT_SHIFT), (size_t)n << UNIT_SHIFT);
 	for (unsigned int i = 0; i < n; i++)
 		atomic_store_explicit(unit_word(heap, unit + i), UNIT_FREE,
 				      memory_order_release);
@@ -255,6 +260,7 @@ static void *alloc_chunks(struct dsm_heap *heap, size_t align, size_t size,
 	dsm_check_take(public, n << CHUNK_SHIFT);
 	atomic_store(&public->run_chunks, n);
 	atomic_store(&public->run_off, off);
+	dsm_guard_make(heap, chunk, off);
 	for (size_t i = n - 1; i; i--)
 		dsm_chunk_publish(heap, chunk + i, CHUNK_RUN_REST);
 	dsm_chunk_publish(heap, chunk, CHUNK_RUN);
@@ -306,8 +312,10 @@ static void chunks_release(struct dsm_heap *heap, uint32_t chunk, uint32_t n)
 
 static void chunks_free(struct dsm_heap *heap, uint32_t chunk)
 {
-	uint32_t n = atomic_load(&chunk_public(heap, chunk)->run_chunks);
+	struct chunk_public *public = chunk_public(heap, chunk);
+	uint32_t n = atomic_load(&public->run_chunks);
 
+	dsm_guard_check(heap, chunk, atomic_load(&public->run_off));
 	dsm_chunk_publish(heap, chunk, CHUNK_CLAIMED);
 	chunks_release(heap, chunk, n);
 }

@@ -4,8 +4,10 @@
  * is on the way of a heap that is not checked.
  *
  * Redzones are the heap's: it is made with them, if DSM_HEAP_CHECK is 1 then,
- * and all processes keep to it. Behind an object is what must not be changed,
- * and its size; new objects and freed ones are filled.
+ * and all processes keep to it. In front of an object and behind it is what must
+ * not be changed, and its size; new objects and freed ones are filled. They are looked
+ * at when an object is freed or reallocated, or a new one is to have its place, and
+ * when a process exits.
  *
  * Valgrind and AddressSanitizer are told of objects, in a process that runs
  * under one of them, unless DSM_HEAP_CHECK is 0.
@@ -14,8 +16,6 @@
 #define _DSM_CHECK_H
 
 #include "layout.h"
-
-struct dsm_place;
 
 enum dsm_checks {
 	CHECK_REDZONES	= 1,
@@ -28,8 +28,13 @@ uint32_t dsm_checks(struct dsm_heap *heap);
 void *dsm_check_alloc(struct dsm_heap *heap, size_t align, size_t size,
 		      bool zero);
 const char *dsm_check_free(struct dsm_heap *heap, void *ptr);
-size_t dsm_check_usable(const struct dsm_heap *heap, const void *ptr,
-			const struct dsm_place *place);
+size_t dsm_check_usable(const struct dsm_heap *heap, const void *ptr, const char **wrong);
+
+/*
+ * Look at all objects and guards of this node, and report what is wrong: how much, or -1
+ * if the arena's lock is not to be had.
+ */
+int dsm_check_sweep(struct dsm_heap *heap);
 
 /* The heap itself uses what is, or was, an object. */
 void dsm_check_take(void *ptr, size_t size);
@@ -39,5 +44,11 @@ void dsm_check_given_back(const struct dsm_heap *heap, void *ptr, size_t size);
 
 /* There were objects here, and are others from now on. */
 void dsm_check_clear(const struct dsm_heap *heap, void *ptr, size_t size);
+
+/* ... and units that an object had, perhaps, are nobody's. */
+void dsm_check_units(const struct dsm_heap *heap, char *start, size_t size);
+
+/* ... and there are none yet in a slab: @capacity of @size. */
+void dsm_check_slab(const struct dsm_heap *heap, char *start, size_t size, unsigned int capacity);
 
 #endif /* _DSM_CHECK_H */

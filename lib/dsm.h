@@ -210,6 +210,18 @@ int dsm_heap_posix_memalign(dsm_region *region, void **ptr, size_t align, size_t
  */
 int dsm_trim(dsm_region *region);
 
+/**
+ * dsm_heap_check - look for damage in this node's part of a heap
+ *
+ * Looks at what nobody may write to: between the objects, if the heap was made
+ * with DSM_HEAP_CHECK=1, and at the heap's own data in any case. What is found is
+ * reported on stderr and aborts, unless DSM_HEAP_ABORT is 0. @region: NULL is
+ * the default one.
+ *
+ * Return: how much was found, or -1 with errno as dsm_heap_malloc().
+ */
+int dsm_heap_check(dsm_region *region);
+
 #define DSM_HEAP_CLASSES	48
 
 /* One node's part of a heap. All of bytes are usable ones. */

@@ -25,6 +25,7 @@
 #include "arena.h"
 #include "chunk.h"
 #include "class.h"
+#include "guard.h"
 #include "keep.h"
 #include "thread.h"
 
@@ -105,6 +106,7 @@ static bool copy_chunk(struct dsm_heap *heap, uint32_t chunk, uint32_t entry)
 		if (!READ(mine[off >> CHUNK_SHIFT]))
 			return false;
 		copy(heap, public, sizeof(*public));
+		off -= GUARD_SIZE;
 		copy(heap, (char *)public + off,
 		     ((size_t)atomic_load(&public->run_chunks) << CHUNK_SHIFT) - off);
 		return true;
@@ -125,6 +127,7 @@ static bool copy_chunk(struct dsm_heap *heap, uint32_t chunk, uint32_t entry)
 		return false;
 	copy(heap, public, sizeof(*public));
 	copy(heap, chunk_private(heap, chunk), sizeof(struct chunk_private));
+	copy(heap, (char *)public + dsm_guard_off(heap) - GUARD_SIZE, GUARD_SIZE);
 	return true;
 }
 

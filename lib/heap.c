@@ -186,10 +186,10 @@ size_t dsm_heap_usable(const struct dsm_heap *heap, const void *ptr,
 {
 	struct dsm_place place;
 
+	if (heap->checks)
+		return dsm_check_usable(heap, ptr, wrong);
 	*wrong = dsm_object_find(heap, ptr, &place);
-	if (*wrong)
-		return 0;
-	return heap->checks ? dsm_check_usable(heap, ptr, &place) : place.size;
+	return *wrong ? 0 : place.size;
 }
 
 void *dsm_heap_alloc(struct dsm_heap *heap, size_t align, size_t size, bool zero)

@@ -30,7 +30,7 @@
 
 #include "heap.h"
 
-#define DSM_SUPER_MAGIC		0x3650414548d5d5d5ULL	/* "...HEAP6" */
+#define DSM_SUPER_MAGIC		0x3750414548d5d5d5ULL	/* "...HEAP7" */
 
 enum dsm_heap_limits {
 	GRANULE_SIZE	= 16,			/* bytes: every object starts at one */
@@ -96,7 +96,7 @@ enum unit_kind {
 
 /* How to read an address; whoever holds an object may, as its words stay. */
 struct chunk_public {
-	uint8_t		reserved[10 * LINE_SIZE];
+	uint8_t		reserved[10 * LINE_SIZE];	/* at its start a guard: see guard.h */
 	_Atomic uint32_t unit[UNITS];
 	_Atomic uint32_t run_chunks;
 	_Atomic uint32_t run_off;	/* where the large object starts */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "check.h"
 #include "error.h"
 #include "process.h"
 #include "region.h"
@@ -330,6 +331,16 @@ int dsm_trim(dsm_region *region)
 		return -1;
 	dsm_heap_trim(heap);
 	return 0;
+}
+
+int dsm_heap_check(dsm_region *region)
+{
+	struct dsm_heap *heap = region ? region_heap(region) : default_heap();
+	int found = heap ? dsm_check_sweep(heap) : -1;
+
+	if (heap && found < 0)
+		dsm_fail(ENOTRECOVERABLE, "the heap's lock is broken");
+	return found;
 }
 
 int dsm_heap_stats(dsm_region *region, unsigned int node,

@@ -27,14 +27,16 @@ static const char *find_large(const struct dsm_heap *heap, uint32_t chunk,
 	struct chunk_public *public = chunk_public(heap, chunk);
 	size_t start = atomic_load(&public->run_off);
 
-	if (off != start)
-		return "pointer into an object";
 	place->unit = chunk * UNITS;
+	place->start = (char *)public + start;
+	if (off < start)
+		return "pointer into the heap's own memory";
 	place->size = ((size_t)atomic_load(&public->run_chunks) << CHUNK_SHIFT) - start;
 	return NULL;
 }
 
-static const char *find_in_slab(uint32_t word, size_t off, struct dsm_place *place)
+static const char *find_in_slab(const struct dsm_heap *heap, uint32_t word, size_t off,
+				struct dsm_place *place)
 {
 	/* one division, of 32 bits, as it is most of what this costs */
 	uint32_t at = off % UNIT_SIZE + ((size_t)UNIT_INDEX(word) << UNIT_SHIFT);
@@ -44,14 +46,29 @@ static const char *find_in_slab(uint32_t word, size_t off, struct dsm_place *pla
 	place->unit -= UNIT_INDEX(word);
 	place->size = size;
 	place->index = at / size;
-	if (place->index * size != at ||
-	    at + size > dsm_class_units(UNIT_CLASS(word)) << UNIT_SHIFT)
+	at = place->index * size;
+	place->start = heap->base + ((size_t)place->unit << UNIT_SHIFT) + at;
+	if (at + size > dsm_class_units(UNIT_CLASS(word)) << UNIT_SHIFT)
 		return "pointer into an object";
 	return NULL;
 }
 
-const char *dsm_object_find(const struct dsm_heap *heap, const void *ptr,
-			  struct dsm_place *place)
+/* Of a run of units, whose words have been read as those of one. */
+static const char *find_run(const struct dsm_heap *heap, struct dsm_place *place)
+{
+	uint32_t word = atomic_load(unit_word(heap, place->unit));
+
+	while (UNIT_KIND(word) == UNIT_RUN_REST && place->unit % UNITS)
+		word = atomic_load(unit_word(heap, --place->unit));
+	if (UNIT_KIND(word) != UNIT_RUN)
+		return "double free, or never allocated";
+	place->size = (size_t)UNIT_VALUE(word) << UNIT_SHIFT;
+	place->start = heap->base + ((size_t)place->unit << UNIT_SHIFT);
+	return NULL;
+}
+
+const char *dsm_object_around(const struct dsm_heap *heap, const void *ptr,
+			      struct dsm_place *place)
 {
 	size_t off = (const char *)ptr - heap->base;
 	uint32_t chunk = off >> CHUNK_SHIFT;
@@ -73,17 +90,23 @@ const char *dsm_object_find(const struct dsm_heap *heap, const void *ptr,
 	word = atomic_load(unit_word(heap, place->unit));
 	switch (UNIT_KIND(word)) {
 	case UNIT_SLAB:
-		return find_in_slab(word, off, place);
+		return find_in_slab(heap, word, off, place);
 	case UNIT_RUN:
-		place->size = (size_t)UNIT_VALUE(word) << UNIT_SHIFT;
-		return off % UNIT_SIZE ? "pointer into an object" : NULL;
 	case UNIT_RUN_REST:
-		return "pointer into an object";
+		return find_run(heap, place);
 	case UNIT_META:
 		return "pointer into the heap's own memory";
 	default:
 		return "double free, or never allocated";
 	}
+}
+
+const char *dsm_object_find(const struct dsm_heap *heap, const void *ptr,
+			    struct dsm_place *place)
+{
+	const char *wrong = dsm_object_around(heap, ptr, place);
+
+	return wrong || ptr == place->start ? wrong : "pointer into an object";
 }
 
 /* ---- allocating ------------------------------------------------------- */

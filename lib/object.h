@@ -11,6 +11,7 @@ struct dsm_place {
 	uint32_t	index;		/* in the slab; of a run 0 */
 	bool		slab;
 	size_t		size;
+	char		*start;		/* of the object */
 };
 
 /*
@@ -19,6 +20,10 @@ struct dsm_place {
  */
 const char *dsm_object_find(const struct dsm_heap *heap, const void *ptr,
 			    struct dsm_place *place);
+
+/* Which object an address is in, wherever in it that is. */
+const char *dsm_object_around(const struct dsm_heap *heap, const void *ptr,
+			      struct dsm_place *place);
 
 /* As of heap.h, but without the checks of check.h: for the heap itself, too. */
 void *dsm_object_alloc(struct dsm_heap *heap, size_t align, size_t size,

@@ -175,6 +175,7 @@ static struct slab *slab_make(struct dsm_heap *heap, unsigned int class)
 	slab->words = (slab->capacity + 63) / 64;
 	slab->state = SLAB_IDLE;
 	dsm_check_clear(heap, slab_start(slab), n * UNIT_SIZE);
+	dsm_check_slab(heap, slab_start(slab), size, slab->capacity);
 	for (unsigned int w = 0; w < slab->words; w++)
 		WRITE(hot->free[w], word_mask(slab, w));
 	for (unsigned int i = n; i; i--)

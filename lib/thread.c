@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 
 #include "arena.h"
+#include "check.h"
 #include "fork.h"
 #include "keep.h"
 #include "local.h"
@@ -134,6 +135,9 @@ static void thread_exit(void)
 __attribute__((destructor))
 static void process_exit(void)
 {
+	for (int i = 0; i < HEAPS_MAX; i++)
+		if (heaps[i] && heaps[i]->checks & CHECK_REDZONES)
+			dsm_check_sweep(heaps[i]);
 	thread_exit();
 }
 

@@ -180,6 +180,7 @@ int main(int argc, char **argv)
 	RUN(abuse_threads);
 	RUN(abuse_addresses);
 	RUN(redzones);
+	RUN(guards);
 	RUN(parcels);
 	RUN(stats);
 	RUN(keep);

@@ -174,7 +174,7 @@ void test_model(size_t block_size)
 
 void test_alignment(void)
 {
-	const struct region region = { 64 * MIB, 4096, 1 };
+	const struct region region = { 192 * MIB, 4096, 1 };
 	static const size_t sizes[] = {
 		0, 1, 16, 100, 5000, 40000, 70000, 1 * MIB, 31 * 65536 - 1,
 		31 * 65536, 31 * 65536 + 1, 2 * MIB, 5 * MIB
@@ -199,7 +199,7 @@ void test_alignment(void)
 				CHECK(!dsm_heap_free(&heap, ptr[i]));
 		}
 	}
-	for (size_t align = 64 * MIB; align; align *= 2)
+	for (size_t align = 256 * MIB; align; align *= 2)
 		CHECK(!dsm_heap_alloc(&heap, align, 100, false));
 	region_detach(&heap);
 	result("alignment: every power of two up to 8 chunks, every kind of size");
@@ -223,8 +223,8 @@ void test_limits(void)
 		CHECK(!dsm_heap_alloc(&heap, 16, huge[i], false));
 		CHECK(!dsm_heap_alloc(&heap, CHUNK, huge[i], true));
 	}
-	/* all but the superblock's chunk and the object's headers, and its redzone */
-	most = 30 * MIB - 65536 - (heap.checks ? 24 : 0);
+	/* all but the superblock's chunk and the object's headers, and its redzones */
+	most = 30 * MIB - 65536 - (heap.checks ? 3 * 4096 : 0);
 	ptr = dsm_heap_alloc(&heap, 16, most, true);
 	REQUIRE(ptr);
 	memset(ptr, 1, most);
@@ -328,7 +328,7 @@ void test_exhaustion(void)
 					break;
 			}
 			got[round] = n;
-			CHECK(n * sizes[s] > 11 * MIB);
+			CHECK(n * (sizes[s] + (heap[0].checks ? 120 : 0)) > 11 * MIB);
 			CHECK(!dsm_heap_alloc(&heap[1], 16, sizes[s], false));
 			/* half of it on the other node: it must come home */
 			for (first = n; n; n--)

@@ -113,6 +113,7 @@ void test_abuse(void);
 void test_abuse_threads(void);
 void test_abuse_addresses(void);
 void test_redzones(void);
+void test_guards(void);
 
 void test_parcels(void);
 void test_stats(void);

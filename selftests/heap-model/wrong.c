@@ -143,6 +143,82 @@ static bool aborts_after_free(struct dsm_heap *heap, bool write)
 	       WTERMSIG(status) == SIGABRT;
 }
 
+/* Whether a process ends as abort() does when it uses the heap as @use does. */
+static bool aborts_using(struct dsm_heap *heap, void (*use)(struct dsm_heap *heap))
+{
+	int status, null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	pid_t pid = fork();
+
+	if (!pid) {
+		dup2(null, STDERR_FILENO);
+		use(heap);
+		_exit(0);
+	}
+	close(null);
+	return waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
+	       WTERMSIG(status) == SIGABRT;
+}
+
+static void use_run(struct dsm_heap *heap)
+{
+	dsm_heap_free(heap, dsm_heap_alloc(heap, 16, 10 * UNIT_SIZE, false));
+	/* not for this thread to keep: the next process is to have it */
+	dsm_heap_trim(heap);
+}
+
+static void use_sweep(struct dsm_heap *heap)
+{
+	dsm_check_sweep(heap);
+}
+
+/* Some bytes on each side of a chunk's headers, which @heap finds. */
+static void headers_damage(struct dsm_heap *heap, char *chunk, size_t off, bool run)
+{
+	char *at[] = { chunk, chunk + 31, chunk + off - 1, chunk + off - 32 };
+
+	for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+		*at[i] ^= 1;
+		CHECK(aborts_using(heap, use_sweep));
+		CHECK(run || aborts_using(heap, use_run));
+		*at[i] ^= 1;
+		CHECK(!aborts_using(heap, use_sweep));
+		CHECK(run || !aborts_using(heap, use_run));
+	}
+}
+
+/* An object at the end of a node's chunk is in front of another node's headers. */
+void test_guards(void)
+{
+	const struct region region = { 64 * MIB, 4096, 2 };
+	struct dsm_heap heap[2];
+	char *small, *large;
+
+	region_map(&region);
+	region_attach(&region, &heap[0], 0);
+	region_attach(&region, &heap[1], 1);
+	heap[0].checks = 0;
+	heap[1].checks = 0;
+	small = dsm_heap_alloc(&heap[1], 16, 10 * UNIT_SIZE, false);
+	large = dsm_heap_alloc(&heap[1], 16, 5 * MIB, false);
+	REQUIRE(small && large);
+	CHECK(!dsm_check_sweep(&heap[0]) && !dsm_check_sweep(&heap[1]));
+	headers_damage(&heap[1], small - ((uintptr_t)small & (CHUNK - 1)),
+		       (size_t)heap[1].meta_units << UNIT_SHIFT, false);
+	headers_damage(&heap[1], large - ((uintptr_t)large & (CHUNK - 1)),
+		       (uintptr_t)large & (CHUNK - 1), true);
+	/* What is reported, and does not abort, is mended. */
+	CHECK(!setenv("DSM_HEAP_ABORT", "0", true));
+	small[-(ptrdiff_t)((uintptr_t)small & (CHUNK - 1))] ^= 1;
+	CHECK(dsm_check_sweep(&heap[1]) == 1);
+	CHECK(dsm_check_sweep(&heap[1]) == 0);
+	CHECK(!unsetenv("DSM_HEAP_ABORT"));
+	CHECK(!dsm_heap_free(&heap[0], small));
+	CHECK(!dsm_heap_free(&heap[1], large));
+	region_detach(&heap[0]);
+	region_detach(&heap[1]);
+	result("guards: what is written to a chunk's headers from the objects around them");
+}
+
 void test_redzones(void)
 {
 	static const size_t sizes[] = { 0, 1, 24, 100, 4000, 100000, 200000, 5 * MIB };
@@ -171,6 +247,11 @@ void test_redzones(void)
 		ptr[size]++;
 		CHECK(dsm_heap_free(by, ptr));
 		ptr[size]--;
+		ptr[-1]++;
+		CHECK(dsm_heap_free(by, ptr));
+		CHECK(!dsm_heap_usable(by, ptr, &wrong) && wrong);
+		ptr[-1]--;
+		CHECK(!dsm_check_sweep(&heap[0]));
 		CHECK(!dsm_heap_free(by, ptr));
 		CHECK(size > 100000 || dsm_heap_free(by, ptr));
 	}

@@ -599,6 +599,21 @@ int dsm_block_receive(struct dsm_region *region, struct dsm_msg *msg, bool in_wi
 	return err;
 }
 
+/*
+ * A request that came before we knew that we are the home. It was acknowledged then,
+ * so it cannot be refused for want of memory: what it takes may exceed the limit of a
+ * container, by a few messages. It is dropped if no correct node would have sent it.
+ */
+void dsm_block_receive_early(struct dsm_region *region, struct dsm_msg *msg,
+			     struct dsm_batch *batch)
+{
+	struct dsm_event ev = { .type = DSM_EV_MSG, .msg = msg->coh };
+	struct dsm_chunk *chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, msg->block));
+
+	own_event(region, chunk, msg->block, &ev, batch);
+	dsm_batch_run(batch, region);
+}
+
 /* ------------------------------------------------------------------------
  * All blocks
  */

@@ -17,6 +17,8 @@ int dsm_block_event(struct dsm_region *region, struct dsm_chunk *chunk, u64 inde
 		    const struct dsm_event *ev, struct dsm_batch *batch, gfp_t gfp);
 int dsm_block_receive(struct dsm_region *region, struct dsm_msg *msg, bool in_window,
 		      struct dsm_batch *batch);
+void dsm_block_receive_early(struct dsm_region *region, struct dsm_msg *msg,
+			     struct dsm_batch *batch);
 int dsm_block_ask(struct dsm_region *region, u64 index, bool write);
 int dsm_block_acquire(struct dsm_region *region, u64 index, bool write);
 int dsm_block_prefetch(struct dsm_region *region, u64 first, u64 last, bool write);

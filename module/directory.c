@@ -182,8 +182,7 @@ static void set_home(struct dsm_region *region, struct dsm_chunk *chunk, u16 hom
 		struct dsm_batch batch;
 
 		dsm_batch_init(&batch);
-		while (dsm_block_receive(region, msg, false, &batch) == -ENOMEM)
-			cond_resched();
+		dsm_block_receive_early(region, msg, &batch);
 		dsm_batch_end(&batch, region);
 		dsm_msg_free(msg);
 	}

@@ -50,10 +50,12 @@ static const struct msg_kind kinds[DSM_WIRE_HELPER] = {
 	[DSM_REGION_ACK]	= { "REGION_ACK" },
 	[DSM_REGION_IDLE]	= { "REGION_IDLE" },
 	[DSM_REGION_REPLY]	= { "REGION_REPLY" },
+	[DSM_REGION_ASK]	= { "REGION_ASK" },
+	[DSM_REGION_TOLD]	= { "REGION_TOLD" },
 	[DSM_SYNC_REQUEST]	= { "SYNC_REQUEST", BODY_SYNC },
 	[DSM_SYNC_REPLY]	= { "SYNC_REPLY", BODY_SYNC },
 	[DSM_NOP]		= { "NOP" },
-	[DSM_ACK]		= { "ACK", .unnumbered = true },
+	[DSM_ACK]		= { "ACK", BODY_NONE, DSM_WIRE_RESEND, .unnumbered = true },
 };
 
 static struct kmem_cache *msg_cache;

@@ -96,6 +96,16 @@ free:
 	return -ENOMEM;
 }
 
+/* No peer's messages are delivered any more: others may go. */
+static void peers_stop(struct dsm_node *node)
+{
+	unsigned int id;
+
+	for (id = 0; id < node->nodes; id++)
+		if (node->peers[id])
+			dsm_peer_stop(node->peers[id]);
+}
+
 static void sysfs_del(struct dsm_node *node)
 {
 	unsigned int id;
@@ -196,6 +206,7 @@ static int __net_init node_net_init(struct net *net)
 	spin_lock_init(&node->users_lock);
 	INIT_LIST_HEAD(&node->local);
 	spin_lock_init(&node->local_lock);
+	spin_lock_init(&node->park_lock);
 	INIT_DELAYED_WORK(&node->local_work, dsm_receive_local);
 	err = dsm_registry_init(node);
 	if (err) {
@@ -213,6 +224,8 @@ static void __net_exit node_net_exit(struct net *net)
 	/* Nobody brings messages; then there are no regions; then no peers. */
 	WRITE_ONCE(node->helper, 0);
 	cancel_delayed_work_sync(&node->local_work);
+	if (node->configured)
+		peers_stop(node);
 	dsm_regions_destroy(node);
 	cancel_delayed_work_sync(&node->local_work);
 	if (node->configured) {

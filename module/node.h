@@ -52,7 +52,12 @@ enum dsm_tunable_limits {
  * @dirty: a bit a peer: it has messages to be flushed
  * @regions: by id
  * @regions_lock: protects changes to @regions, and region->gone
- * @region_id_seen: the greatest region id announced to us
+ * @region_id_base: the registry's regions have ids above this one (protected by
+ *	@regions_lock)
+ * @region_id_seen: the greatest region id announced to us (protected by
+ *	@regions_lock)
+ * @n_parked: messages about regions that have not been announced yet, see park.c
+ * @park_lock: protects the lists that they are in
  * @n_regions: regions not yet freed; dsm_waitqueue() of the node is woken at 0
  * @next_req: numbers requests and calls
  * @calls: calls to the registry that wait for a reply
@@ -91,7 +96,10 @@ struct dsm_node {
 
 	struct xarray regions;
 	struct mutex regions_lock;
+	u32 region_id_base;
 	u32 region_id_seen;
+	atomic_t n_parked;
+	spinlock_t park_lock;
 	atomic_t n_regions;
 
 	atomic_t next_req;

@@ -12,7 +12,13 @@
  *		^ oldest not acknowledged  ^ unsent: the helper has not got it
  *
  * A message that arrives is acknowledged only when its effects are in place,
- * by the next message that goes the other way, or by an ACK of its own.
+ * or when it is parked (see park.c), by the next message that goes the other way,
+ * or by an ACK of its own.
+ *
+ * A message that cannot be taken now, for want of memory perhaps, leaves a gap:
+ * it is dropped, and so is all that follows, until the other module has sent it
+ * again. An ACK with RESEND asks for that, again and again, and less and less often.
+ * So the link waits, and nothing is kept for it here.
  */
 #include <linux/slab.h>
 #include "msg.h"
@@ -194,15 +200,16 @@ void dsm_peers_flush(struct dsm_node *node)
 	}
 }
 
-static void send_ack(struct dsm_peer *peer)
+/* With DSM_WIRE_RESEND in @flags, whether or not it says anything new. */
+static void send_ack(struct dsm_peer *peer, u8 flags)
 {
-	struct dsm_msg msg = { .coh.type = DSM_ACK };
+	struct dsm_msg msg = { .coh = { .type = DSM_ACK, .flags = flags } };
 	struct sk_buff *skb;
 	u64 ack;
 
 	spin_lock(&peer->lock);
 	ack = READ_ONCE(peer->rx_seq);
-	if (peer->link != DSM_LINK_UP || peer->acked == ack)
+	if (peer->link != DSM_LINK_UP || (peer->acked == ack && !flags))
 		goto unlock;
 	if (!peer->credits)
 		goto later;
@@ -227,7 +234,50 @@ static void peer_work(struct work_struct *work)
 	struct dsm_peer *peer = container_of(to_delayed_work(work), struct dsm_peer, work);
 
 	dsm_peer_flush(peer);
-	send_ack(peer);
+	send_ack(peer, 0);
+}
+
+/* Ask for what could not be taken, for as long as it has not come. */
+static void resend_work(struct work_struct *work)
+{
+	struct dsm_peer *peer = container_of(to_delayed_work(work), struct dsm_peer, resend_work);
+
+	mutex_lock(&peer->rx_lock);
+	if (peer->gap) {
+		send_ack(peer, DSM_WIRE_RESEND);
+		atomic64_inc(&peer->asked_again);
+		peer->resend_ms = min(2 * peer->resend_ms, DSM_PEER_RESEND_MAX_MS);
+		schedule_delayed_work(&peer->resend_work, msecs_to_jiffies(peer->resend_ms));
+	}
+	mutex_unlock(&peer->rx_lock);
+}
+
+/* A message cannot be taken now: it has to come again, and what follows it as well. */
+static void gap_begin(struct dsm_peer *peer)
+{
+	lockdep_assert_held(&peer->rx_lock);
+
+	if (!peer->gap) {
+		peer->gap = true;
+		peer->resend_ms = DSM_PEER_RESEND_MIN_MS;
+	}
+	schedule_delayed_work(&peer->resend_work, msecs_to_jiffies(peer->resend_ms));
+}
+
+/* The peer asks for all that it has not acknowledged. */
+static void send_again(struct dsm_peer *peer)
+{
+	const struct dsm_msg *msg;
+
+	spin_lock(&peer->lock);
+	list_for_each_entry(msg, &peer->queue, list) {
+		if (&msg->list == peer->unsent)
+			break;
+		atomic64_inc(&peer->resent);
+	}
+	peer->unsent = peer->queue.next;
+	spin_unlock(&peer->lock);
+	set_bit(peer->id, peer->node->dirty);
 }
 
 /* The peer has everything up to @ack; what that was serves what it has sent. */
@@ -255,6 +305,22 @@ static int take_ack(struct dsm_peer *peer, u64 ack)
 	return 0;
 }
 
+/* Nothing overtakes what is parked for the same region. */
+static int deliver(struct dsm_peer *peer, struct dsm_msg *msg, bool in_window)
+{
+	int err = 0;
+
+	if (dsm_park_has(peer, msg->region)) {
+		err = dsm_park_deliver(peer);
+		if (err)
+			return err;
+		if (dsm_park_has(peer, msg->region))
+			return dsm_park_message(peer, msg);
+	}
+	err = dsm_receive(peer->node, msg, in_window, &peer->rx_batch);
+	return err == -ENXIO ? dsm_park_message(peer, msg) : err;
+}
+
 /* One message, in its turn. */
 static int receive_one(struct dsm_peer *peer, struct dsm_msg *msg, bool in_window)
 {
@@ -266,11 +332,16 @@ static int receive_one(struct dsm_peer *peer, struct dsm_msg *msg, bool in_windo
 		return 0;
 	}
 	if (msg->seq != peer->rx_seq + 1)
-		return -EPROTO;
+		return peer->gap ? -EAGAIN : -EPROTO;
 	trace_dsm_msg_recv(peer->node->id, peer->id, msg);
-	err = dsm_receive(peer->node, msg, in_window, &peer->rx_batch);
-	if (!err)
+	err = deliver(peer, msg, in_window);
+	if (!err) {
 		WRITE_ONCE(peer->rx_seq, msg->seq);
+		peer->gap = false;
+	} else if (err != -EPROTO && err != -EBADMSG) {
+		gap_begin(peer);
+		err = -EAGAIN;
+	}
 	return err;
 }
 
@@ -288,8 +359,11 @@ static int receive(struct dsm_peer *peer, const void *frame, size_t len, bool in
 	err = take_ack(peer, ack);
 	if (err)
 		return err;
-	if (msg.coh.type == DSM_ACK)
+	if (msg.coh.type == DSM_ACK) {
+		if (msg.coh.flags & DSM_WIRE_RESEND)
+			send_again(peer);
 		return 0;
+	}
 	for (;;) {
 		err = receive_one(peer, &msg, in_window);
 		if (err || !msg.more)
@@ -302,6 +376,38 @@ static int receive(struct dsm_peer *peer, const void *frame, size_t len, bool in
 	return err;
 }
 
+/* What was received has been dealt with: others go on. */
+static void receive_end(struct dsm_peer *peer, struct dsm_wakes *wakes)
+{
+	/* Other nodes' threads wait as well: the helper is to have what is for them. */
+	dsm_peers_flush(peer->node);
+	dsm_wakes_run(wakes);
+}
+
+/* Takes the threads to be woken, who would want @rx_lock's holder's processor. */
+static struct dsm_wakes receive_unlock(struct dsm_peer *peer)
+{
+	struct dsm_wakes wakes = peer->rx_batch.wakes;
+
+	memset(&peer->rx_batch.wakes, 0, sizeof(wakes));
+	dsm_batch_trim(&peer->rx_batch);
+	mutex_unlock(&peer->rx_lock);
+	return wakes;
+}
+
+/* Deliver what was parked and can be delivered. Return: as dsm_park_deliver(). */
+int dsm_peer_deliver_parked(struct dsm_peer *peer)
+{
+	struct dsm_wakes wakes;
+	int err;
+
+	mutex_lock(&peer->rx_lock);
+	err = dsm_park_deliver(peer);
+	wakes = receive_unlock(peer);
+	receive_end(peer, &wakes);
+	return err;
+}
+
 /**
  * dsm_peer_receive() - a frame came from a peer
  * @peer: whom from
@@ -309,8 +415,10 @@ static int receive(struct dsm_peer *peer, const void *frame, size_t len, bool in
  * @len: its length
  * @in_window: its body is where it was expected
  *
- * Return: 0, or why it was not taken: nothing has changed then, and it may
- * come again. Of a run that is the first that was not.
+ * Return: 0; -EAGAIN, it cannot be taken now: nothing has changed, and the peer is
+ * asked to send it again; of a run that is the first that was not taken. Or the link
+ * is to end: -EPROTO or -EBADMSG, no correct node would have sent it; -ESTALE, it is
+ * of another view; -ENOTCONN, the link is not up.
  */
 int dsm_peer_receive(struct dsm_peer *peer, const void *frame, size_t len, bool in_window)
 {
@@ -320,16 +428,10 @@ int dsm_peer_receive(struct dsm_peer *peer, const void *frame, size_t len, bool 
 	mutex_lock(&peer->rx_lock);
 	err = receive(peer, frame, len, in_window);
 	atomic64_inc(err ? &peer->rejected : &peer->rx_frames);
-	wakes = peer->rx_batch.wakes;
-	memset(&peer->rx_batch.wakes, 0, sizeof(wakes));
-	dsm_batch_trim(&peer->rx_batch);
-	mutex_unlock(&peer->rx_lock);
-
-	/* Other nodes' threads wait as well: the helper is to have what is for them. */
-	dsm_peers_flush(peer->node);
-	dsm_wakes_run(&wakes);
+	wakes = receive_unlock(peer);
+	receive_end(peer, &wakes);
 	if (READ_ONCE(peer->rx_seq) - READ_ONCE(peer->acked) >= DSM_PEER_ACK_EVERY)
-		send_ack(peer);
+		send_ack(peer, 0);
 	else if (READ_ONCE(peer->rx_seq) != READ_ONCE(peer->acked))
 		schedule_delayed_work(&peer->work, msecs_to_jiffies(DSM_PEER_ACK_MS));
 	return err;
@@ -360,17 +462,23 @@ static bool have_regions(struct dsm_node *node)
 int dsm_peer_up(struct dsm_peer *peer, u64 incarnation)
 {
 	struct dsm_msg *msg;
+	bool begun = false;
 	LIST_HEAD(lost);
 	int err = 0;
 
 	mutex_lock(&peer->rx_lock);
+	/* The registry announces no region between our looking and our beginning anew. */
+	mutex_lock(&peer->node->regions_lock);
 	spin_lock(&peer->lock);
-	if (peer->incarnation && peer->incarnation != incarnation) {
-		if (have_regions(peer->node)) {
+	if (peer->incarnation != incarnation) {
+		if (peer->incarnation && have_regions(peer->node)) {
 			WRITE_ONCE(peer->link, DSM_LINK_STALE);
 			err = -ESTALE;
 			goto unlock;
 		}
+		begun = true;
+	}
+	if (begun && peer->incarnation) {
 		list_splice_init(&peer->queue, &lost);
 		WRITE_ONCE(peer->n_queue, 0);
 		peer->tx_seq = 0;
@@ -387,8 +495,15 @@ int dsm_peer_up(struct dsm_peer *peer, u64 incarnation)
 	peer->unsent = peer->queue.next;
 	peer->credits = DSM_PEER_CREDITS;
 	WRITE_ONCE(peer->link, DSM_LINK_UP);
+	peer->gap = false;
 unlock:
 	spin_unlock(&peer->lock);
+	if (begun) {
+		dsm_park_release(peer);
+		if (peer->id == DSM_REGISTRY_NODE)
+			dsm_registry_begun(peer->node, incarnation);
+	}
+	mutex_unlock(&peer->node->regions_lock);
 	mutex_unlock(&peer->rx_lock);
 	dsm_msg_free_list(&lost);
 	if (err) {
@@ -457,12 +572,25 @@ struct dsm_peer *dsm_peer_create(struct dsm_node *node, u16 id)
 	INIT_LIST_HEAD(&peer->queue);
 	peer->unsent = &peer->queue;
 	INIT_DELAYED_WORK(&peer->work, peer_work);
+	INIT_DELAYED_WORK(&peer->resend_work, resend_work);
+	dsm_park_init(&peer->park);
 	return peer;
+}
+
+/* Nothing comes from anybody any more: what was parked stays where it is. */
+void dsm_peer_stop(struct dsm_peer *peer)
+{
+	dsm_park_stop(&peer->park);
+	cancel_delayed_work_sync(&peer->resend_work);
 }
 
 /* Nobody can queue or receive any more. */
 void dsm_peer_destroy(struct dsm_peer *peer)
 {
+	dsm_peer_stop(peer);
+	mutex_lock(&peer->rx_lock);
+	dsm_park_release(peer);
+	mutex_unlock(&peer->rx_lock);
 	cancel_delayed_work_sync(&peer->work);
 	dsm_batch_release(&peer->rx_batch);
 	dsm_msg_free_list(&peer->queue);

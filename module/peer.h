@@ -10,6 +10,7 @@
 #include <linux/workqueue.h>
 #include <net/netlink.h>
 #include "batch.h"
+#include "park.h"
 
 struct dsm_msg;
 struct dsm_node;
@@ -25,12 +26,15 @@ enum dsm_peer_limits {
 	DSM_PEER_ACK_EVERY	= 256,	/* messages, when nothing carries the ack */
 	DSM_PEER_ACK_MS		= 100,	/* ... or that long after one */
 	DSM_PEER_RETRY_MS	= 20,	/* what there was no memory or no room for */
+	DSM_PEER_RESEND_MIN_MS	= 1,	/* from what cannot be taken to the first RESEND, */
+	DSM_PEER_RESEND_MAX_MS	= 1000,	/* and then twice as long each time, up to this */
 };
 
 /**
  * struct dsm_peer - another node, and what we have to tell it
  *
- * Lock order: a block's lock, then @lock. @rx_lock is taken with neither.
+ * Lock order: @rx_lock, the node's regions_lock, a block's lock, then @lock or the
+ * node's park_lock.
  *
  * @node: us
  * @id: it
@@ -47,6 +51,11 @@ enum dsm_peer_limits {
  * @rx_seq: the last number received in order
  * @acked: the last @rx_seq told to it
  * @rx_batch: for what it sends us (protected by @rx_lock)
+ * @gap: a message could not be taken; until it has come again, what follows it is
+ *	dropped (protected by @rx_lock)
+ * @resend_ms: how long until we ask for it once more (protected by @rx_lock)
+ * @resend_work: asks
+ * @park: what waits for its region's announcement (protected by @rx_lock)
  * @work: tells it, and flushes what could not be
  * @rtt_ns: as measured by the helper
  * @kobj: in sysfs, or NULL
@@ -69,6 +78,10 @@ struct dsm_peer {
 	u64 rx_seq;
 	u64 acked;
 	struct dsm_batch rx_batch;
+	bool gap;
+	u32 resend_ms;
+	struct delayed_work resend_work;
+	struct dsm_park park;
 	struct delayed_work work;
 
 	u64 rtt_ns;
@@ -77,10 +90,12 @@ struct dsm_peer {
 	atomic64_t resent;
 	atomic64_t duplicates;
 	atomic64_t rejected;
+	atomic64_t asked_again;
 	struct kobject *kobj;
 };
 
 struct dsm_peer *dsm_peer_create(struct dsm_node *node, u16 id);
+void dsm_peer_stop(struct dsm_peer *peer);
 void dsm_peer_destroy(struct dsm_peer *peer);
 
 void dsm_peer_queue(struct dsm_peer *peer, struct dsm_msg *msg);
@@ -89,6 +104,7 @@ void dsm_peers_forget(struct dsm_node *node, u32 region);
 bool dsm_peers_sending(struct dsm_node *node, u32 region, u64 block);
 void dsm_peer_flush(struct dsm_peer *peer);
 void dsm_peers_flush(struct dsm_node *node);
+int dsm_peer_deliver_parked(struct dsm_peer *peer);
 int dsm_peer_receive(struct dsm_peer *peer, const void *frame, size_t len, bool in_window);
 void dsm_peer_credit(struct dsm_peer *peer, u32 credits);
 int dsm_peer_up(struct dsm_peer *peer, u64 incarnation);

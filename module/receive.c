@@ -2,11 +2,20 @@
 /*
  * Where a message goes.
  *
- * A receiver borrows the message. It returns 0 when it has taken it; any error
- * means that nothing has changed and that it may be given the same message
- * again: -ENOMEM, and -EAGAIN for what has come too early. -EPROTO and
- * -EBADMSG are for what no correct node would have sent. The caller's batch is
- * used if need be; it flushes the peers.
+ * The rule: no message of a correct node ends the link it came on. A message is
+ * taken, or answered with a negative reply, or parked (see park.c), or it has to
+ * be sent again (see peer.c). Only what no correct node can send ends a link.
+ *
+ * A receiver borrows the message and returns
+ *
+ *	0			it has taken the message
+ *	-EPROTO, -EBADMSG	no correct node would have sent it
+ *	-ENXIO			it is a request about a region that the registry has
+ *				not announced here yet: the caller parks it
+ *	-ENOMEM, -EAGAIN, ...	not now: the caller has the message sent again
+ *
+ * With an error nothing has changed, and the receiver may be given the same
+ * message again. A receiver uses the caller's batch; the caller flushes the peers.
  */
 #include <linux/errno.h>
 #include <linux/ratelimit.h>
@@ -21,27 +30,14 @@
 #include "registry.h"
 #include "sync.h"
 
-/*
- * The region a message is about. One we have not heard of yet is announced by
- * the registry on another connection; one that is over needs nothing more.
- */
-static struct dsm_region *region_of(struct dsm_node *node, const struct dsm_msg *msg)
-{
-	struct dsm_region *region = dsm_region_get_id(node, msg->region);
-
-	if (region)
-		return region;
-	return ERR_PTR(msg->region > READ_ONCE(node->region_id_seen) ? -EAGAIN : -ENOENT);
-}
-
 static int receive_block(struct dsm_node *node, struct dsm_msg *msg, bool in_window,
 			 struct dsm_batch *batch)
 {
-	struct dsm_region *region = region_of(node, msg);
+	struct dsm_region *region = dsm_region_get_id(node, msg->region);
 	int err;
 
-	if (IS_ERR(region))
-		return PTR_ERR(region) == -ENOENT ? 0 : PTR_ERR(region);
+	if (!region)
+		return dsm_region_missing(node, msg->region);
 	err = dsm_block_receive(region, msg, in_window, batch);
 	dsm_region_put(region);
 	return err;
@@ -50,11 +46,11 @@ static int receive_block(struct dsm_node *node, struct dsm_msg *msg, bool in_win
 static int receive_chunk(struct dsm_node *node, struct dsm_msg *msg, bool in_window,
 			 struct dsm_batch *batch)
 {
-	struct dsm_region *region = region_of(node, msg);
+	struct dsm_region *region = dsm_region_get_id(node, msg->region);
 	int err;
 
-	if (IS_ERR(region))
-		return PTR_ERR(region) == -ENOENT ? 0 : PTR_ERR(region);
+	if (!region)
+		return dsm_region_missing(node, msg->region);
 	err = dsm_chunk_receive(region, msg);
 	dsm_region_put(region);
 	return err;
@@ -78,44 +74,59 @@ static int receive_nop(struct dsm_node *node, struct dsm_msg *msg, bool in_windo
 	return 0;
 }
 
-typedef int (*receiver)(struct dsm_node *node, struct dsm_msg *msg, bool in_window,
-			struct dsm_batch *batch);
-
-static const receiver receivers[DSM_WIRE_HELPER] = {
-	[DSM_GET_S]		= receive_block,
-	[DSM_GET_M]		= receive_block,
-	[DSM_PUT_S]		= receive_block,
-	[DSM_PUT_M]		= receive_block,
-	[DSM_FWD_GET_S]		= receive_block,
-	[DSM_FWD_GET_M]		= receive_block,
-	[DSM_INV]		= receive_block,
-	[DSM_INV_ACK]		= receive_block,
-	[DSM_DATA]		= receive_block,
-	[DSM_GRANT]		= receive_block,
-	[DSM_DONE]		= receive_block,
-	[DSM_DISCARD]		= receive_block,
-	[DSM_DISCARDED]		= receive_block,
-	[DSM_CLAIM]		= receive_chunk,
-	[DSM_HOME]		= receive_chunk,
-	[DSM_REGION_CREATE]	= receive_registry,
-	[DSM_REGION_UNLINK]	= receive_registry,
-	[DSM_REGION_NEW]	= receive_registry,
-	[DSM_REGION_GONE]	= receive_registry,
-	[DSM_REGION_FREE]	= receive_registry,
-	[DSM_REGION_ACK]	= receive_registry,
-	[DSM_REGION_IDLE]	= receive_registry,
-	[DSM_REGION_REPLY]	= receive_registry,
-	[DSM_SYNC_REQUEST]	= receive_sync,
-	[DSM_SYNC_REPLY]	= receive_sync,
-	[DSM_NOP]		= receive_nop,
+/**
+ * struct receiver - who takes a message
+ * @receive: takes it
+ * @early: a correct node may send it to one that has not heard of the region yet:
+ *	it is a request. The others say something about what the receiver has of
+ *	the region. If it has not heard of the region, they are of no use to it:
+ *	the region is one of an earlier registry.
+ */
+static const struct receiver {
+	int (*receive)(struct dsm_node *node, struct dsm_msg *msg, bool in_window,
+		       struct dsm_batch *batch);
+	bool early;
+} receivers[DSM_WIRE_HELPER] = {
+	[DSM_GET_S]		= { receive_block, .early = true },
+	[DSM_GET_M]		= { receive_block, .early = true },
+	[DSM_PUT_S]		= { receive_block },
+	[DSM_PUT_M]		= { receive_block },
+	[DSM_FWD_GET_S]		= { receive_block },
+	[DSM_FWD_GET_M]		= { receive_block },
+	[DSM_INV]		= { receive_block },
+	[DSM_INV_ACK]		= { receive_block },
+	[DSM_DATA]		= { receive_block },
+	[DSM_GRANT]		= { receive_block },
+	[DSM_DONE]		= { receive_block },
+	[DSM_DISCARD]		= { receive_block, .early = true },
+	[DSM_DISCARDED]		= { receive_block },
+	[DSM_CLAIM]		= { receive_chunk, .early = true },
+	[DSM_HOME]		= { receive_chunk },
+	[DSM_REGION_CREATE]	= { receive_registry },
+	[DSM_REGION_UNLINK]	= { receive_registry },
+	[DSM_REGION_NEW]	= { receive_registry },
+	[DSM_REGION_GONE]	= { receive_registry },
+	[DSM_REGION_FREE]	= { receive_registry },
+	[DSM_REGION_ACK]	= { receive_registry },
+	[DSM_REGION_IDLE]	= { receive_registry },
+	[DSM_REGION_REPLY]	= { receive_registry },
+	[DSM_REGION_ASK]	= { receive_registry },
+	[DSM_REGION_TOLD]	= { receive_registry },
+	[DSM_SYNC_REQUEST]	= { receive_sync, .early = true },
+	[DSM_SYNC_REPLY]	= { receive_sync },
+	[DSM_NOP]		= { receive_nop },
 };
 
 int dsm_receive(struct dsm_node *node, struct dsm_msg *msg, bool in_window,
 		struct dsm_batch *batch)
 {
-	receiver receive = receivers[msg->coh.type];
-	int err = receive ? receive(node, msg, in_window, batch) : -EBADMSG;
+	const struct receiver *receiver = &receivers[msg->coh.type];
+	int err = -EBADMSG;
 
+	if (receiver->receive)
+		err = receiver->receive(node, msg, in_window, batch);
+	if (err == -ENXIO && !receiver->early)
+		err = 0;
 	if (err == -EPROTO || err == -EBADMSG)
 		pr_warn_ratelimited("node %u: refused %s of node %u: region %u, block %llu, req %u (%d)\n",
 				    node->id, dsm_msg_name(msg->coh.type), msg->coh.from,

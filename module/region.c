@@ -162,7 +162,7 @@ int dsm_region_insert(struct dsm_region *region)
 		return err;
 	}
 	if (region->id > node->region_id_seen)
-		WRITE_ONCE(node->region_id_seen, region->id);
+		node->region_id_seen = region->id;
 	return 0;
 }
 
@@ -224,6 +224,27 @@ struct dsm_region *dsm_region_get_id(struct dsm_node *node, u32 id)
 		region = NULL;
 	rcu_read_unlock();
 	return region;
+}
+
+/*
+ * A message is about a region that is not in the table. Return: 0, the region is
+ * over, or there never was one, and the message is of no use; -ENXIO, we cannot
+ * know: the registry's announcement may be on its way.
+ *
+ * Announcements come in the order of their ids, so one that is not in the table
+ * and not after the last announcement is over. The registry itself knows all.
+ */
+int dsm_region_missing(struct dsm_node *node, u32 id)
+{
+	bool over;
+
+	if (!id || node->id == DSM_REGISTRY_NODE)
+		return 0;
+	/* Against a registry that changes: both numbers are of one registry. */
+	mutex_lock(&node->regions_lock);
+	over = id > node->region_id_base && id <= node->region_id_seen;
+	mutex_unlock(&node->regions_lock);
+	return over ? 0 : -ENXIO;
 }
 
 /* The region with the lowest id above @id, referenced, or NULL. */

@@ -113,6 +113,7 @@ void dsm_region_set_gone(struct dsm_region *region);
 
 struct dsm_region *dsm_region_get_id(struct dsm_node *node, u32 id);
 struct dsm_region *dsm_region_find_locked(struct dsm_node *node, const char *name);
+int dsm_region_missing(struct dsm_node *node, u32 id);
 struct dsm_region *dsm_region_get_after(struct dsm_node *node, u32 id);
 void dsm_region_get(struct dsm_region *region);
 void dsm_region_put(struct dsm_region *region);

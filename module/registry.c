@@ -16,15 +16,21 @@
  * says REGION_FREE. A node that is down hears of all that when it comes up,
  * since the announcements wait in its queue; nobody waits for it, except that
  * a region it may still use is not freed.
+ *
+ * Numbers are given in order, and begin where the registry's incarnation says, which
+ * is random: a registry that has been started again does not give the numbers of the
+ * one before it, so that what is left of a message about an old region is not taken
+ * for one about a new one. Every node knows where they begin, see
+ * dsm_region_missing().
  */
 #include <linux/bitmap.h>
 #include <linux/capability.h>
 #include <linux/completion.h>
 #include <linux/cred.h>
-#include <linux/ktime.h>
 #include <linux/slab.h>
 #include "msg.h"
 #include "node.h"
+#include "park.h"
 #include "peer.h"
 #include "region.h"
 #include "registry.h"
@@ -74,6 +80,12 @@ struct call {
 	int error;
 	struct completion done;
 };
+
+/* The number before the first that a registry gives: half of all numbers come after. */
+static u32 id_base(u64 incarnation)
+{
+	return incarnation >> 33;
+}
 
 /* ------------------------------------------------------------------------
  * At the registry
@@ -187,7 +199,8 @@ static int registry_create(struct dsm_node *node, struct dsm_msg *msg)
 		}
 	}
 	base = place(node, le64_to_cpu(wire.size));
-	if (!base || atomic_read(&node->n_regions) >= DSM_REGIONS_MAX) {
+	if (!base || atomic_read(&node->n_regions) >= DSM_REGIONS_MAX ||
+	    node->registry->last_id == U32_MAX) {
 		reply(node, msg->coh.from, msg->coh.req, 0, -ENOSPC);
 		return 0;
 	}
@@ -255,6 +268,19 @@ static int registry_unlink(struct dsm_node *node, struct dsm_msg *msg)
 	return 0;
 }
 
+/* All that the registry knows has been announced, before this answer. */
+static int registry_ask(struct dsm_node *node, struct dsm_msg *msg)
+{
+	struct dsm_msg *answer = dsm_msg_alloc(GFP_KERNEL);
+
+	if (!answer)
+		return -ENOMEM;
+	answer->coh.type = DSM_REGION_TOLD;
+	answer->region = msg->region;
+	dsm_node_post(node, msg->coh.from, answer);
+	return 0;
+}
+
 static int registry_ack(struct dsm_node *node, struct dsm_msg *msg)
 {
 	struct announcement *ann;
@@ -301,7 +327,8 @@ static int registry_idle(struct dsm_node *node, struct dsm_msg *msg)
 		departure_check(node, dep);
 		return 0;
 	}
-	return -EPROTO;
+	/* We took it for a node that has lost its memory, and it has not: it is freed. */
+	return 0;
 }
 
 /* ------------------------------------------------------------------------
@@ -331,6 +358,14 @@ static int node_new(struct dsm_node *node, struct dsm_msg *msg)
 		return err;
 	}
 	dsm_node_post(node, DSM_REGISTRY_NODE, message(DSM_REGION_ACK, region->id));
+	dsm_parks_deliver(node);
+	return 0;
+}
+
+static int node_told(struct dsm_node *node, struct dsm_msg *msg)
+{
+	if (!xa_load(&node->regions, msg->region))
+		dsm_park_forget(node, msg->region);
 	return 0;
 }
 
@@ -398,6 +433,12 @@ int dsm_registry_receive(struct dsm_node *node, struct dsm_msg *msg)
 	case DSM_REGION_IDLE:
 		err = registry ? registry_idle(node, msg) : -EPROTO;
 		break;
+	case DSM_REGION_ASK:
+		err = registry ? registry_ask(node, msg) : -EPROTO;
+		break;
+	case DSM_REGION_TOLD:
+		err = registry ? -EPROTO : node_told(node, msg);
+		break;
 	case DSM_REGION_NEW:
 		err = registry ? -EPROTO : node_new(node, msg);
 		break;
@@ -413,6 +454,16 @@ int dsm_registry_receive(struct dsm_node *node, struct dsm_msg *msg)
 	}
 	mutex_unlock(&node->regions_lock);
 	return err;
+}
+
+/* There is another registry, and no region of the one before it. */
+void dsm_registry_begun(struct dsm_node *node, u64 incarnation)
+{
+	lockdep_assert_held(&node->regions_lock);
+
+	node->region_id_base = id_base(incarnation);
+	node->region_id_seen = id_base(incarnation);
+	dsm_parks_deliver(node);
 }
 
 /* A node has lost its memory: it uses nothing. */
@@ -579,8 +630,7 @@ int dsm_registry_init(struct dsm_node *node)
 		return -ENOMEM;
 	INIT_LIST_HEAD(&node->registry->announcements);
 	INIT_LIST_HEAD(&node->registry->departures);
-	/* Others remember the numbers of a registry before this one. */
-	node->registry->last_id = ktime_get_real_seconds();
+	node->registry->last_id = id_base(node->incarnation);
 	return 0;
 }
 

@@ -370,8 +370,7 @@ static bool offset_valid(const struct dsm_region *region, u64 offset)
  * @node: us
  * @msg: from msg->coh.from, decoded, not trusted otherwise
  *
- * Return: 0; -ENOMEM, -EAGAIN: it may come again; -EPROTO: not the sender's to
- * say. Sleeps for memory only.
+ * Return: as dsm_receive(). Sleeps for memory only.
  */
 int dsm_sync_receive(struct dsm_node *node, const struct dsm_msg *msg)
 {
@@ -380,7 +379,7 @@ int dsm_sync_receive(struct dsm_node *node, const struct dsm_msg *msg)
 
 	/* One that is over needs nothing more. */
 	if (!region)
-		return msg->region > READ_ONCE(node->region_id_seen) ? -EAGAIN : 0;
+		return dsm_region_missing(node, msg->region);
 	if (!offset_valid(region, le64_to_cpu(msg->body.sync.offset)))
 		err = -EPROTO;
 	else if (msg->coh.type == DSM_SYNC_REQUEST)

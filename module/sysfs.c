@@ -358,6 +358,8 @@ SHOW(peer, rx_frames, "%lld", atomic64_read(&peer->rx_frames));
 SHOW(peer, resent, "%lld", atomic64_read(&peer->resent));
 SHOW(peer, duplicates, "%lld", atomic64_read(&peer->duplicates));
 SHOW(peer, rejected, "%lld", atomic64_read(&peer->rejected));
+SHOW(peer, asked_again, "%lld", atomic64_read(&peer->asked_again));
+SHOW(peer, parked, "%u", READ_ONCE(peer->park.n));
 
 static struct attribute *peer_attrs[] = {
 	&peer_state.attr,
@@ -370,6 +372,8 @@ static struct attribute *peer_attrs[] = {
 	&peer_resent.attr,
 	&peer_duplicates.attr,
 	&peer_rejected.attr,
+	&peer_asked_again.attr,
+	&peer_parked.attr,
 	NULL
 };
 ATTRIBUTE_GROUPS(peer);

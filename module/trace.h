@@ -43,6 +43,8 @@
 	EM(DSM_REGION_ACK,	"REGION_ACK")	\
 	EM(DSM_REGION_IDLE,	"REGION_IDLE")	\
 	EM(DSM_REGION_REPLY,	"REGION_REPLY")	\
+	EM(DSM_REGION_ASK,	"REGION_ASK")	\
+	EM(DSM_REGION_TOLD,	"REGION_TOLD")	\
 	EM(DSM_SYNC_REQUEST,	"SYNC_REQUEST")	\
 	EM(DSM_SYNC_REPLY,	"SYNC_REPLY")	\
 	EM(DSM_NOP,		"NOP")		\
@@ -93,7 +95,8 @@ DSM_TRACE_DOWNCALLS
 #define dsm_show_wire_flags(flags)	__print_flags(flags, "|",	\
 	{ DSM_WIRE_ZERO,	"ZERO" },				\
 	{ DSM_WIRE_MODIFIED,	"MODIFIED" },				\
-	{ DSM_WIRE_ASK,		"ASK" })
+	{ DSM_WIRE_ASK,		"ASK" },				\
+	{ DSM_WIRE_RESEND,	"RESEND" })
 
 TRACE_EVENT(dsm_fault_start,
 	TP_PROTO(u16 self, u32 region, u64 block, bool write),

@@ -65,10 +65,16 @@ static int receive_header(const struct forger *f, struct dsm_wire_hdr hdr)
 	return receive(f, f->peer, &hdr, sizeof(hdr), false);
 }
 
-/*
- * A region that no node has heard of comes too early: EAGAIN for the next
- * number, while earlier ones are dropped and later ones are wrong.
- */
+/* What nobody has asked for: of the next number it is wrong, while earlier ones are dropped. */
+static struct dsm_wire_hdr unasked_grant(const struct forger *f)
+{
+	struct dsm_wire_hdr hdr = header(f, DSM_GRANT);
+
+	hdr.block = htole64(PAGES - 1);
+	hdr.req = htole32(12345);
+	return hdr;
+}
+
 static void find_seq(struct forger *f)
 {
 	char file[64];
@@ -79,11 +85,8 @@ static void find_seq(struct forger *f)
 	/* A frame may stand for several. */
 	most = node_get(file) * DSM_WIRE_RUN_MAX + 1;
 	for (f->seq = 1; f->seq <= most; f->seq++) {
-		struct dsm_wire_hdr hdr = header(f, DSM_INV);
-
-		hdr.region = htole32(UINT32_MAX);
-		err = receive_header(f, hdr);
-		if (err == EAGAIN)
+		err = receive_header(f, unasked_grant(f));
+		if (err == EPROTO)
 			return;
 		ASSERT_EQ(err, 0);
 	}
@@ -319,9 +322,6 @@ static void out_of_turn(const struct forger *f)
 			hdr.block = htole64(no_blocks[j]);
 			EXPECT_EQ(receive_header(f, hdr), EPROTO);
 		}
-		hdr.block = 0;
-		hdr.region = htole32(UINT32_MAX);
-		EXPECT_EQ(receive_header(f, hdr), EAGAIN);
 	}
 	for (size_t i = 0; i < sizeof(unasked); i++) {
 		struct dsm_wire_hdr hdr = header(f, unasked[i]);
@@ -476,10 +476,7 @@ static void be_false_helper(uint32_t region, int peer)
 	random_bytes(&f);
 	EXPECT_GT(node_get(file), rejected + 1000);
 	/* None of all that was taken. */
-	struct dsm_wire_hdr hdr = header(&f, DSM_INV);
-
-	hdr.region = htole32(UINT32_MAX);
-	EXPECT_EQ(receive_header(&f, hdr), EAGAIN);
+	EXPECT_EQ(receive_header(&f, unasked_grant(&f)), EPROTO);
 	close(f.fd);
 }
 

@@ -91,7 +91,7 @@ static int hear(struct kunit *test, u64 seq)
 /* The peer's work is not done but by work(), so that nothing depends on time. */
 static void work_stop(struct kunit *test)
 {
-	disable_delayed_work_sync(&peer_of(test)->work);
+	testnode_work_stop(peer_of(test));
 }
 
 static void work(struct kunit *test)
@@ -225,15 +225,218 @@ static void refused_test(struct kunit *test)
 	struct dsm_msg claim = { .coh = { .type = DSM_CLAIM }, .region = REGION, .block = PEER };
 
 	work_stop(test);
-	/* The registry has not told us of the region yet. */
-	KUNIT_EXPECT_EQ(test, testnode_receive(tn, PEER, &claim, false), -EAGAIN);
+	testnode_region(test, REGION, DSM_HOME_FIRST_TOUCH);
+	/* We are no steward of that chunk. */
+	KUNIT_EXPECT_EQ(test, testnode_receive(tn, PEER, &claim, false), -EPROTO);
 	KUNIT_EXPECT_EQ(test, peer->rx_seq, 0);
 	KUNIT_EXPECT_EQ(test, atomic64_read(&peer->rejected), 1);
-	testnode_region(test, REGION, DSM_HOME_FIRST_TOUCH);
 	claim.block = SELF;
 	KUNIT_EXPECT_EQ(test, testnode_receive(tn, PEER, &claim, false), 0);
 	KUNIT_EXPECT_EQ(test, peer->rx_seq, 1);
 	KUNIT_EXPECT_EQ(test, atomic64_read(&peer->rx_frames), 1);
+}
+
+static void resend_work_do(struct kunit *test)
+{
+	struct work_struct *work = &peer_of(test)->resend_work.work;
+
+	work->func(work);
+}
+
+/* What cannot be taken for want of memory is asked for again; the link stays. */
+static void gap_test(struct kunit *test)
+{
+	struct testnode *tn = test->priv;
+	struct dsm_peer *peer = peer_of(test);
+	struct dsm_msg claim = { .coh = { .type = DSM_CLAIM }, .region = REGION, .block = SELF };
+
+	work_stop(test);
+	testnode_region(test, REGION, DSM_HOME_FIRST_TOUCH);
+	KUNIT_EXPECT_EQ(test, hear(test, 1), 0);
+	testmem_fail(1, 1);
+	KUNIT_EXPECT_EQ(test, testnode_receive_as(tn, PEER, &claim, false, tn->node->view, 2, 0),
+			-EAGAIN);
+	KUNIT_EXPECT_TRUE(test, peer->gap);
+	/* What follows is of no use before that one has come. */
+	KUNIT_EXPECT_EQ(test, hear(test, 3), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, hear(test, 1), 0);
+	KUNIT_EXPECT_EQ(test, peer->rx_seq, 1);
+	KUNIT_EXPECT_EQ(test, peer->link, DSM_LINK_UP);
+	expect_nothing_sent(test);
+	resend_work_do(test);
+	KUNIT_ASSERT_EQ(test, tn->n_sent, 1);
+	KUNIT_EXPECT_EQ(test, tn->sent[0].hdr.flags, DSM_WIRE_RESEND);
+	expect_ack(test, 1);
+	/* Less and less often. */
+	KUNIT_EXPECT_EQ(test, peer->resend_ms, 2 * DSM_PEER_RESEND_MIN_MS);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&peer->asked_again), 1);
+
+	KUNIT_EXPECT_EQ(test, testnode_receive_as(tn, PEER, &claim, false, tn->node->view, 2, 0), 0);
+	KUNIT_EXPECT_FALSE(test, peer->gap);
+	tn->n_sent = 0;
+	resend_work_do(test);
+	expect_nothing_sent(test);
+	KUNIT_EXPECT_EQ(test, hear(test, 3), 0);
+	/* Without a gap, there is none to be filled. */
+	KUNIT_EXPECT_EQ(test, hear(test, 5), -EPROTO);
+}
+
+/* We are asked to send again: all that is not acknowledged, in order, and at once. */
+static void asked_again_test(struct kunit *test)
+{
+	struct testnode *tn = test->priv;
+	struct dsm_msg msg = { .coh = { .type = DSM_ACK, .flags = DSM_WIRE_RESEND } };
+
+	say(test, 4);
+	expect_sent(test, 1, 4);
+	KUNIT_EXPECT_EQ(test, testnode_receive_as(tn, PEER, &msg, false, tn->node->view, 0, 2), 0);
+	expect_sent(test, 3, 4);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&peer_of(test)->resent), 2);
+	say(test, 1);
+	expect_sent(test, 5, 5);
+	KUNIT_EXPECT_EQ(test, testnode_receive_as(tn, PEER, &msg, false, tn->node->view, 0, 5), 0);
+	expect_nothing_sent(test);
+	/* Of what was never sent, nothing can be missing. */
+	KUNIT_EXPECT_EQ(test, testnode_receive_as(tn, PEER, &msg, false, tn->node->view, 0, 6),
+			-EPROTO);
+}
+
+static int hear_claim(struct kunit *test, u32 region)
+{
+	struct dsm_msg claim = { .coh = { .type = DSM_CLAIM }, .region = region, .block = SELF };
+
+	return testnode_receive(test->priv, PEER, &claim, false);
+}
+
+static void park_work_do(struct kunit *test)
+{
+	struct work_struct *work = &peer_of(test)->park.work.work;
+
+	work->func(work);
+}
+
+/* The questions to the registry since the last time, and what else was sent. */
+static void expect_asked(struct kunit *test, unsigned int n, u32 region)
+{
+	struct testnode *tn = test->priv;
+	unsigned int i;
+
+	KUNIT_EXPECT_EQ(test, tn->n_sent, n);
+	for (i = 0; i < tn->n_sent; i++) {
+		KUNIT_EXPECT_EQ(test, tn->sent[i].peer, 0);
+		KUNIT_EXPECT_EQ(test, tn->sent[i].hdr.type, DSM_REGION_ASK);
+		KUNIT_EXPECT_EQ(test, le32_to_cpu(tn->sent[i].hdr.region), region);
+	}
+	tn->n_sent = 0;
+}
+
+/* A request for a region not announced yet waits for it; the link goes on. */
+static void parked_test(struct kunit *test)
+{
+	struct testnode *tn = test->priv;
+	struct dsm_peer *peer = peer_of(test);
+
+	work_stop(test);
+	KUNIT_EXPECT_EQ(test, hear_claim(test, REGION), 0);
+	KUNIT_EXPECT_EQ(test, hear_claim(test, REGION), 0);
+	KUNIT_EXPECT_EQ(test, peer->park.n, 2);
+	KUNIT_EXPECT_EQ(test, peer->rx_seq, 2);
+	park_work_do(test);
+	expect_asked(test, 1, REGION);
+	park_work_do(test);
+	expect_asked(test, 0, 0);
+	/* Another region is none of its business. */
+	testnode_region(test, REGION - 1, DSM_HOME_FIRST_TOUCH);
+	KUNIT_EXPECT_EQ(test, hear_claim(test, REGION - 1), 0);
+	KUNIT_ASSERT_EQ(test, tn->n_sent, 1);
+	KUNIT_EXPECT_EQ(test, tn->sent[0].hdr.type, DSM_HOME);
+	tn->n_sent = 0;
+
+	testnode_region(test, REGION, DSM_HOME_FIRST_TOUCH);
+	/* What comes now comes after what was parked; without memory, not at all. */
+	testmem_fail(1, 1);
+	KUNIT_EXPECT_EQ(test, hear_claim(test, REGION), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, peer->park.n, 2);
+	KUNIT_EXPECT_EQ(test, tn->n_sent, 0);
+	KUNIT_EXPECT_EQ(test, hear_claim(test, REGION), 0);
+	KUNIT_EXPECT_EQ(test, peer->park.n, 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&tn->node->n_parked), 0);
+	KUNIT_EXPECT_EQ(test, tn->n_sent, 3);
+	KUNIT_EXPECT_EQ(test, peer->rx_seq, 4);
+}
+
+/* It is the announcement that has them delivered, or the answer that has them dropped. */
+static void parked_over_test(struct kunit *test)
+{
+	struct testnode *tn = test->priv;
+	struct dsm_peer *peer = peer_of(test);
+	struct dsm_msg told = { .coh = { .type = DSM_REGION_TOLD }, .region = REGION };
+	struct dsm_msg new = {
+		.coh = { .type = DSM_REGION_NEW }, .region = REGION + 1,
+		.body.region = testnode_wire("new", 0, DSM_HOME_FIRST_TOUCH),
+		.body_len = sizeof(struct dsm_wire_region),
+	};
+
+	KUNIT_EXPECT_EQ(test, hear_claim(test, REGION), 0);
+	KUNIT_EXPECT_EQ(test, hear_claim(test, REGION + 1), 0);
+	flush_delayed_work(&peer->park.work);
+	KUNIT_EXPECT_EQ(test, peer->park.n, 2);
+	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 0, &told, false), 0);
+	flush_delayed_work(&peer->park.work);
+	KUNIT_EXPECT_EQ(test, peer->park.n, 1);
+	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 0, &new, false), 0);
+	flush_delayed_work(&peer->park.work);
+	KUNIT_EXPECT_EQ(test, peer->park.n, 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&tn->node->n_parked), 0);
+	/* There is one, after all that the registry has said before: nothing is dropped. */
+	told.region = REGION + 1;
+	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 0, &told, false), 0);
+	KUNIT_EXPECT_EQ(test, hear_claim(test, REGION), 0);
+	KUNIT_EXPECT_EQ(test, peer->park.n, 0);
+}
+
+/* Another registry is asked again; a peer that begins anew has said nothing. */
+static void parked_anew_test(struct kunit *test)
+{
+	struct testnode *tn = test->priv;
+	struct dsm_peer *peer = peer_of(test);
+	u64 other = 5ULL << 33;
+
+	work_stop(test);
+	KUNIT_EXPECT_EQ(test, hear_claim(test, REGION), 0);
+	park_work_do(test);
+	expect_asked(test, 1, REGION);
+	KUNIT_EXPECT_EQ(test, dsm_peer_up(tn->node->peers[0], other), 0);
+	tn->n_sent = 0;
+	KUNIT_EXPECT_EQ(test, tn->node->region_id_base, 5);
+	KUNIT_EXPECT_EQ(test, tn->node->region_id_seen, 5);
+	park_work_do(test);
+	expect_asked(test, 1, REGION);
+	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION + 1), 0);
+	KUNIT_EXPECT_EQ(test, peer->park.n, 0);
+	KUNIT_EXPECT_EQ(test, atomic_read(&tn->node->n_parked), 0);
+}
+
+/* There is room for some. Then the link waits. */
+static void parked_max_test(struct kunit *test)
+{
+	struct dsm_peer *peer = peer_of(test);
+	unsigned int i;
+
+	work_stop(test);
+	for (i = 0; i < DSM_PARK_PEER_MAX; i++)
+		KUNIT_EXPECT_EQ(test, hear_claim(test, REGION + (i & 1)), 0);
+	KUNIT_EXPECT_EQ(test, hear_claim(test, REGION), -EAGAIN);
+	KUNIT_EXPECT_TRUE(test, peer->gap);
+	KUNIT_EXPECT_EQ(test, peer->park.n, DSM_PARK_PEER_MAX);
+	KUNIT_EXPECT_EQ(test, peer->rx_seq, DSM_PARK_PEER_MAX);
+	KUNIT_EXPECT_EQ(test, peer->link, DSM_LINK_UP);
+	testnode_region(test, REGION, DSM_HOME_CREATOR);
+	testnode_region(test, REGION + 1, DSM_HOME_CREATOR);
+	/* They are wrong, and that is said; no link ends for it. */
+	park_work_do(test);
+	KUNIT_EXPECT_EQ(test, peer->park.n, 0);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&peer->rejected), 1 + DSM_PARK_PEER_MAX);
 }
 
 static void view_test(struct kunit *test)
@@ -736,7 +939,7 @@ static void flush_test(struct kunit *test)
 	dsm_peers_flush(nobody);
 }
 
-/* What a node says to itself no helper sees; what is too early is kept. */
+/* What a node says to itself no helper sees; without memory it is kept. */
 static void self_test(struct kunit *test)
 {
 	struct testnode *tn = test->priv;
@@ -746,10 +949,10 @@ static void self_test(struct kunit *test)
 	msg->coh.type = DSM_CLAIM;
 	msg->region = REGION;
 	msg->block = SELF;
+	testnode_region(test, REGION, DSM_HOME_FIRST_TOUCH);
+	testmem_fail(1, 1);
 	dsm_node_post(tn->node, SELF, msg);
 	flush_delayed_work(&tn->node->local_work);
-	KUNIT_EXPECT_FALSE(test, list_empty(&tn->node->local));
-	testnode_region(test, REGION, DSM_HOME_CREATOR);
 	flush_delayed_work(&tn->node->local_work);
 	KUNIT_EXPECT_TRUE(test, list_empty(&tn->node->local));
 	expect_nothing_sent(test);
@@ -778,6 +981,12 @@ static struct kunit_case peer_cases[] = {
 	KUNIT_CASE(helper_gone_test),
 	KUNIT_CASE(duplicates_test),
 	KUNIT_CASE(refused_test),
+	KUNIT_CASE(gap_test),
+	KUNIT_CASE(asked_again_test),
+	KUNIT_CASE(parked_test),
+	KUNIT_CASE(parked_over_test),
+	KUNIT_CASE(parked_anew_test),
+	KUNIT_CASE(parked_max_test),
 	KUNIT_CASE(view_test),
 	KUNIT_CASE(ack_rides_test),
 	KUNIT_CASE(ack_every_test),

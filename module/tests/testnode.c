@@ -162,6 +162,14 @@ void testnode_all_up(struct testnode *tn)
 			dsm_peer_up(tn->node->peers[id], TESTNODE_INCARNATION);
 }
 
+/* A peer's work is not done but by the test. */
+void testnode_work_stop(struct dsm_peer *peer)
+{
+	disable_delayed_work_sync(&peer->work);
+	disable_delayed_work_sync(&peer->resend_work);
+	disable_delayed_work_sync(&peer->park.work);
+}
+
 /* ACKs would come between, after a while. What cannot be sent is not tried again. */
 void testnode_acks_stop(struct testnode *tn)
 {
@@ -169,7 +177,7 @@ void testnode_acks_stop(struct testnode *tn)
 
 	for (id = 0; id < tn->node->nodes; id++)
 		if (id != tn->node->id)
-			disable_delayed_work_sync(&tn->node->peers[id]->work);
+			testnode_work_stop(tn->node->peers[id]);
 }
 
 int testnode_receive_as(struct testnode *tn, u16 from, const struct dsm_msg *msg, bool in_window,

@@ -74,6 +74,7 @@ struct testnode *testnode_create(struct kunit *test, u16 id, u16 nodes);
 void testnode_destroy(struct kunit *test);
 
 void testnode_all_up(struct testnode *tn);
+void testnode_work_stop(struct dsm_peer *peer);
 void testnode_acks_stop(struct testnode *tn);
 int testnode_receive_as(struct testnode *tn, u16 from, const struct dsm_msg *msg, bool in_window,
 			u32 view, u64 seq, u64 ack);

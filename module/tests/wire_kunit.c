@@ -47,10 +47,12 @@ static const struct type_param {
 	{ DSM_REGION_ACK, "REGION_ACK" },
 	{ DSM_REGION_IDLE, "REGION_IDLE" },
 	{ DSM_REGION_REPLY, "REGION_REPLY" },
+	{ DSM_REGION_ASK, "REGION_ASK" },
+	{ DSM_REGION_TOLD, "REGION_TOLD" },
 	{ DSM_SYNC_REQUEST, "SYNC_REQUEST", sizeof(struct dsm_wire_sync) },
 	{ DSM_SYNC_REPLY, "SYNC_REPLY", sizeof(struct dsm_wire_sync) },
 	{ DSM_NOP, "NOP" },
-	{ DSM_ACK, "ACK", .unnumbered = true },
+	{ DSM_ACK, "ACK", 0, DSM_WIRE_RESEND, .unnumbered = true },
 };
 
 static void type_desc(const struct type_param *param, char *desc)
@@ -442,7 +444,14 @@ static void sender_test(struct kunit *test)
 		expect_refused(test, 2, &msg);
 }
 
-/* A region that is over needs nothing; one that is to come has to wait. */
+/* What a node may say to one that has not heard of the region. */
+static bool may_be_early(u8 type)
+{
+	return type == DSM_GET_S || type == DSM_GET_M || type == DSM_DISCARD ||
+	       type == DSM_CLAIM || type == DSM_SYNC_REQUEST;
+}
+
+/* A region that is over needs nothing; a request for one that is to come is parked. */
 static void region_test(struct kunit *test)
 {
 	const struct type_param *param = test->param_value;
@@ -453,10 +462,13 @@ static void region_test(struct kunit *test)
 		return;
 	node_create(test);
 	tn = test->priv;
+	testnode_acks_stop(tn);
 	msg.region = REGION + 1;
-	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 2, &msg, false), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 2, &msg, false), 0);
+	KUNIT_EXPECT_EQ(test, tn->node->peers[2]->park.n, may_be_early(param->type));
 	msg.region = REGION - 1;
 	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 2, &msg, false), 0);
+	KUNIT_EXPECT_EQ(test, tn->node->peers[2]->park.n, may_be_early(param->type));
 }
 
 /* What an answer may be, given the question. */
@@ -474,6 +486,7 @@ static void answer_test(struct kunit *test)
 	};
 	struct dsm_block *block;
 
+	testnode_acks_stop(tn);
 	KUNIT_ASSERT_NOT_NULL(test, dsm_chunk_get(region, 0, GFP_KERNEL));
 	block = dsm_block_find(region, 0);
 	KUNIT_ASSERT_EQ(test, dsm_block_ask(region, 0, true), 0);

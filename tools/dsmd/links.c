@@ -141,7 +141,8 @@ void links_peer_answered(struct links *links, uint32_t id, uint32_t session, int
 }
 
 /*
- * The module has not taken a frame. Its place, if it was in one, is waiting
+ * The module has not taken a frame. If the frame may come again, the connection goes
+ * on; if the module will never take it, the connection ends. Its place, if it was in one, is waiting
  * again, since the frame will be sent again. Not so those of a run: the module may
  * have taken a part of it, whose blocks are in use, and into which nothing must
  * come. For what it has not taken it will say anew that it expects it.
@@ -153,7 +154,8 @@ void links_refused(struct links *links, uint32_t id, uint32_t session, int error
 
 	if (in_window && !frame->more)
 		expect_restore(&links->expects, le32toh(frame->req));
-	if (!peer)
+	/* It has no memory for it now, say: it asks the other module to send it again. */
+	if (!peer || error == EAGAIN)
 		return;
 	conn_fail(peer->conn, error == EBADMSG || error == EPROTO ? LOG_WARNING : LOG_INFO,
 		  "the module has not taken frame %llu, of type %u: %s%s%s",

@@ -112,8 +112,11 @@ static void fake_receive(struct module *module, uint32_t peer, uint32_t session,
 	if (w.refuse || end->refused) {
 		answer_add((struct answer){ .peer = peer, .session = session,
 			.error = w.refuse ? w.refuse : EPROTO, .in_window = in_window, .hdr = hdr });
-		end->refused = true;
-		end->excused = true;
+		/* What may come again costs nothing; what it will never take, the connection. */
+		if (w.refuse != EAGAIN) {
+			end->refused = true;
+			end->excused = true;
+		}
 		w.refuse = 0;
 	}
 	w.spoken = true;

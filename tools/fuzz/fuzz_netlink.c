@@ -10,9 +10,10 @@
  *
  *  - A message of a peer's is delivered once, in order, as its frame says, and
  *    only while the peer is up; one that is refused is as if it had not come,
- *    and so are those behind it in its frame.
+ *    and so are those behind it in its frame. If it may come again, it is asked for,
+ *    and what follows it is dropped until it has come.
  *  - What is said to a peer goes in order, numbered without a gap, from the
- *    first one not acknowledged after each time the peer comes up; unchanged,
+ *    first one not acknowledged after each time the peer comes up or asks; unchanged,
  *    unless its region is no more; and acknowledges what was delivered. What one
  *    frame stands for are messages that go for the first time.
  *  - The helper is never given more than its credits.
@@ -53,6 +54,7 @@ struct said {
  * @link: enum dsm_peer_link
  * @incarnation: of its module
  * @delivered: messages of its taken
+ * @gap: one could not be taken, and has not come again
  * @said: messages for it, by number - 1
  * @said_count: how many
  * @acked: how many of them it has
@@ -64,6 +66,7 @@ struct model {
 	u8 link;
 	u64 incarnation;
 	u64 delivered;
+	bool gap;
 	struct said said[SAID_MAX];
 	u64 said_count;
 	u64 acked;
@@ -140,6 +143,11 @@ void dsm_registry_peer_stale(struct dsm_node *node, u16 peer)
 	FUZZ_CHECK(peer && peer < NODES, "a peer that is none");
 }
 
+void dsm_registry_begun(struct dsm_node *node, u64 incarnation)
+{
+	FUZZ_CHECK(false, "we are the registry");
+}
+
 void dsm_registry_peer_down(struct dsm_node *node, u16 peer)
 {
 	FUZZ_CHECK(peer && peer < NODES, "a peer that is none");
@@ -195,8 +203,11 @@ int dsm_receive(struct dsm_node *node, struct dsm_msg *msg, bool in_window,
 	FUZZ_CHECK(msg->body_len <= sizeof(msg->body) && msg->data_len <= DSM_WIRE_BODY_MAX &&
 		   dsm_msg_name(msg->coh.type)[0] != '?', "out of range");
 	w.received++;
-	if (w.receive_error && nth >= w.receive_good)
+	if (w.receive_error && nth >= w.receive_good) {
+		m->gap |= w.receive_error == -EAGAIN || w.receive_error == -ENOMEM;
 		return w.receive_error;
+	}
+	m->gap = false;
 	m->delivered++;
 	return 0;
 }
@@ -223,6 +234,7 @@ static void sent_check(struct nlattr **attrs)
 		   (unsigned long long)le64_to_cpu(hdr.ack), (unsigned long long)m->delivered);
 	if (hdr.type == DSM_ACK) {
 		FUZZ_CHECK(!seq, "an ack that is numbered");
+		FUZZ_CHECK(!hdr.flags || m->gap, "it asks for what it has");
 		return;
 	}
 	FUZZ_TRACE("  to %u: seq %llu type %u", peer, (unsigned long long)seq, hdr.type);
@@ -353,8 +365,11 @@ static void frame_acks(void)
 	if (w.frame.type == DSM_DATA || body > sizeof(msg.body))
 		body = 0;
 	if (!dsm_msg_decode(&msg, bytes, sizeof(w.frame) + body, w.from, VIEW, &ack) &&
-	    ack <= m->sent)
+	    ack <= m->sent) {
 		model_acked(m, ack);
+		if (msg.coh.type == DSM_ACK && msg.coh.flags & DSM_WIRE_RESEND)
+			m->next = m->acked + 1;
+	}
 }
 
 static int call_do(struct call *call, u32 port, bool admin)
@@ -431,6 +446,7 @@ static void peer_do(struct fuzz_input *in, u32 port, bool admin)
 			m->link = DSM_LINK_UP;
 			m->incarnation = incarnation;
 			m->credits = DSM_PEER_CREDITS;
+			m->gap = false;
 			m->next = m->acked + 1;
 		}
 	}
@@ -469,6 +485,7 @@ static void receive_do(struct fuzz_input *in, u32 port, bool admin)
 	u64 seq = type == DSM_ACK ? 0 : m->delivered + 1, ack = m->acked;
 	unsigned int received = w.received;
 	bool due = admin && port == w.helper && m->link == DSM_LINK_UP && !wrong;
+	int error = w.receive_error == -ENOMEM ? -EAGAIN : w.receive_error;
 	int err;
 
 	/* A run, that is taken up to some message, or with too many. */
@@ -485,6 +502,8 @@ static void receive_do(struct fuzz_input *in, u32 port, bool admin)
 	else if (how & 0x20)
 		ack = m->sent;
 	due = due && ack <= m->sent;
+	if (type == DSM_ACK && how & 0x10)
+		hdr.flags = DSM_WIRE_RESEND;
 	hdr.seq = cpu_to_le64(seq);
 	hdr.ack = cpu_to_le64(ack);
 	memcpy(frame, &hdr, sizeof(hdr));
@@ -505,7 +524,7 @@ static void receive_do(struct fuzz_input *in, u32 port, bool admin)
 		   (unsigned long long)ack, wrong);
 	err = call_do(&call, port, admin);
 	if (due) {
-		FUZZ_CHECK(err == (type == DSM_ACK ? 0 : w.receive_error), "error %d", err);
+		FUZZ_CHECK(err == (type == DSM_ACK ? 0 : error), "error %d", err);
 		FUZZ_CHECK(w.received == received + (type != DSM_ACK), "it is not delivered");
 	}
 	/* All of a run, up to the one that is refused. */
@@ -514,7 +533,7 @@ static void receive_do(struct fuzz_input *in, u32 port, bool admin)
 	    (type == DSM_GET_S || type == DSM_DATA || type == DSM_GRANT || type == DSM_INV)) {
 		bool bad = w.receive_error && w.receive_good <= more;
 
-		FUZZ_CHECK(err == (bad ? w.receive_error : 0), "error %d of a run", err);
+		FUZZ_CHECK(err == (bad ? error : 0), "error %d of a run", err);
 		FUZZ_CHECK(w.received == received + (bad ? w.receive_good : more) + 1,
 			   "not all of a run is delivered");
 	}
@@ -651,12 +670,17 @@ static void forget_do(struct fuzz_input *in)
 
 static void work_do(struct fuzz_input *in)
 {
-	struct dsm_peer *peer = w.node.peers[1 + fuzz_u8(in) % 2];
+	u8 which = fuzz_u8(in);
+	struct dsm_peer *peer = w.node.peers[1 + which % 2];
+	struct delayed_work *work;
 
-	if (!peer || !peer->work.pending)
+	if (!peer)
 		return;
-	peer->work.pending = false;
-	peer->work.work.func(&peer->work.work);
+	work = which & 2 ? &peer->resend_work : &peer->work;
+	if (!work->pending)
+		return;
+	work->pending = false;
+	work->work.func(&work->work);
 }
 
 static void failure_do(struct fuzz_input *in)
@@ -700,6 +724,8 @@ static void check(void)
 		FUZZ_CHECK(peer->link == m->link && peer->credits == m->credits &&
 			   peer->rx_seq == m->delivered, "link %u credits %u", peer->link,
 			   peer->credits);
+		FUZZ_CHECK(peer->gap == m->gap && (!m->gap || peer->resend_work.pending),
+			   "a message that is missing is forgotten");
 		/* What can go and has not will be tried again. */
 		FUZZ_CHECK(peer->work.pending || !peer->credits || peer->link != DSM_LINK_UP ||
 			   peer->unsent == &peer->queue || w.dirty >> i & 1,

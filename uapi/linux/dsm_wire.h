@@ -16,6 +16,10 @@
  * has not been acknowledged and sends it again on a new connection; what
  * comes twice is dropped. ACK itself has no number (@seq is 0).
  *
+ * A module that cannot take a message now, because it has no memory for it,
+ * drops it and all that follows it, and asks for them with an ACK that has
+ * DSM_WIRE_RESEND. The connection stays.
+ *
  * One frame may stand for a run of messages about consecutive blocks, which are
  * alike but for @seq, @req and @block: these are the first one's, and one more
  * for each of @more others. Their bodies follow each other. What is sent again is
@@ -66,6 +70,8 @@ enum dsm_wire_type {
 	DSM_REGION_ACK,		/* to the registry: NEW or GONE seen; no body */
 	DSM_REGION_IDLE,	/* to the registry: nobody here uses it; no body */
 	DSM_REGION_REPLY,	/* registry to who asked: @error; no body */
+	DSM_REGION_ASK,		/* to the registry: is there a region of this id? no body */
+	DSM_REGION_TOLD,	/* its answer: if there is, NEW came before this; no body */
 
 	/* synchronisation objects */
 	DSM_SYNC_REQUEST = 64,	/* to the object's home; body: struct dsm_wire_sync */
@@ -85,6 +91,7 @@ enum dsm_wire_type {
 /* GRANT, DATA: for writing; FWD_GET_S: it may be given so; DONE: a read was */
 #define DSM_WIRE_MODIFIED	(1U << 1)
 #define DSM_WIRE_ASK		(1U << 2)	/* CLAIM: not mine, tell me; HOME: what was asked */
+#define DSM_WIRE_RESEND		(1U << 3)	/* ACK: send again what comes after @ack */
 
 /* CREATE: the caller has no limits; UNLINK: may unlink what is not the caller's own */
 #define DSM_WIRE_PRIVILEGED	(1U << 4)

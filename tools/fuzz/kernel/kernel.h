@@ -44,6 +44,7 @@ typedef struct { unsigned int val; } kgid_t;
 #define container_of(ptr, type, member)	\
 	((type *)((char *)(ptr) - offsetof(type, member)))
 #define max(a, b)		((a) > (b) ? (a) : (b))
+#define min(a, b)		((a) < (b) ? (a) : (b))
 #define min_t(type, a, b)	((type)(a) < (type)(b) ? (type)(a) : (type)(b))
 #define READ_ONCE(x)		(x)
 #define WRITE_ONCE(x, value)	((x) = (value))
@@ -74,6 +75,16 @@ static inline bool IS_ERR(const void *ptr)
 static inline int atomic_read(const atomic_t *v)
 {
 	return v->counter;
+}
+
+static inline int atomic_inc_return(atomic_t *v)
+{
+	return ++v->counter;
+}
+
+static inline void atomic_dec(atomic_t *v)
+{
+	v->counter--;
 }
 
 static inline void atomic64_add(s64 n, atomic64_t *v)
@@ -225,6 +236,7 @@ static inline void spin_unlock(spinlock_t *lock)
 	kernel_locks_held--;
 }
 
+#define lockdep_assert_held(mutex)	FUZZ_CHECK((mutex)->lock.held, "a lock is not held")
 #define mutex_init(mutex)	spin_lock_init(&(mutex)->lock)
 #define mutex_lock(mutex)	spin_lock(&(mutex)->lock)
 #define mutex_unlock(mutex)	spin_unlock(&(mutex)->lock)

@@ -273,9 +273,40 @@ static int do_peer(struct sk_buff *skb, struct genl_info *info)
 		dsm_peer_down(peer);
 		return 0;
 	}
+	if (GENL_REQ_ATTR_CHECK(info, DSM_A_INCARNATION) ||
+	    GENL_REQ_ATTR_CHECK(info, DSM_A_SESSION) ||
+	    !nla_get_u64(info->attrs[DSM_A_SESSION]))
+		return -EINVAL;
+	return dsm_peer_up(peer, nla_get_u64(info->attrs[DSM_A_INCARNATION]),
+			   nla_get_u64(info->attrs[DSM_A_SESSION]));
+}
+
+static int do_session(struct sk_buff *skb, struct genl_info *info)
+{
+	struct dsm_peer *peer = peer_of(info, DSM_CMD_SESSION);
+	struct sk_buff *reply;
+	u64 session;
+	void *hdr;
+	int err;
+
+	if (IS_ERR(peer))
+		return PTR_ERR(peer);
 	if (GENL_REQ_ATTR_CHECK(info, DSM_A_INCARNATION))
 		return -EINVAL;
-	return dsm_peer_up(peer, nla_get_u64(info->attrs[DSM_A_INCARNATION]));
+	err = dsm_peer_session(peer, nla_get_u64(info->attrs[DSM_A_INCARNATION]), &session);
+	if (err)
+		return err;
+	reply = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	if (!reply)
+		return -ENOMEM;
+	hdr = genlmsg_put_reply(reply, info, &family, 0, DSM_CMD_SESSION);
+	if (!hdr || nla_put_u32(reply, DSM_A_PEER, peer->id) ||
+	    nla_put_u64_64bit(reply, DSM_A_SESSION, session, DSM_A_PAD)) {
+		nlmsg_free(reply);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(reply, hdr);
+	return genlmsg_reply(reply, info);
 }
 
 static const struct nla_policy register_policy[] = {
@@ -299,6 +330,12 @@ static const struct nla_policy peer_policy[] = {
 	[DSM_A_PEER]		= { .type = NLA_U32 },
 	[DSM_A_PEER_STATE]	= NLA_POLICY_MAX(NLA_U32, DSM_PEER_UP),
 	[DSM_A_RTT_NS]		= { .type = NLA_U64 },
+	[DSM_A_SESSION]		= { .type = NLA_U64 },
+};
+
+static const struct nla_policy session_policy[] = {
+	[DSM_A_INCARNATION]	= { .type = NLA_U64 },
+	[DSM_A_PEER]		= { .type = NLA_U32 },
 };
 
 #define OP(command, handler, attrs)			\
@@ -315,6 +352,7 @@ static const struct genl_ops ops[] = {
 	OP(DSM_CMD_RECEIVE, do_receive, receive_policy),
 	OP(DSM_CMD_CREDIT, do_credit, credit_policy),
 	OP(DSM_CMD_PEER, do_peer, peer_policy),
+	OP(DSM_CMD_SESSION, do_session, session_policy),
 };
 
 static struct genl_family family __ro_after_init = {

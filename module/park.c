@@ -18,8 +18,8 @@
  *			+-- REGION_TOLD: there is no such region --> dropped
  *
  * The registry sends NEW before it answers, on the same link. So the answer alone
- * means that there is no such region, or that there is none any more. A registry
- * that is started again is asked again.
+ * means that there is no such region, or that there is none any more. In another
+ * session the registry is asked again.
  *
  * The order is kept: a message about a region for which something is parked is
  * parked behind it. When there is no room for another, the link waits: peer.c has
@@ -104,28 +104,28 @@ bool dsm_park_has(const struct dsm_peer *peer, u32 region)
 	return false;
 }
 
-/* Has this registry been asked for the region, for another message of the peer's? */
-static bool asked(const struct dsm_peer *peer, u32 region, u64 registry)
+/* Has the registry been asked in this session, for another message of the peer's? */
+static bool asked(const struct dsm_peer *peer, u32 region, u64 session)
 {
 	const struct dsm_msg *msg;
 
 	list_for_each_entry(msg, &peer->park.list, list)
-		if (msg->region == region && msg->seq == registry)
+		if (msg->region == region && msg->seq == session)
 			return true;
 	return false;
 }
 
-/* @msg->seq is the registry's incarnation that was asked about the message. */
+/* @msg->seq is the session with the registry in which it was asked about the message. */
 static int ask(struct dsm_peer *peer, struct dsm_msg *msg)
 {
 	struct dsm_node *node = peer->node;
-	u64 registry = READ_ONCE(node->peers[DSM_REGISTRY_NODE]->incarnation);
+	u64 session = READ_ONCE(node->peers[DSM_REGISTRY_NODE]->session);
 	struct dsm_msg *question;
 
 	/* Never up: there is nobody to ask. It will be asked when it is. */
-	if (!registry || msg->seq == registry)
+	if (!session || msg->seq == session)
 		return 0;
-	if (!asked(peer, msg->region, registry)) {
+	if (!asked(peer, msg->region, session)) {
 		question = dsm_msg_alloc(GFP_KERNEL_ACCOUNT);
 		if (!question)
 			return -ENOMEM;
@@ -133,7 +133,7 @@ static int ask(struct dsm_peer *peer, struct dsm_msg *msg)
 		question->region = msg->region;
 		dsm_node_post(node, DSM_REGISTRY_NODE, question);
 	}
-	msg->seq = registry;
+	msg->seq = session;
 	return 0;
 }
 

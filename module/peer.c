@@ -19,6 +19,11 @@
  * it is dropped, and so is all that follows, until the other module has sent it
  * again. An ACK with RESEND asks for that, again and again, and less and less often.
  * So the link waits, and nothing is kept for it here.
+ *
+ * Numbers are those of a session, on which the helpers agree before the link is up
+ * (see uapi/linux/dsm_wire.h): both modules begin to count anew, or neither does. A
+ * session ends with one of the modules. Of what is queued then nothing is of use to
+ * the other, if neither has regions, and if one has, the other is not talked to.
  */
 #include <linux/slab.h>
 #include "msg.h"
@@ -356,6 +361,7 @@ static int receive(struct dsm_peer *peer, const void *frame, size_t len, bool in
 	err = dsm_msg_decode(&msg, frame, len, peer->id, peer->node->view, &ack);
 	if (err)
 		return err;
+	peer->confirmed = true;
 	err = take_ack(peer, ack);
 	if (err)
 		return err;
@@ -451,41 +457,100 @@ static bool have_regions(struct dsm_node *node)
 }
 
 /**
+ * dsm_peer_session() - which session have we with a peer?
+ * @peer: which
+ * @incarnation: that of the module which says that it is the peer's
+ * @session: out: the session; 0, none with this one
+ *
+ * Changes nothing: nobody knows yet whether it is the peer that has said so.
+ *
+ * Return: 0; -ESTALE, as dsm_peer_up().
+ */
+int dsm_peer_session(struct dsm_peer *peer, u64 incarnation, u64 *session)
+{
+	int err = 0;
+
+	spin_lock(&peer->lock);
+	*session = peer->incarnation == incarnation ? peer->session : 0;
+	if (peer->incarnation && peer->incarnation != incarnation && have_regions(peer->node))
+		err = -ESTALE;
+	spin_unlock(&peer->lock);
+	return err;
+}
+
+/*
+ * Numbers begin anew, on both sides. If the peer cannot have received anything of the
+ * session before this one, what is queued is kept, and gets new numbers: @lost is
+ * NULL then. Otherwise there is no telling what it has received and what not.
+ */
+static void session_begin(struct dsm_peer *peer, u64 session, struct list_head *lost)
+{
+	struct dsm_msg *msg;
+
+	lockdep_assert_held(&peer->rx_lock);
+	lockdep_assert_held(&peer->lock);
+
+	if (lost) {
+		list_splice_init(&peer->queue, lost);
+		WRITE_ONCE(peer->n_queue, 0);
+	}
+	peer->tx_seq = 0;
+	list_for_each_entry(msg, &peer->queue, list)
+		msg->seq = ++peer->tx_seq;
+	peer->sent_seq = 0;
+	WRITE_ONCE(peer->rx_seq, 0);
+	WRITE_ONCE(peer->acked, 0);
+	peer->confirmed = false;
+	WRITE_ONCE(peer->session, session);
+}
+
+/* Under all the locks that dsm_peer_up() takes. */
+static int session_check(struct dsm_peer *peer, u64 incarnation, u64 session,
+			 struct list_head *lost)
+{
+	bool other = peer->incarnation && peer->incarnation != incarnation;
+	bool begins = session != peer->session;
+
+	if (other && !begins)
+		return -EINVAL;
+	if ((other || (begins && peer->confirmed)) && have_regions(peer->node)) {
+		WRITE_ONCE(peer->link, DSM_LINK_STALE);
+		return -ESTALE;
+	}
+	if (begins) {
+		session_begin(peer, session, other || peer->confirmed ? lost : NULL);
+		dsm_park_release(peer);
+	}
+	return 0;
+}
+
+/**
  * dsm_peer_up() - the helper has a connection to a peer
  * @peer: which
  * @incarnation: that of its module
+ * @session: what both helpers have agreed on, not 0
  *
- * Return: 0; -ESTALE, it has come back without its memory while there are
- * regions here, parts of which it had: it is not talked to before they are
- * gone.
+ * Return: 0; -ESTALE, it has come back without its memory, or without its part of
+ * the session, while there are regions here, parts of which it had: it is not talked
+ * to before they are gone; -EINVAL, the session is another incarnation's.
  */
-int dsm_peer_up(struct dsm_peer *peer, u64 incarnation)
+int dsm_peer_up(struct dsm_peer *peer, u64 incarnation, u64 session)
 {
+	struct dsm_node *node = peer->node;
+	bool begins, other;
 	struct dsm_msg *msg;
-	bool begun = false;
 	LIST_HEAD(lost);
-	int err = 0;
+	int err;
 
 	mutex_lock(&peer->rx_lock);
 	/* The registry announces no region between our looking and our beginning anew. */
-	mutex_lock(&peer->node->regions_lock);
+	mutex_lock(&node->regions_lock);
 	spin_lock(&peer->lock);
-	if (peer->incarnation != incarnation) {
-		if (peer->incarnation && have_regions(peer->node)) {
-			WRITE_ONCE(peer->link, DSM_LINK_STALE);
-			err = -ESTALE;
-			goto unlock;
-		}
-		begun = true;
-	}
-	if (begun && peer->incarnation) {
-		list_splice_init(&peer->queue, &lost);
-		WRITE_ONCE(peer->n_queue, 0);
-		peer->tx_seq = 0;
-		peer->sent_seq = 0;
-		WRITE_ONCE(peer->rx_seq, 0);
-		WRITE_ONCE(peer->acked, 0);
-	}
+	begins = session != peer->session;
+	other = peer->incarnation != incarnation;
+	err = session_check(peer, incarnation, session, &lost);
+	if (err)
+		goto unlock;
 	WRITE_ONCE(peer->incarnation, incarnation);
 	list_for_each_entry(msg, &peer->queue, list) {
 		if (msg->seq > peer->sent_seq)
@@ -494,22 +559,19 @@ int dsm_peer_up(struct dsm_peer *peer, u64 incarnation)
 	}
 	peer->unsent = peer->queue.next;
 	peer->credits = DSM_PEER_CREDITS;
-	WRITE_ONCE(peer->link, DSM_LINK_UP);
 	peer->gap = false;
+	WRITE_ONCE(peer->link, DSM_LINK_UP);
 unlock:
 	spin_unlock(&peer->lock);
-	if (begun) {
-		dsm_park_release(peer);
-		if (peer->id == DSM_REGISTRY_NODE)
-			dsm_registry_begun(peer->node, incarnation);
-	}
-	mutex_unlock(&peer->node->regions_lock);
+	if (!err && begins && peer->id == DSM_REGISTRY_NODE)
+		dsm_registry_begun(node, other, incarnation);
+	mutex_unlock(&node->regions_lock);
 	mutex_unlock(&peer->rx_lock);
 	dsm_msg_free_list(&lost);
-	if (err) {
-		dsm_registry_peer_down(peer->node, peer->id);
-		dsm_registry_peer_stale(peer->node, peer->id);
-	} else {
+	if (err == -ESTALE) {
+		dsm_registry_peer_down(node, peer->id);
+		dsm_registry_peer_stale(node, peer->id);
+	} else if (!err) {
 		dsm_peer_flush(peer);
 	}
 	return err;

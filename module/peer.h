@@ -41,6 +41,7 @@ enum dsm_peer_limits {
  * @lock: protects what follows, up to @rx_lock
  * @link: enum dsm_peer_link
  * @incarnation: its module's, once it was up
+ * @session: that of the numbers below; 0 before it was up
  * @queue: what it has not acknowledged, in order of @seq
  * @unsent: the first in @queue the helper has not got, or &@queue
  * @tx_seq: the last number given
@@ -50,6 +51,7 @@ enum dsm_peer_limits {
  * @rx_lock: serialises what it sends us
  * @rx_seq: the last number received in order
  * @acked: the last @rx_seq told to it
+ * @confirmed: something of this session has come (protected by @rx_lock)
  * @rx_batch: for what it sends us (protected by @rx_lock)
  * @gap: a message could not be taken; until it has come again, what follows it is
  *	dropped (protected by @rx_lock)
@@ -67,6 +69,7 @@ struct dsm_peer {
 	spinlock_t lock;
 	u8 link;
 	u64 incarnation;
+	u64 session;
 	struct list_head queue;
 	struct list_head *unsent;
 	u64 tx_seq;
@@ -77,6 +80,7 @@ struct dsm_peer {
 	struct mutex rx_lock;
 	u64 rx_seq;
 	u64 acked;
+	bool confirmed;
 	struct dsm_batch rx_batch;
 	bool gap;
 	u32 resend_ms;
@@ -107,7 +111,8 @@ void dsm_peers_flush(struct dsm_node *node);
 int dsm_peer_deliver_parked(struct dsm_peer *peer);
 int dsm_peer_receive(struct dsm_peer *peer, const void *frame, size_t len, bool in_window);
 void dsm_peer_credit(struct dsm_peer *peer, u32 credits);
-int dsm_peer_up(struct dsm_peer *peer, u64 incarnation);
+int dsm_peer_session(struct dsm_peer *peer, u64 incarnation, u64 *session);
+int dsm_peer_up(struct dsm_peer *peer, u64 incarnation, u64 session);
 void dsm_peer_down(struct dsm_peer *peer);
 void dsm_peers_down(struct dsm_node *node);
 

@@ -456,13 +456,15 @@ int dsm_registry_receive(struct dsm_node *node, struct dsm_msg *msg)
 	return err;
 }
 
-/* There is another registry, and no region of the one before it. */
-void dsm_registry_begun(struct dsm_node *node, u64 incarnation)
+/* A session with the registry begins; @other: with another, of whose regions we have none. */
+void dsm_registry_begun(struct dsm_node *node, bool other, u64 incarnation)
 {
 	lockdep_assert_held(&node->regions_lock);
 
-	node->region_id_base = id_base(incarnation);
-	node->region_id_seen = id_base(incarnation);
+	if (other) {
+		node->region_id_base = id_base(incarnation);
+		node->region_id_seen = id_base(incarnation);
+	}
 	dsm_parks_deliver(node);
 }
 

@@ -22,7 +22,7 @@ int dsm_registry_create_region(struct dsm_node *node, const struct dsm_region_ar
 			       struct dsm_region **out);
 int dsm_registry_unlink(struct dsm_node *node, const char *name);
 
-void dsm_registry_begun(struct dsm_node *node, u64 incarnation);
+void dsm_registry_begun(struct dsm_node *node, bool other, u64 incarnation);
 int dsm_registry_receive(struct dsm_node *node, struct dsm_msg *msg);
 void dsm_registry_peer_stale(struct dsm_node *node, u16 peer);
 void dsm_registry_peer_down(struct dsm_node *node, u16 peer);

@@ -350,6 +350,7 @@ static u64 unsent_count(struct dsm_peer *peer)
 
 SHOW(peer, state, "%s", link_name(READ_ONCE(peer->link)));
 SHOW(peer, incarnation, "%016llx", READ_ONCE(peer->incarnation));
+SHOW(peer, session, "%016llx", READ_ONCE(peer->session));
 SHOW(peer, outstanding, "%u", READ_ONCE(peer->n_queue));
 SHOW(peer, unsent, "%llu", unsent_count(peer));
 SHOW(peer, rtt_ns, "%llu", READ_ONCE(peer->rtt_ns));
@@ -364,6 +365,7 @@ SHOW(peer, parked, "%u", READ_ONCE(peer->park.n));
 static struct attribute *peer_attrs[] = {
 	&peer_state.attr,
 	&peer_incarnation.attr,
+	&peer_session.attr,
 	&peer_outstanding.attr,
 	&peer_unsent.attr,
 	&peer_rtt_ns.attr,

@@ -71,7 +71,8 @@
 #define DSM_TRACE_DOWNCALLS			\
 	EM(DSM_CMD_RECEIVE,	"RECEIVE")	\
 	EM(DSM_CMD_CREDIT,	"CREDIT")	\
-	EMe(DSM_CMD_PEER,	"PEER")
+	EM(DSM_CMD_PEER,	"PEER")		\
+	EMe(DSM_CMD_SESSION,	"SESSION")
 
 /* The names reach user space by value: tell it the values. */
 #undef EM

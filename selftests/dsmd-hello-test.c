@@ -11,6 +11,7 @@ static void handshake(void)
 	CHECK(b->incarnation[0] == 0x1111);
 	CHECK(!strcmp(a->states[1], "u") && !strcmp(b->states[0], "u"));
 	CHECK(a->links.up == 1 && b->links.up == 1);
+	CHECK(a->session[1] && a->session[1] == b->session[0]);
 	WAIT(a, b, strstr(log_text, "is up"));
 	node_free(a);
 	node_free(b);
@@ -59,6 +60,7 @@ static void version_mismatch(void)
 	hello.hello.version = htole16(DSM_WIRE_VERSION + 2);
 	fd = raw_connect(node);
 	raw_write(fd, &hello, sizeof(hello));
+	raw_ready(node, fd, 1);
 	WAIT(node, NULL, node_up(node, 1));
 	close(fd);
 	node_free(node);
@@ -141,8 +143,12 @@ static const struct garbage garbage_cases[] = {
 	{ "data too long",		true, DSM_WIRE_MAGIC, DSM_WIRE_BODY_MAX + 1, DSM_DATA, 1 },
 	{ "a length of 4 GiB",		true, DSM_WIRE_MAGIC, UINT32_MAX, DSM_DATA, 1 },
 	{ "a control frame too long",	true, DSM_WIRE_MAGIC, LINKS_INLINE_MAX + 1, DSM_GET_S, 1 },
-	{ "an unknown helper's type",	true, DSM_WIRE_MAGIC, 0, DSM_PONG + 1, 1 },
+	{ "an unknown helper's type",	true, DSM_WIRE_MAGIC, 0, DSM_REFUSE + 1, 1 },
 	{ "the last type there is",	true, DSM_WIRE_MAGIC, 0, 255, 1 },
+	{ "a session first",		false, DSM_WIRE_MAGIC, 16, DSM_SESSION, 1 },
+	{ "ready first",		false, DSM_WIRE_MAGIC, 16, DSM_READY, 1 },
+	{ "ready again",		true, DSM_WIRE_MAGIC, 16, DSM_READY, 1 },
+	{ "refused too late",		true, DSM_WIRE_MAGIC, 0, DSM_REFUSE, 1 },
 	{ "hello again",		true, DSM_WIRE_MAGIC, 32, DSM_HELLO, 1 },
 	{ "a ping with a body",		true, DSM_WIRE_MAGIC, 8, DSM_PING, 1 },
 	{ "another's name",		true, DSM_WIRE_MAGIC, 0, DSM_GET_S, 2 },
@@ -238,6 +244,174 @@ static void crowd(void)
 		close(fds[i]);
 	close(fd);
 	node_free(node);
+}
+
+/* Both modules are told the same session: theirs, if they have one, or else a new one. */
+static void sessions(void)
+{
+	static const struct {
+		uint64_t a, b;
+		bool kept;
+	} cases[] = {
+		{ 0, 0, false }, { 7, 7, true }, { 7, 8, false }, { 0, 8, false }, { 7, 0, false },
+	};
+	uint64_t last = 0;
+
+	for (unsigned int i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct node *a = server_new(2), *b = node_new(1, 2, 0, node_port(a));
+
+		a->session[1] = cases[i].a;
+		b->session[0] = cases[i].b;
+		node_start(b);
+		WAIT(a, b, node_up(a, 1) && node_up(b, 0));
+		CHECK(a->session[1] && a->session[1] == b->session[0]);
+		CHECK((a->session[1] == cases[i].a || a->session[1] == cases[i].b) == cases[i].kept);
+		CHECK(a->session[1] != last);
+		last = a->session[1];
+		node_free(a);
+		node_free(b);
+	}
+}
+
+/*
+ * A stray: it says some of what is said before a link is up, and is not heard of
+ * again. Neither the module nor the link that there is takes notice.
+ */
+static void strays(void)
+{
+	struct raw_hello hello = raw_hello(1, 2);
+	struct {
+		struct raw_hello hello;
+		struct raw_ready ready;
+	} all = {
+		.hello = hello,
+		.ready = {
+			.session_hdr = frame_header(DSM_SESSION, 1, sizeof(struct dsm_wire_session)),
+			.session = { htole64(0x5555), htole64(3) },
+			.ready_hdr = frame_header(DSM_READY, 1, sizeof(struct dsm_wire_ready)),
+			.ready = { .session = htole64(0x5555) },
+		},
+	};
+	static const size_t lengths[] = {
+		sizeof(struct raw_hello),
+		sizeof(struct raw_hello) + sizeof(struct dsm_wire_hdr),
+		sizeof(struct raw_hello) + offsetof(struct raw_ready, ready_hdr),
+		/* Ready for what was not agreed on. */
+		sizeof(struct raw_hello) + sizeof(struct raw_ready),
+	};
+	struct node *a, *b;
+
+	/* While nobody is up ... */
+	for (unsigned int i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		struct node *node = server_new(2);
+		int fd = raw_connect(node);
+
+		node->session[1] = 7;
+		raw_write(fd, &all, lengths[i]);
+		pump_for(node, NULL, 20);
+		close(fd);
+		WAIT(node, NULL, !node->links.stranger_count);
+		CHECK(!*node->states[1] && node->session[1] == 7);
+		node_free(node);
+	}
+	/* ... and while somebody is, with the same incarnation. */
+	REQUIRE(pair_new(&a, &b));
+	all.hello.hello.incarnation = htole64(0x2222);
+	for (unsigned int i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		int fd = raw_connect(a);
+
+		raw_write(fd, &all, lengths[i]);
+		pump_for(a, b, 20);
+		close(fd);
+		WAIT(a, b, !a->links.stranger_count);
+	}
+	CHECK(!strcmp(a->states[1], "u") && !strcmp(b->states[0], "u"));
+	CHECK(a->session[1] == b->session[0]);
+	node_free(a);
+	node_free(b);
+}
+
+/* Two nodes with one id: who came first stays, and both logs say so, with addresses. */
+static void same_id(void)
+{
+	struct node *a, *b, *c;
+	char text[200];
+
+	REQUIRE(pair_new(&a, &b));
+	log_clear();
+	c = node_new(1, 2, 0, node_port(a));
+	if (links_start(&c->links, 0x3333, CREDITS))
+		abort();
+	WAIT(a, c, strstr(log_text, "refuses us"));
+	snprintf(text, sizeof(text), "says that it is node 1, which is up already, from %s: "
+		 "do two nodes have the same id?", a->links.peers[1].conn->address);
+	CHECK(strstr(log_text, text));
+	snprintf(text, sizeof(text), "peer 0 (127.0.0.1:%u): it refuses us: node 1 is up already, "
+		 "from %s: does another node have the same id?", node_port(a),
+		 a->links.peers[1].conn->address);
+	CHECK(strstr(log_text, text));
+	pump_for(a, b, 50);
+	CHECK(!strcmp(a->states[1], "u") && !strcmp(b->states[0], "u") && !*c->states[0]);
+	/* When the first is gone, the other one may be it. */
+	node_free(b);
+	WAIT(a, c, node_up(a, 1) && node_up(c, 0));
+	CHECK(a->incarnation[1] == 0x3333);
+	node_free(c);
+
+	/* Ours. */
+	log_clear();
+	{
+		struct raw_hello hello = raw_hello(0, 2);
+		int fd = raw_connect(a);
+		char bytes[1024];
+		ssize_t n, have = 0;
+
+		raw_write(fd, &hello, sizeof(hello));
+		WAIT(a, NULL, strstr(log_text, "a node that says it is 0; we are 0"));
+		while ((n = recv(fd, bytes + have, sizeof(bytes) - (size_t)have, 0)) > 0)
+			have += n;
+		CHECK(have > 96 + 64 && bytes[96 + offsetof(struct dsm_wire_hdr, type)] ==
+		      (char)DSM_REFUSE);
+		close(fd);
+	}
+	node_free(a);
+}
+
+/* What another says is shown as text, whatever it is. */
+static void refused_by_other(void)
+{
+	struct dsm_wire_hdr refuse = frame_header(DSM_REFUSE, 1, 12);
+	struct raw_hello hello = raw_hello(1, 2);
+	struct node *node = server_new(2);
+	int fd = raw_connect(node);
+
+	raw_write(fd, &hello, sizeof(hello));
+	raw_write(fd, &refuse, sizeof(refuse));
+	raw_write(fd, "go\n\033[2J\0%n%", 12);
+	WAIT(node, NULL, raw_closed(fd));
+	CHECK(strstr(log_text, "it refuses us: go??[2J?%n%"));
+	CHECK(!*node->states[1]);
+	close(fd);
+	node_free(node);
+}
+
+/* A module that cannot begin a session says why, and the other one is not up. */
+static void stale(void)
+{
+	struct node *a = server_new(2), *b = node_new(1, 2, 0, node_port(a));
+
+	a->session_error = ESTALE;
+	a->up_error = ESTALE;
+	node_start(b);
+	WAIT(a, b, strstr(log_text, "this node has lost its memory, and the other one still has"));
+	WAIT(a, b, strstr(log_text, "it has lost its memory, and this node still has regions"));
+	CHECK(!*b->states[0]);
+	a->session_error = 0;
+	a->up_error = 0;
+	WAIT(a, b, node_up(a, 1) && node_up(b, 0));
+	CHECK(a->session[1] == b->session[0]);
+	node_free(a);
+	node_free(b);
 }
 
 static void wrong_way_round(void)
@@ -341,6 +515,11 @@ static const struct test tests[] = {
 	{ "garbage", garbage },
 	{ "random garbage", fuzz },
 	{ "a crowd of strangers", crowd },
+	{ "sessions", sessions },
+	{ "strays", strays },
+	{ "two nodes with one id", same_id },
+	{ "refused by the other", refused_by_other },
+	{ "a session that cannot begin", stale },
 	{ "the wrong one connects", wrong_way_round },
 };
 

@@ -55,6 +55,7 @@ static void replacement(void)
 	struct node *node = server_new(2);
 	int first = raw_up(node, 1);
 	int second;
+	const size_t before = sizeof(struct raw_hello) + sizeof(struct raw_ready);
 	size_t have = 0;
 
 	/* Never written, for want of a turn of the loop. */
@@ -64,24 +65,25 @@ static void replacement(void)
 		struct raw_hello hello = raw_hello(1, 2);
 
 		raw_write(second, &hello, sizeof(hello));
+		raw_ready(node, second, 1);
 	}
 	WAIT(node, NULL, !strcmp(node->states[1], "udu"));
 	WAIT(node, NULL, raw_closed(first));
 	CHECK(strstr(log_text, "replaced"));
 
 	node_send(node, 1, &fresh, NULL);
-	/* hello and its body, then what was sent after, not what was before */
-	while (have < 96 + 64) {
+	/* what is said first, then what was sent after, not what was before */
+	while (have < before + 64) {
 		ssize_t n;
 
 		pump(node, NULL);
-		n = recv(second, (char *)seen + have, 160 - have, MSG_DONTWAIT);
+		n = recv(second, (char *)seen + have, sizeof(seen) - have, MSG_DONTWAIT);
 		if (!n)
 			break;
 		have += n > 0 ? (size_t)n : 0;
 	}
 	CHECK(((unsigned char *)seen)[offsetof(struct dsm_wire_hdr, type)] == DSM_HELLO);
-	CHECK(((unsigned char *)seen)[96 + offsetof(struct dsm_wire_hdr, type)] == DSM_GET_M);
+	CHECK(((unsigned char *)seen)[before + offsetof(struct dsm_wire_hdr, type)] == DSM_GET_M);
 	close(first);
 	close(second);
 	node_free(node);

@@ -64,6 +64,7 @@ static void fake_receive(struct module *module, uint32_t peer, uint32_t session,
 			node->answers[node->answer_count].session = session;
 			node->answers[node->answer_count].error = node->refuse_error;
 			node->answers[node->answer_count].up = false;
+			node->answers[node->answer_count].asked = false;
 			node->answers[node->answer_count].in_window = in_window;
 			memcpy(&node->answers[node->answer_count++].hdr, frame,
 			       sizeof(struct dsm_wire_hdr));
@@ -86,17 +87,36 @@ static void fake_credit(struct module *module, uint32_t peer, uint32_t session, 
 	node_of(module)->spoken = true;
 }
 
-static void fake_peer_up(struct module *module, uint32_t peer, uint32_t session,
+static void fake_session(struct module *module, uint32_t peer, uint32_t number,
 			 uint64_t incarnation)
 {
 	struct node *node = node_of(module);
 
+	(void)incarnation;
+	node->spoken = true;
+	if (node->answer_count < 64) {
+		node->answers[node->answer_count].peer = peer;
+		node->answers[node->answer_count].session = number;
+		node->answers[node->answer_count].error = node->session_error;
+		node->answers[node->answer_count].up = false;
+		node->answers[node->answer_count++].asked = true;
+	}
+}
+
+static void fake_peer_up(struct module *module, uint32_t peer, uint32_t session,
+			 uint64_t incarnation, uint64_t agreed)
+{
+	struct node *node = node_of(module);
+
 	node->incarnation[peer] = incarnation;
+	if (!node->up_error)
+		node->session[peer] = agreed;
 	state_add(node, peer, 'u');
 	if (node->answer_count < 64) {
 		node->answers[node->answer_count].peer = peer;
 		node->answers[node->answer_count].session = session;
 		node->answers[node->answer_count].error = node->up_error;
+		node->answers[node->answer_count].asked = false;
 		node->answers[node->answer_count++].up = true;
 	}
 }
@@ -126,7 +146,11 @@ static bool fake_sync(struct module *module)
 		links_expect(&node->links, node->expect_req,
 			     &(struct links_place){ REGION, PAGE, 0 });
 	for (unsigned int i = 0; i < count; i++) {
-		if (node->answers[i].up)
+		if (node->answers[i].asked)
+			session_answered(&node->links, node->answers[i].peer,
+					 node->answers[i].session, node->answers[i].error,
+					 node->session[node->answers[i].peer], NULL);
+		else if (node->answers[i].up)
 			links_peer_answered(&node->links, node->answers[i].peer,
 					    node->answers[i].session, node->answers[i].error, NULL);
 		else
@@ -140,6 +164,7 @@ static bool fake_sync(struct module *module)
 static const struct module_ops fake_ops = {
 	.receive = fake_receive,
 	.credit = fake_credit,
+	.session = fake_session,
 	.peer_up = fake_peer_up,
 	.peer_down = fake_peer_down,
 	.peer_rtt = fake_peer_rtt,
@@ -376,6 +401,25 @@ bool raw_closed(int fd)
 	return !n || errno != EAGAIN;
 }
 
+/* What follows the hello: the node has the session that we have. */
+struct raw_ready raw_ready_make(struct node *node, uint16_t id)
+{
+	node->session[id] = RAW_SESSION;
+	return (struct raw_ready){
+		.session_hdr = frame_header(DSM_SESSION, id, sizeof(struct dsm_wire_session)),
+		.session = { htole64(RAW_SESSION), htole64(1) },
+		.ready_hdr = frame_header(DSM_READY, id, sizeof(struct dsm_wire_ready)),
+		.ready = { .session = htole64(RAW_SESSION) },
+	};
+}
+
+void raw_ready(struct node *node, int fd, uint16_t id)
+{
+	struct raw_ready ready = raw_ready_make(node, id);
+
+	raw_write(fd, &ready, sizeof(ready));
+}
+
 /* A connection on which @id is up, at a node that waits for it. */
 int raw_up(struct node *node, uint16_t id)
 {
@@ -383,6 +427,7 @@ int raw_up(struct node *node, uint16_t id)
 	int fd = raw_connect(node);
 
 	raw_write(fd, &hello, sizeof(hello));
+	raw_ready(node, fd, id);
 	WAIT(node, NULL, node_up(node, id));
 	return fd;
 }

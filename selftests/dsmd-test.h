@@ -25,6 +25,7 @@
 #include "loop.h"
 #include "module.h"
 #include "peer.h"
+#include "session.h"
 #include "window.h"
 
 #define TEST_SECONDS	600	/* all of it, or it is stuck */
@@ -84,11 +85,13 @@ struct node {
 	unsigned int told_count;
 	char states[NODES_MAX][64];	/* u and d, as the peer went up and down */
 	uint64_t incarnation[NODES_MAX];
+	uint64_t session[NODES_MAX];	/* what it has with each; 0: none */
 	uint64_t rtt_ns[NODES_MAX];
 	uint32_t credits[NODES_MAX];
 
 	/* what it answers */
 	int up_error;
+	int session_error;
 	unsigned int refuse_at;		/* the frame before which it has had enough */
 	int refuse_error;
 	uint32_t expect_req;		/* said again while it is told of the bytes */
@@ -96,7 +99,7 @@ struct node {
 	struct {
 		uint32_t peer, session;
 		int error;
-		bool up, in_window;
+		bool up, asked, in_window;
 		struct dsm_wire_hdr hdr;
 	} answers[64];
 	unsigned int answer_count;
@@ -143,10 +146,21 @@ struct raw_hello {
 	struct dsm_wire_hello hello;
 };
 
+struct raw_ready {
+	struct dsm_wire_hdr session_hdr;
+	struct dsm_wire_session session;
+	struct dsm_wire_hdr ready_hdr;
+	struct dsm_wire_ready ready;
+};
+
+#define RAW_SESSION	0x5e5510ULL	/* what a peer played by hand has with every node */
+
 int raw_connect(struct node *node);
 void raw_write(int fd, const void *bytes, size_t length);
 struct raw_hello raw_hello(uint16_t id, uint32_t nodes);
 bool raw_closed(int fd);
+struct raw_ready raw_ready_make(struct node *node, uint16_t id);
+void raw_ready(struct node *node, int fd, uint16_t id);
 int raw_up(struct node *node, uint16_t id);
 void raw_ping(int fd, uint16_t id);
 

@@ -344,10 +344,13 @@ static void byte_at_a_time(void)
 	struct raw_hello hello = raw_hello(1, 2);
 	struct node *node = server_new(2);
 	int fd = raw_connect(node);
+	struct raw_ready ready;
 	struct dsm_wire_hdr hdr;
 
 	expect(node, 5, PAGE, PAGE);
 	end = mempcpy(end, &hello, sizeof(hello));
+	ready = raw_ready_make(node, 1);
+	end = mempcpy(end, &ready, sizeof(ready));
 	hdr = frame_header(DSM_REGION_NEW, 1, 112);
 	end = mempcpy(end, &hdr, sizeof(hdr));
 	fill(end, 112, 1);
@@ -504,13 +507,16 @@ static void expected_again_too_late(void)
 	CHECK(!a->told[1].in_window);
 	CHECK(zero(a->memory, PAGE));
 
-	/* If it is refused, they are expected: it will be sent again. */
+	/* If it cannot be taken now, they are expected: it comes again, on this connection. */
 	expect(a, 1, 0, PAGE);
 	a->refuse_at = 2;
-	a->refuse_error = ENOMEM;
+	a->refuse_error = EAGAIN;
 	a->expect_req = 1;
 	data_send(b, 0, 1, 1, 0, PAGE);
-	WAIT(a, b, !strcmp(a->states[1], "udu") && node_up(b, 0));
+	WAIT(a, b, !memcmp(a->memory, b->memory, PAGE));
+	pump_for(a, b, 50);
+	CHECK(!strcmp(a->states[1], "u") && node_up(b, 0));
+	CHECK(a->links.expects.count == 1);
 	a->expect_req = 0;
 	a->refuse_error = 0;
 	data_send(b, 0, 1, 1, 0, PAGE);

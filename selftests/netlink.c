@@ -130,6 +130,10 @@ static void expect_all_to_fail(int error_of_register, int error)
 	genl_put_u32(&m, DSM_A_PEER, !node());
 	genl_put(&m, DSM_A_FRAME, "x", 1);
 	EXPECT_EQ(genl_say(fd, &m), error);
+	genl_begin(&m, family, DSM_CMD_SESSION);
+	genl_put_u32(&m, DSM_A_PEER, !node());
+	genl_put_u64(&m, DSM_A_INCARNATION, 1);
+	EXPECT_EQ(genl_say(fd, &m), error);
 	close(fd);
 }
 
@@ -156,7 +160,7 @@ TEST(stranger)
 	/* Commands that are the module's to give, and such as there are none. */
 	for (int cmd = 0; cmd < 256; cmd++) {
 		if (cmd == DSM_CMD_REGISTER || cmd == DSM_CMD_PEER || cmd == DSM_CMD_CREDIT ||
-		    cmd == DSM_CMD_RECEIVE)
+		    cmd == DSM_CMD_RECEIVE || cmd == DSM_CMD_SESSION)
 			continue;
 		genl_begin(&m, family, cmd);
 		EXPECT_EQ(genl_say(fd, &m), EOPNOTSUPP);
@@ -187,9 +191,11 @@ static void bad_attributes(const struct forger *f)
 		{ DSM_CMD_PEER, { 0 } },
 		{ DSM_CMD_PEER, { DSM_A_PEER_STATE } },
 		{ DSM_CMD_PEER, { DSM_A_PEER, DSM_A_PEER_STATE } },	/* no incarnation */
+		{ DSM_CMD_SESSION, { 0 } },
+		{ DSM_CMD_SESSION, { DSM_A_PEER } },
 	};
 	static const int commands[] = { DSM_CMD_REGISTER, DSM_CMD_RECEIVE, DSM_CMD_CREDIT,
-					DSM_CMD_PEER };
+					DSM_CMD_PEER, DSM_CMD_SESSION };
 	struct genl_message m;
 
 	for (size_t i = 0; i < sizeof(missing) / sizeof(*missing); i++) {
@@ -200,7 +206,7 @@ static void bad_attributes(const struct forger *f)
 		if (genl_say(f->fd, &m) != EINVAL)
 			test_failed(__FILE__, __LINE__, false, "attributes of case %zu", i);
 	}
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
 		/* One that there is none of, and ones of a wrong length. */
 		genl_begin(&m, f->family, commands[i]);
 		genl_put_u32(&m, DSM_A_PEER, f->peer);
@@ -284,7 +290,7 @@ static void bad_frames(const struct forger *f)
 	for (int type = 0; type < 256; type++) {
 		bool known = (type >= DSM_GET_S && type <= DSM_DISCARDED) || type == DSM_CLAIM ||
 			     type == DSM_HOME ||
-			     (type >= DSM_REGION_CREATE && type <= DSM_REGION_REPLY) ||
+			     (type >= DSM_REGION_CREATE && type <= DSM_REGION_TOLD) ||
 			     type == DSM_SYNC_REQUEST || type == DSM_SYNC_REPLY ||
 			     type == DSM_NOP || type == DSM_ACK;
 
@@ -425,14 +431,14 @@ static void random_bytes(const struct forger *f)
 	}
 }
 
-/* The number that sysfs shows in hexadecimal */
-static uint64_t incarnation_of(int peer)
+/* A number of a peer's that sysfs shows in hexadecimal */
+static uint64_t hex_of(int peer, const char *file)
 {
 	char path[100];
 	unsigned long long value;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/sys/class/dsm/node/peers/%d/incarnation", peer);
+	snprintf(path, sizeof(path), "/sys/class/dsm/node/peers/%d/%s", peer, file);
 	f = fopen(path, "r");
 	ASSERT_TRUE(f);
 	ASSERT_EQ(fscanf(f, "%llx", &value), 1);
@@ -440,9 +446,32 @@ static uint64_t incarnation_of(int peer)
 	return value;
 }
 
+static int say_up(const struct forger *f, uint64_t incarnation, uint64_t session)
+{
+	struct genl_message m;
+
+	genl_begin(&m, f->family, DSM_CMD_PEER);
+	genl_put_u32(&m, DSM_A_PEER, f->peer);
+	genl_put_u32(&m, DSM_A_PEER_STATE, DSM_PEER_UP);
+	genl_put_u64(&m, DSM_A_INCARNATION, incarnation);
+	genl_put_u64(&m, DSM_A_SESSION, session);
+	return genl_say(f->fd, &m);
+}
+
+static int ask_session(const struct forger *f, uint64_t incarnation)
+{
+	struct genl_message m;
+
+	genl_begin(&m, f->family, DSM_CMD_SESSION);
+	genl_put_u32(&m, DSM_A_PEER, f->peer);
+	genl_put_u64(&m, DSM_A_INCARNATION, incarnation);
+	return genl_say(f->fd, &m);
+}
+
 static void be_false_helper(uint32_t region, int peer)
 {
 	struct forger f = { .fd = genl_open(), .region = region, .peer = peer };
+	uint64_t incarnation = hex_of(peer, "incarnation"), session = hex_of(peer, "session");
 	struct genl_message m;
 	long long rejected;
 	char file[64];
@@ -454,17 +483,18 @@ static void be_false_helper(uint32_t region, int peer)
 	ASSERT_EQ(genl_say(f.fd, &m), 0);
 	/* Nothing comes from a peer that is down. */
 	EXPECT_EQ(receive_header(&f, header(&f, DSM_INV)), ENOTCONN);
-	genl_begin(&m, f.family, DSM_CMD_PEER);
-	genl_put_u32(&m, DSM_A_PEER, peer);
-	genl_put_u32(&m, DSM_A_PEER_STATE, DSM_PEER_UP);
-	genl_put_u64(&m, DSM_A_INCARNATION, incarnation_of(peer) + 1);
-	EXPECT_EQ(genl_say(f.fd, &m), ESTALE);
+	/* Asking changes nothing. */
+	EXPECT_EQ(ask_session(&f, incarnation + 1), ESTALE);
+	EXPECT_EQ(ask_session(&f, incarnation), 0);
+	EXPECT_EQ(hex_of(peer, "session"), session);
+	/* With a region, a module that counts anew has lost its part of it. */
+	EXPECT_EQ(say_up(&f, incarnation + 1, session + 1), ESTALE);
+	EXPECT_EQ(say_up(&f, incarnation, session + 1), ESTALE);
+	EXPECT_EQ(say_up(&f, incarnation + 1, session), EINVAL);
+	EXPECT_EQ(say_up(&f, incarnation, 0), EINVAL);
 	EXPECT_EQ(receive_header(&f, header(&f, DSM_INV)), ENOTCONN);
-	genl_begin(&m, f.family, DSM_CMD_PEER);
-	genl_put_u32(&m, DSM_A_PEER, peer);
-	genl_put_u32(&m, DSM_A_PEER_STATE, DSM_PEER_UP);
-	genl_put_u64(&m, DSM_A_INCARNATION, incarnation_of(peer));
-	ASSERT_EQ(genl_say(f.fd, &m), 0);
+	EXPECT_EQ(hex_of(peer, "session"), session);
+	ASSERT_EQ(say_up(&f, incarnation, session), 0);
 
 	find_seq(&f);
 	snprintf(file, sizeof(file), "peers/%d/rejected", peer);

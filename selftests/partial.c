@@ -116,7 +116,8 @@ static void region_unheard_of(int home)
 
 	if (nodes() < 3)
 		skip("needs three nodes");
-	old = share_region(64 * PAGE, DSM_HOME_CREATOR, 0);
+	/* Chunk 1's home is node 1, chunk 2's is node 2. */
+	old = share_region(3 * CHUNK, DSM_HOME_INTERLEAVED, 0);
 	snprintf(name, sizeof(name), "new-%d", home);
 	ASSERT_EQ(node_set("timeout_ms", TIMEOUT_MS), 0);
 	together("begun");
@@ -141,12 +142,13 @@ static void region_unheard_of(int home)
 	}
 	together("parked");
 	/* All that can be had is had, there and back. */
-	for (int i = 0; i < 64 && (node() == 1 || node() == LAST); i++) {
+	for (int i = 0; i < 8 && (node() == 1 || node() == LAST); i++) {
 		together("turn-%d", i);
 		if (i % 2 == (node() == LAST))
-			atomic_fetch_add(word((char *)dsm_base(old) + i / 2 * PAGE, 1), 1);
+			atomic_fetch_add(word((char *)dsm_base(old) +
+					      (1 + i % 4 / 2) * CHUNK + i / 4 * PAGE, 1), 1);
 	}
-	for (int i = 0; i < 64 && node() != 1 && node() != LAST; i++)
+	for (int i = 0; i < 8 && node() != 1 && node() != LAST; i++)
 		together("turn-%d", i);
 	if (node() == 1) {
 		EXPECT_EQ(waitpid(pid, &status, WNOHANG), 0);

@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -250,4 +251,121 @@ TEST(many_strangers)
 	for (int i = 0; i < STRANGERS; i++)
 		close(fds[i]);
 	finish(region, 2);
+}
+
+/* A hello that says that this node's module is another; and what may follow it. */
+struct stray {
+	struct hello hello;
+	struct dsm_wire_hdr session_hdr;
+	struct dsm_wire_session session;
+	struct dsm_wire_hdr ready_hdr;
+	struct dsm_wire_ready ready;
+};
+
+static struct stray make_stray(void)
+{
+	struct stray stray = {
+		.hello = make_hello(),
+		.session = { .session = htole64(5), .nonce = htole64(6) },
+		.ready = { .session = htole64(5) },
+	};
+
+	stray.session_hdr = stray.hello.hdr;
+	stray.session_hdr.type = DSM_SESSION;
+	stray.session_hdr.len = htole32(sizeof(stray.session));
+	stray.ready_hdr = stray.session_hdr;
+	stray.ready_hdr.type = DSM_READY;
+	return stray;
+}
+
+static uint64_t session_with(int peer)
+{
+	unsigned long long session = 0;
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/class/dsm/node/peers/%d/session", peer);
+	f = fopen(path, "r");
+	ASSERT_TRUE(f);
+	ASSERT_EQ(fscanf(f, "%llx", &session), 1);
+	fclose(f);
+	return session;
+}
+
+/* Every node makes a region, and all others know it. */
+static void everybody_makes_a_region(const char *when)
+{
+	for (int n = 0; n < nodes(); n++) {
+		dsm_region *region = NULL;
+		char name[64];
+
+		snprintf(name, sizeof(name), "%s-%d", when, n);
+		if (n == node()) {
+			region = dsm_open(name, O_RDWR | O_CREAT | O_EXCL, 4096, NULL);
+			ASSERT_TRUE(region);
+		}
+		together("%s-made-%d", when, n);
+		if (!region)
+			region = dsm_open(name, O_RDWR, 0, NULL);
+		ASSERT_TRUE(region);
+		atomic_fetch_add(word(dsm_base(region), 0), 1);
+		together("%s-used-%d", when, n);
+		EXPECT_EQ(*word(dsm_base(region), 0), nodes());
+		EXPECT_OK(dsm_close(region));
+		together("%s-closed-%d", when, n);
+		if (n == node())
+			EXPECT_OK(dsm_unlink(name));
+		together("%s-gone-%d", when, n);
+	}
+}
+
+/*
+ * While there is no region, nobody has anything to lose. A stray with another
+ * incarnation must not make one side alone count anew, be the true node up or down.
+ */
+TEST_SECONDS(stray_hello, 600)
+{
+	struct stray stray = make_stray();
+	static const size_t lengths[] = {
+		sizeof(struct hello), offsetof(struct stray, ready_hdr), sizeof(struct stray),
+	};
+	uint64_t session = 0;
+	int last = nodes() - 1;
+
+	if (nodes() < 2)
+		skip("needs two nodes");
+	if (node() == last) {
+		session = session_with(0);
+		EXPECT_NE(session, 0);
+		send_garbage(0, &stray, sizeof(struct hello));
+	}
+	together("said");
+	if (!node())
+		EXPECT_TRUE(logged("which is up already, from", "the same id?"));
+	everybody_makes_a_region("up");
+
+	if (node() == last)
+		ASSERT_EQ(run("dsmd-ctl", "kill", NULL), 0);
+	else
+		ASSERT_TRUE(WAIT_FOR(node_get("up") == last, 60));
+	together("down");
+	if (node() == last) {
+		for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
+			for (int to = 0; to < last; to++) {
+				int fd = connect_to(to);
+				char bytes[16];
+
+				/* It answers, so it has heard. */
+				ASSERT_EQ(send(fd, &stray, lengths[i], MSG_NOSIGNAL), lengths[i]);
+				EXPECT_EQ(recv(fd, bytes, sizeof(bytes), MSG_WAITALL), sizeof(bytes));
+				close(fd);
+			}
+		}
+		ASSERT_EQ(run("dsmd-ctl", "start", NULL), 0);
+		EXPECT_EQ(session_with(0), session);
+	}
+	together("back");
+	ASSERT_TRUE(WAIT_FOR(node_get("up") == nodes(), 60));
+	together("all-up");
+	everybody_makes_a_region("back");
 }

@@ -104,7 +104,7 @@ static void work(struct kunit *test)
 static void reconnect(struct kunit *test)
 {
 	dsm_peer_down(peer_of(test));
-	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer_of(test), TESTNODE_INCARNATION), 0);
+	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer_of(test), TESTNODE_INCARNATION, TESTNODE_SESSION), 0);
 }
 
 static void numbers_test(struct kunit *test)
@@ -149,11 +149,11 @@ static void resend_test(struct kunit *test)
 	say(test, 1);
 	expect_nothing_sent(test);
 	KUNIT_EXPECT_EQ(test, hear_ack(test, 3), -ENOTCONN);
-	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION), 0);
+	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION, TESTNODE_SESSION), 0);
 	expect_sent(test, 3, 6);
 	KUNIT_EXPECT_EQ(test, atomic64_read(&peer->resent), 3);
 	/* Up again without having been down: the helper has a new connection. */
-	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION), 0);
+	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION, TESTNODE_SESSION), 0);
 	expect_sent(test, 3, 6);
 }
 
@@ -406,13 +406,13 @@ static void parked_anew_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, hear_claim(test, REGION), 0);
 	park_work_do(test);
 	expect_asked(test, 1, REGION);
-	KUNIT_EXPECT_EQ(test, dsm_peer_up(tn->node->peers[0], other), 0);
+	KUNIT_EXPECT_EQ(test, dsm_peer_up(tn->node->peers[0], other, TESTNODE_SESSION + 1), 0);
 	tn->n_sent = 0;
 	KUNIT_EXPECT_EQ(test, tn->node->region_id_base, 5);
 	KUNIT_EXPECT_EQ(test, tn->node->region_id_seen, 5);
 	park_work_do(test);
 	expect_asked(test, 1, REGION);
-	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION + 1), 0);
+	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION + 1, TESTNODE_SESSION + 1), 0);
 	KUNIT_EXPECT_EQ(test, peer->park.n, 0);
 	KUNIT_EXPECT_EQ(test, atomic_read(&tn->node->n_parked), 0);
 }
@@ -513,7 +513,7 @@ static void ack_fails_test(struct kunit *test)
 	dsm_peer_down(peer);
 	work(test);
 	expect_nothing_sent(test);
-	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION), 0);
+	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION, TESTNODE_SESSION), 0);
 	work(test);
 	expect_ack(test, 1);
 }
@@ -557,7 +557,7 @@ static void credits_few_test(struct kunit *test)
 
 	dsm_peer_down(peer);
 	say(test, 6);
-	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION), 0);
+	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION, TESTNODE_SESSION), 0);
 	expect_sent(test, 1, 6);
 	peer->credits = 0;
 	say(test, 6);
@@ -575,7 +575,7 @@ static void buffers_test(struct kunit *test)
 	dsm_peer_down(peer_of(test));
 	say(test, 30);
 	tn->room = 4;
-	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer_of(test), TESTNODE_INCARNATION), 0);
+	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer_of(test), TESTNODE_INCARNATION, TESTNODE_SESSION), 0);
 	expect_sent(test, 1, 30);
 }
 
@@ -642,7 +642,7 @@ static void incarnation_test(struct kunit *test)
 	expect_sent(test, 1, 2);
 
 	/* It had parts of the region. */
-	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION + 1), -ESTALE);
+	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION + 1, TESTNODE_SESSION + 1), -ESTALE);
 	KUNIT_EXPECT_EQ(test, peer->link, DSM_LINK_STALE);
 	KUNIT_EXPECT_EQ(test, hear(test, 2), -ENOTCONN);
 	say(test, 1);
@@ -653,14 +653,14 @@ static void incarnation_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, peer->n_queue, 3);
 
 	/* With its memory, it may be talked to. */
-	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION), 0);
+	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION, TESTNODE_SESSION), 0);
 	expect_sent(test, 1, 3);
 
 	/* Without regions neither side has anything to lose: all begins anew. */
 	mutex_lock(&tn->node->regions_lock);
 	dsm_region_remove(region);
 	mutex_unlock(&tn->node->regions_lock);
-	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION + 1), 0);
+	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION + 1, TESTNODE_SESSION + 1), 0);
 	KUNIT_EXPECT_EQ(test, peer->link, DSM_LINK_UP);
 	KUNIT_EXPECT_EQ(test, peer->n_queue, 0);
 	expect_nothing_sent(test);
@@ -699,7 +699,7 @@ static void forget_test(struct kunit *test)
 	queue_for(test, DSM_GET_M, REGION + 1, 4, 0, PAGE_SIZE);
 	queue_for(test, DSM_DATA, REGION + 1, 5, PAGE_SIZE, 0);
 	dsm_peers_forget(tn->node, REGION);
-	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer_of(test), TESTNODE_INCARNATION), 0);
+	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer_of(test), TESTNODE_INCARNATION, TESTNODE_SESSION), 0);
 	KUNIT_ASSERT_EQ(test, tn->n_sent, ARRAY_SIZE(types));
 	for (i = 0; i < ARRAY_SIZE(types); i++) {
 		const struct testnode_sent *sent = &tn->sent[i];

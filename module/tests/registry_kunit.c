@@ -266,7 +266,7 @@ static void down_test(struct kunit *test)
 	expect_no_more(test, 1);
 	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_ACK, id, 0), 0);
 	expect_reply(test, 1, id, 0);
-	KUNIT_ASSERT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION), 0);
+	KUNIT_ASSERT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION, TESTNODE_SESSION), 0);
 	expect_sent(test, 0, 2, DSM_REGION_NEW);
 	expect_no_more(test, 1);
 
@@ -294,7 +294,7 @@ static void stale_test(struct kunit *test)
 	local(test);
 	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_IDLE, one, 0), 0);
 	expect_no_more(test, 0);
-	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION + 1), -ESTALE);
+	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION + 1, TESTNODE_SESSION + 1), -ESTALE);
 	expect_sent(test, 0, 1, DSM_REGION_FREE);
 	expect_no_more(test, 1);
 
@@ -308,7 +308,7 @@ static void stale_test(struct kunit *test)
 	expect_sent(test, 0, 1, DSM_REGION_FREE);
 	expect_no_more(test, 1);
 	KUNIT_EXPECT_EQ(test, atomic_read(&tn->node->n_regions), 0);
-	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION + 1), 0);
+	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION + 1, TESTNODE_SESSION + 1), 0);
 	expect_no_more(test, 0);
 }
 

@@ -159,7 +159,7 @@ void testnode_all_up(struct testnode *tn)
 
 	for (id = 0; id < tn->node->nodes; id++)
 		if (id != tn->node->id)
-			dsm_peer_up(tn->node->peers[id], TESTNODE_INCARNATION);
+			dsm_peer_up(tn->node->peers[id], TESTNODE_INCARNATION, TESTNODE_SESSION);
 }
 
 /* A peer's work is not done but by the test. */

@@ -13,6 +13,7 @@ enum testnode_limits {
 	TESTNODE_SENT_MAX	= 256,
 	TESTNODE_FRAME_MAX	= sizeof(struct dsm_wire_hdr) + sizeof(struct dsm_wire_region),
 	TESTNODE_INCARNATION	= 77,	/* of every peer */
+	TESTNODE_SESSION	= 88,	/* with every peer */
 };
 
 /**

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A connection: made or accepted, a hello each way, then frames, with a ping
- * every heartbeat. It ends on the first thing that is not as it should be;
+ * A connection: made or accepted, a hello each way, a session agreed on, then frames,
+ * with a ping every heartbeat. It ends on the first thing that is not as it should be;
  * whatever was under way is said again by the module on the next one.
  *
  * A connection that is closed stays in memory until no handler is running,
@@ -133,7 +133,7 @@ void conn_reap(struct links *links)
 /* Says why, and closes. */
 void conn_fail(struct conn *conn, int priority, const char *format, ...)
 {
-	struct peer *peer = conn->peer;
+	struct peer *peer = conn->peer ? conn->peer : conn->claims;
 	char text[256];
 	va_list args;
 
@@ -158,6 +158,23 @@ void conn_fail(struct conn *conn, int priority, const char *format, ...)
 	else
 		log_limited(&conn->links->limit, priority, "%s: %s", conn->address, text);
 	conn_close(conn);
+}
+
+/* Says why to both: @theirs to the other side, the rest to our log. Closes. */
+void conn_refuse(struct conn *conn, const char *theirs, const char *format, ...)
+{
+	char text[256];
+	va_list args;
+
+	if (conn->state == CONN_CLOSED)
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	/* The socket has room for it, or the other side does not read. */
+	if (conn_say(conn, DSM_REFUSE, theirs, (uint32_t)strnlen(theirs, DSM_WIRE_REFUSE_MAX)))
+		conn_write(conn);
+	conn_fail(conn, LOG_WARNING, "%s", text);
 }
 
 void conn_send(struct conn *conn, const void *frame, uint32_t length,
@@ -206,6 +223,12 @@ static bool send_own(struct conn *conn, enum dsm_wire_type type, uint64_t seq,
 	conn->out.own++;
 	dirty_add(conn);
 	return true;
+}
+
+/* A frame of the handshake. False if there is no room for it. */
+bool conn_say(struct conn *conn, enum dsm_wire_type type, const void *body, uint32_t length)
+{
+	return send_own(conn, type, 0, body, length);
 }
 
 /* A ping too few does no harm; a peer that pings and does not read would. */
@@ -309,6 +332,10 @@ static void timer_expired(struct loop_timer *timer)
 		break;
 	case CONN_HELLO:
 		conn_fail(conn, LOG_INFO, "no hello within %u ms", links->config->lost_ms);
+		break;
+	case CONN_SESSION:
+		conn_fail(conn, LOG_INFO, "no agreement on a session within %u ms",
+			  links->config->lost_ms);
 		break;
 	case CONN_UP:
 		heartbeat(conn);

@@ -12,17 +12,18 @@
 #include "output.h"
 
 /*
- *	CONNECTING --connected--> HELLO --hello heard--> UP
- *	    |                      ^ |                    |
- *	    |           accepted --+ |                    |
- *	    +------------------------+--------------------+--> CLOSED
+ *	CONNECTING --connected--> HELLO --hello--> SESSION --ready heard--> UP
+ *	    |                      ^ |                |                    |
+ *	    |           accepted --+ |                |                    |
+ *	    +------------------------+----------------+--------------------+--> CLOSED
  *
- * Our hello is sent on entering HELLO. CONNECTING and HELLO together last
- * lost_ms at most.
+ * Our hello is sent on entering HELLO. What comes before UP lasts lost_ms at most
+ * all together. See session.c for what is said in SESSION.
  */
 enum conn_state {
 	CONN_CONNECTING,
 	CONN_HELLO,
+	CONN_SESSION,
 	CONN_UP,
 	CONN_CLOSED,
 };
@@ -35,12 +36,25 @@ enum conn_state {
  * @source: the socket
  * @timer: handshake's end; once up, heartbeats
  * @links: where it belongs
- * @peer: who is at the other end; NULL for a stranger
+ * @peer: who is at the other end; NULL for a stranger, and for one that we have
+ *	accepted before it is up
  * @state: see above
  * @ours: we made it
  * @address: of the other end, for messages
  * @next: among the strangers, or the dead
  * @up_ns: when it came up
+ *
+ * From its hello on:
+ * @claims: who it says that it is
+ * @incarnation: its module's
+ * @number: of our question to our module
+ * @answered: our module has said what it has; that is
+ * @has: the session; 0: none
+ * @stale: the other module has lost its memory, and ours has regions
+ * @nonce: ours
+ * @its: the other module's session
+ * @its_nonce: 0: we have not heard yet
+ * @session: what has been agreed on; 0: nothing yet
  *
  * Receiving:
  * @hdr: of the frame whose body is being received
@@ -74,6 +88,17 @@ struct conn {
 	struct conn *next;
 	uint64_t up_ns;
 
+	struct peer *claims;
+	uint64_t incarnation;
+	uint32_t number;
+	bool answered;
+	bool stale;
+	uint64_t has;
+	uint64_t nonce;
+	uint64_t its;
+	uint64_t its_nonce;
+	uint64_t session;
+
 	struct dsm_wire_hdr hdr;
 	unsigned char *body;
 	uint32_t body_left;
@@ -102,12 +127,15 @@ void conn_accept(struct links *links, int fd, const char *address);
 void conn_close(struct conn *conn);
 void conn_fail(struct conn *conn, int priority, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+void conn_refuse(struct conn *conn, const char *theirs, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 void conn_reap(struct links *links);
 
 void conn_up(struct conn *conn, struct peer *peer);
 void conn_send(struct conn *conn, const void *frame, uint32_t length,
 	       struct window *window, unsigned char *body, uint32_t body_length);
 void conn_send_own(struct conn *conn, enum dsm_wire_type type, uint64_t seq);
+bool conn_say(struct conn *conn, enum dsm_wire_type type, const void *body, uint32_t length);
 void conn_write(struct conn *conn);
 void conn_ponged(struct conn *conn, uint64_t seq);
 void conn_divert(struct conn *conn);

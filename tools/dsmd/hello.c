@@ -23,6 +23,14 @@ void hello_fill(const struct links *links, struct dsm_wire_hello *hello)
 	};
 }
 
+/* Does it say that it is this node? */
+bool hello_is_ours(const struct links *links, const struct dsm_wire_hello *hello)
+{
+	return le16toh(hello->version_min) <= links->version &&
+	       le16toh(hello->version) >= links->version_min &&
+	       le32toh(hello->node) == (uint32_t)links->config->node;
+}
+
 /* False, and why, if we cannot work with who sent it. */
 bool hello_check(const struct links *links, const struct dsm_wire_hello *hello,
 		 char *why, size_t size)

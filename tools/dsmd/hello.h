@@ -11,6 +11,7 @@
 struct links;
 
 void hello_fill(const struct links *links, struct dsm_wire_hello *hello);
+bool hello_is_ours(const struct links *links, const struct dsm_wire_hello *hello);
 bool hello_check(const struct links *links, const struct dsm_wire_hello *hello,
 		 char *why, size_t size);
 

@@ -24,6 +24,7 @@
 #include "input.h"
 #include "module.h"
 #include "peer.h"
+#include "session.h"
 
 /* Then others have their turn. */
 #define INPUT_READS_MAX	16
@@ -47,7 +48,11 @@ static void hello_heard(struct conn *conn, const struct dsm_wire_hdr *hdr, const
 
 	memcpy(&hello, body, sizeof(hello));
 	if (!hello_check(links, &hello, why, sizeof(why))) {
-		conn_fail(conn, LOG_WARNING, "%s", why);
+		if (hello_is_ours(links, &hello))
+			conn_refuse(conn, "this is the node of that id: does another node have the same?",
+				    "%s", why);
+		else
+			conn_fail(conn, LOG_WARNING, "%s", why);
 		return;
 	}
 	peer = &links->peers[le32toh(hello.node)];
@@ -60,8 +65,25 @@ static void hello_heard(struct conn *conn, const struct dsm_wire_hdr *hdr, const
 	else if (le16toh(hdr->src) != peer->id)
 		conn_fail(conn, LOG_WARNING, "peer %u writes %u as a frame's source", peer->id,
 			  le16toh(hdr->src));
+	else if (peer_taken(peer, conn, le64toh(hello.incarnation)))
+		peer_refuse(peer, conn);
 	else
-		peer_up(peer, conn, le64toh(hello.incarnation));
+		session_ask(conn, peer, le64toh(hello.incarnation));
+}
+
+/* It will not have us, and says why. */
+static void refuse_heard(struct conn *conn, const struct dsm_wire_hdr *hdr, const void *body)
+{
+	uint32_t length = le32toh(hdr->len);
+	char text[DSM_WIRE_REFUSE_MAX + 1];
+
+	memcpy(text, body, length);
+	text[length] = '\0';
+	/* It is to be read by people, and is not ours. */
+	for (uint32_t i = 0; i < length; i++)
+		if (text[i] < ' ' || text[i] > '~')
+			text[i] = '?';
+	conn_fail(conn, LOG_WARNING, "it refuses us: %s", text);
 }
 
 static void ping_heard(struct conn *conn, const struct dsm_wire_hdr *hdr, const void *body)
@@ -76,18 +98,31 @@ static void pong_heard(struct conn *conn, const struct dsm_wire_hdr *hdr, const 
 	conn_ponged(conn, le64toh(hdr->seq));
 }
 
+#define IN(state)	(1U << CONN_##state)
+
 /* A later version's hello may be longer. */
 static const struct input_type {
-	enum conn_state state;
+	unsigned int states;
 	uint32_t length_min;
 	uint32_t length_max;
 	void (*handle)(struct conn *conn, const struct dsm_wire_hdr *hdr, const void *body);
 } input_types[] = {
 	[DSM_HELLO - DSM_WIRE_HELPER] = {
-		CONN_HELLO, sizeof(struct dsm_wire_hello), LINKS_INLINE_MAX, hello_heard
+		IN(HELLO), sizeof(struct dsm_wire_hello), LINKS_INLINE_MAX, hello_heard
 	},
-	[DSM_PING - DSM_WIRE_HELPER] = { CONN_UP, 0, 0, ping_heard },
-	[DSM_PONG - DSM_WIRE_HELPER] = { CONN_UP, 0, 0, pong_heard },
+	[DSM_PING - DSM_WIRE_HELPER] = { IN(UP), 0, 0, ping_heard },
+	[DSM_PONG - DSM_WIRE_HELPER] = { IN(UP), 0, 0, pong_heard },
+	[DSM_SESSION - DSM_WIRE_HELPER] = {
+		IN(SESSION), sizeof(struct dsm_wire_session), sizeof(struct dsm_wire_session),
+		session_heard
+	},
+	[DSM_READY - DSM_WIRE_HELPER] = {
+		IN(SESSION), sizeof(struct dsm_wire_ready), sizeof(struct dsm_wire_ready),
+		ready_heard
+	},
+	[DSM_REFUSE - DSM_WIRE_HELPER] = {
+		IN(HELLO) | IN(SESSION), 0, DSM_WIRE_REFUSE_MAX, refuse_heard
+	},
 };
 
 #define INPUT_TYPES	(sizeof(input_types) / sizeof(input_types[0]))
@@ -103,7 +138,7 @@ static bool header_check(struct conn *conn, const struct dsm_wire_hdr *hdr)
 			  le32toh(hdr->magic));
 		return false;
 	}
-	if (conn->state == CONN_UP && le16toh(hdr->src) != conn->peer->id) {
+	if (conn->claims && le16toh(hdr->src) != conn->claims->id) {
 		conn_fail(conn, LOG_WARNING, "a frame that says it is from node %u",
 			  le16toh(hdr->src));
 		return false;
@@ -113,8 +148,8 @@ static bool header_check(struct conn *conn, const struct dsm_wire_hdr *hdr)
 		uint32_t max = hdr->type == DSM_DATA ? DSM_WIRE_BODY_MAX : LINKS_INLINE_MAX;
 
 		if (conn->state != CONN_UP)
-			conn_fail(conn, LOG_WARNING, "a frame of type %u before any hello",
-				  hdr->type);
+			conn_fail(conn, LOG_WARNING, "a frame of type %u before %s", hdr->type,
+				  conn->state == CONN_HELLO ? "any hello" : "it is ready");
 		else if (le16toh(hdr->more) >= DSM_WIRE_RUN_MAX)
 			conn_fail(conn, LOG_WARNING,
 				  "a frame of type %u for %u messages; there are %u at most",
@@ -131,9 +166,9 @@ static bool header_check(struct conn *conn, const struct dsm_wire_hdr *hdr)
 		return false;
 	}
 	type = &input_types[hdr->type - DSM_WIRE_HELPER];
-	if (conn->state != type->state)
+	if (!(type->states & 1U << conn->state))
 		conn_fail(conn, LOG_WARNING, "a frame of type %u %s hello", hdr->type,
-			  conn->state == CONN_UP ? "after the" : "before any");
+			  conn->state == CONN_HELLO ? "before any" : "after the");
 	else if (length < type->length_min || length > type->length_max)
 		conn_fail(conn, LOG_WARNING,
 			  "a frame of type %u with %u bytes of body; there are %u to %u",

@@ -7,8 +7,8 @@
  * when it returns: sync() takes that in at once, and a frame that came from a
  * peer is answered without waiting in between.
  *
- * Downcalls are not acknowledged, but for a peer's coming up; only errors come
- * back, with the sequence number of what they are about. It says which peer
+ * Downcalls are not acknowledged, but for a peer's coming up, and but for the question
+ * which session there is, which is answered; only errors come back, with the sequence number of what they are about. It says which peer
  * that was, and which connection to it: an error about an earlier one says
  * nothing about the present one.
  *
@@ -42,6 +42,7 @@
 #include "kernel.h"
 #include "links.h"
 #include "peer.h"
+#include "session.h"
 
 #define KERNEL_RCVBUF		(8 << 20)
 #define KERNEL_REGISTER_NS	(5 * NSEC_PER_SEC)	/* for a reply */
@@ -187,8 +188,19 @@ static void kernel_credit(struct module *module, uint32_t peer, uint32_t session
 	downcall_end(kernel, nlh);
 }
 
-static void kernel_peer_up(struct module *module, uint32_t peer, uint32_t session,
+static void kernel_session(struct module *module, uint32_t peer, uint32_t number,
 			   uint64_t incarnation)
+{
+	struct kernel *kernel = kernel_of(module);
+	struct nlmsghdr *nlh = downcall_begin(kernel, DSM_CMD_SESSION, seq_make(peer, number), 0);
+
+	attr_put_u32(nlh, DSM_A_PEER, peer);
+	attr_put_u64(nlh, DSM_A_INCARNATION, incarnation);
+	downcall_end(kernel, nlh);
+}
+
+static void kernel_peer_up(struct module *module, uint32_t peer, uint32_t session,
+			   uint64_t incarnation, uint64_t agreed)
 {
 	struct kernel *kernel = kernel_of(module);
 	struct nlmsghdr *nlh = downcall_begin(kernel, DSM_CMD_PEER, seq_make(peer, session),
@@ -197,6 +209,7 @@ static void kernel_peer_up(struct module *module, uint32_t peer, uint32_t sessio
 	attr_put_u32(nlh, DSM_A_PEER, peer);
 	attr_put_u32(nlh, DSM_A_PEER_STATE, DSM_PEER_UP);
 	attr_put_u64(nlh, DSM_A_INCARNATION, incarnation);
+	attr_put_u64(nlh, DSM_A_SESSION, agreed);
 	downcall_end(kernel, nlh);
 }
 
@@ -289,6 +302,12 @@ static void forget_called(struct kernel *kernel, struct nlattr **attrs)
 	links_forget(kernel->links, nla_get_u32(attrs[DSM_A_REGION]));
 }
 
+static void session_replied(struct kernel *kernel, struct nlattr **attrs)
+{
+	session_answered(kernel->links, seq_peer(kernel->heard_seq), seq_session(kernel->heard_seq),
+			 0, nla_get_u64(attrs[DSM_A_SESSION]), NULL);
+}
+
 #define ATTR(name)	(1U << DSM_A_##name)
 
 static const struct kernel_upcall {
@@ -299,6 +318,7 @@ static const struct kernel_upcall {
 	[DSM_CMD_SEND] = { ATTR(PEER) | ATTR(FRAME), send_called },
 	[DSM_CMD_EXPECT] = { ATTR(REGION) | ATTR(OFFSET) | ATTR(LENGTH) | ATTR(REQ), expect_called },
 	[DSM_CMD_FORGET] = { ATTR(REGION), forget_called },
+	[DSM_CMD_SESSION] = { ATTR(PEER) | ATTR(SESSION), session_replied },
 };
 
 static struct nla_policy kernel_policy[DSM_A_MAX + 1] = {
@@ -313,6 +333,7 @@ static struct nla_policy kernel_policy[DSM_A_MAX + 1] = {
 	[DSM_A_OFFSET]		= { .type = NLA_U64 },
 	[DSM_A_LENGTH]		= { .type = NLA_U32 },
 	[DSM_A_REQ]		= { .type = NLA_U32 },
+	[DSM_A_SESSION]		= { .type = NLA_U64 },
 };
 
 /* Of a message of the family's. False: it makes no sense. */
@@ -336,6 +357,7 @@ static void upcall_heard(struct kernel *kernel, struct nlmsghdr *nlh)
 	for (int i = 0; i <= DSM_A_MAX; i++)
 		if (upcall->attrs & 1U << i && !attrs[i])
 			goto bad;
+	kernel->heard_seq = nlh->nlmsg_seq;
 	upcall->handle(kernel, attrs);
 	return;
 
@@ -391,6 +413,11 @@ static void downcall_answered(struct kernel *kernel, struct nlmsghdr *downcall, 
 	case DSM_CMD_RECEIVE:
 		if (error)
 			receive_refused(kernel, downcall, error, text);
+		return;
+	case DSM_CMD_SESSION:
+		if (error)
+			session_answered(kernel->links, seq_peer(seq), seq_session(seq), error, 0,
+					 text);
 		return;
 	case DSM_CMD_PEER:
 		if (downcall->nlmsg_flags & NLM_F_ACK) {
@@ -500,6 +527,7 @@ static bool kernel_sync(struct module *module)
 static const struct module_ops kernel_ops = {
 	.receive	= kernel_receive,
 	.credit		= kernel_credit,
+	.session	= kernel_session,
 	.peer_up	= kernel_peer_up,
 	.peer_down	= kernel_peer_down,
 	.peer_rtt	= kernel_peer_rtt,

@@ -30,6 +30,7 @@ struct nl_sock;
  * @register_error: or what it said, a positive errno
  * @incarnation: from its reply
  * @credits: from its reply
+ * @heard_seq: of the message that is being looked at
  * @failed: the module is of no more use
  * @limit: for messages about what is not worth a connection
  * @used: bytes of @batch
@@ -48,6 +49,7 @@ struct kernel {
 	int register_error;
 	uint64_t incarnation;
 	uint32_t credits;
+	uint32_t heard_seq;
 	bool failed;
 	struct log_limit limit;
 	unsigned int used;

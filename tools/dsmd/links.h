@@ -39,6 +39,7 @@ struct peer;
  * @listener: accepts connections
  * @strangers: accepted, and not said hello yet; oldest first
  * @stranger_count: how many
+ * @asked: how often the module has been asked for a session
  * @dirty: connections that have something to write, linked by @dirty_next
  * @dead: closed ones, freed when no handler is running
  * @limit: for messages about strangers
@@ -59,6 +60,7 @@ struct links {
 	struct loop_source listener;
 	struct conn *strangers;
 	unsigned int stranger_count;
+	uint32_t asked;
 	struct conn *dirty;
 	struct conn *dead;
 	struct log_limit limit;

@@ -4,9 +4,14 @@
  *
  * The node with the higher id connects. A peer that connects again while we
  * think that it is up has found its end broken before we did: the new
- * connection replaces the old one, and the module sees it go down and up.
+ * connection replaces the old one, and the module sees it go down and up. That is so
+ * if it is the same module, by its incarnation. Another one is another node that is
+ * configured with the same id, or the same one whose module was started again. Either
+ * way it has to wait until the old connection has ended: if nobody is there any more,
+ * that takes lost_ms at most.
  */
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <systemd/sd-daemon.h>
 
@@ -85,11 +90,34 @@ static void status_notify(const struct links *links)
 	sd_notifyf(0, "STATUS=%u of %u peers up", links->up, links->config->nodes - 1);
 }
 
-/* @conn has said hello. It may be closed when this returns. */
-void peer_up(struct peer *peer, struct conn *conn, uint64_t incarnation)
+/* Is the peer up over another connection, and another module's? */
+bool peer_taken(const struct peer *peer, const struct conn *conn, uint64_t incarnation)
+{
+	return peer->conn && peer->conn != conn && peer->conn->incarnation != incarnation;
+}
+
+/* Then both logs say so, with the addresses. */
+void peer_refuse(const struct peer *peer, struct conn *conn)
+{
+	char theirs[DSM_WIRE_REFUSE_MAX];
+
+	snprintf(theirs, sizeof(theirs),
+		 "node %u is up already, from %s: does another node have the same id?", peer->id,
+		 peer->conn->address);
+	conn_refuse(conn, theirs,
+		    "says that it is node %u, which is up already, from %s: do two nodes have the same id?",
+		    peer->id, peer->conn->address);
+}
+
+/* @conn is ready. It may be closed when this returns. */
+void peer_up(struct peer *peer, struct conn *conn, uint64_t incarnation, uint64_t session)
 {
 	struct links *links = peer->links;
 
+	if (peer_taken(peer, conn, incarnation)) {
+		peer_refuse(peer, conn);
+		return;
+	}
 	if (peer->conn) {
 		conn_fail(peer->conn, LOG_INFO, "replaced by a new connection");
 		/*
@@ -107,7 +135,7 @@ void peer_up(struct peer *peer, struct conn *conn, uint64_t incarnation)
 	peer->silent = false;
 	links->up++;
 	conn_up(conn, peer);
-	links->module->ops->peer_up(links->module, peer->id, peer->session, incarnation);
+	links->module->ops->peer_up(links->module, peer->id, peer->session, incarnation, session);
 	status_notify(links);
 }
 

@@ -25,8 +25,30 @@ static bool hello_good(const struct end *end, const struct dsm_wire_hdr *hdr,
 	       le16toh(hdr->src) == node && (end->ours ? node == 0 : node > SELF);
 }
 
-/* The first frame of @bytes. @up: after the hello. */
-static enum parsed parse(const struct end *end, bool up, const unsigned char *bytes,
+/* What comes after the hello, before the connection is up. */
+static enum parsed parse_ready(const struct end *end, unsigned int stage,
+			       const struct dsm_wire_hdr *hdr, const unsigned char *body,
+			       size_t length)
+{
+	struct dsm_wire_session session;
+	struct dsm_wire_ready ready;
+
+	static_assert(sizeof(session) == sizeof(ready), "one length for both");
+	if (hdr->type != (stage == 1 ? DSM_SESSION : DSM_READY) ||
+	    le32toh(hdr->len) != sizeof(session) || le16toh(hdr->src) != end->peer)
+		return PARSED_BAD;
+	if (length < sizeof(session))
+		return PARSED_NONE;
+	memcpy(&session, body, sizeof(session));
+	memcpy(&ready, body, sizeof(ready));
+	if (stage == 1)
+		return session.nonce ? PARSED_FRAME : PARSED_BAD;
+	/* Had it not what the module has, it would have to have heard our nonce. */
+	return le64toh(ready.session) == SESSION && !ready.error ? PARSED_FRAME : PARSED_BAD;
+}
+
+/* The first frame of @bytes. @stage: so much of what comes before UP has come. */
+static enum parsed parse(const struct end *end, unsigned int stage, const unsigned char *bytes,
 			 size_t length, struct dsm_wire_hdr *hdr)
 {
 	uint32_t body;
@@ -37,13 +59,15 @@ static enum parsed parse(const struct end *end, bool up, const unsigned char *by
 	body = le32toh(hdr->len);
 	if (le32toh(hdr->magic) != DSM_WIRE_MAGIC)
 		return PARSED_BAD;
-	if (!up) {
+	if (!stage) {
 		if (hdr->type != DSM_HELLO || body < HELLO || body > LINKS_INLINE_MAX)
 			return PARSED_BAD;
 		if (length < HDR + body)
 			return PARSED_NONE;
 		return hello_good(end, hdr, bytes + HDR) ? PARSED_FRAME : PARSED_BAD;
 	}
+	if (stage < STAGE_UP)
+		return parse_ready(end, stage, hdr, bytes + HDR, length - HDR);
 	if (le16toh(hdr->src) != end->peer)
 		return PARSED_BAD;
 	if (hdr->type < DSM_WIRE_HELPER && le16toh(hdr->more) >= DSM_WIRE_RUN_MAX)
@@ -59,10 +83,18 @@ static enum parsed parse(const struct end *end, bool up, const unsigned char *by
 enum parsed end_next(struct end *end, struct dsm_wire_hdr *hdr, const unsigned char **body)
 {
 	const unsigned char *at = end->fd->rx + end->parsed;
-	enum parsed parsed = parse(end, end->up, at, end->fd->rx_read - end->parsed, hdr);
+	enum parsed parsed = parse(end, end->stage, at, end->fd->rx_read - end->parsed, hdr);
+	struct dsm_wire_hello hello;
 
 	if (parsed == PARSED_FRAME) {
 		*body = at + HDR;
+		if (!end->stage) {
+			memcpy(&hello, *body, sizeof(hello));
+			end->peer = le32toh(hello.node);
+			end->incarnation = le64toh(hello.incarnation);
+		}
+		if (end->stage < STAGE_UP)
+			end->stage++;
 		end->parsed += HDR + le32toh(hdr->len);
 	}
 	return parsed;
@@ -84,12 +116,12 @@ enum parsed end_next_told(struct end *end, struct dsm_wire_hdr *hdr,
 static bool pinged(struct end *end, uint64_t seq)
 {
 	struct dsm_wire_hdr hdr;
-	bool up = end->pings;
 
-	while (parse(end, up, end->fd->rx + end->pings, end->fd->rx_read - end->pings, &hdr) ==
+	while (parse(end, end->pings_stage, end->fd->rx + end->pings, end->fd->rx_read - end->pings, &hdr) ==
 	       PARSED_FRAME) {
 		end->pings += HDR + le32toh(hdr.len);
-		up = true;
+		if (end->pings_stage < STAGE_UP)
+			end->pings_stage++;
 		if (hdr.type == DSM_PING && le64toh(hdr.seq) == seq)
 			return true;
 	}
@@ -118,12 +150,16 @@ static bool said_one(struct end *end)
 
 	if (!end->said) {
 		FUZZ_CHECK(hdr.type == DSM_HELLO && le32toh(hdr.len) == HELLO, "no hello first");
+	} else if (hdr.type == DSM_SESSION || hdr.type == DSM_READY || hdr.type == DSM_REFUSE) {
+		FUZZ_CHECK(!end->said_up, "agreed on a session after that");
 	} else if (hdr.type < DSM_WIRE_HELPER) {
+		end->said_up = true;
 		FUZZ_CHECK(end->sends_written < end->sends_count, "written twice");
 		FUZZ_CHECK(same_as_sent(at, &end->sends[end->sends_written]),
 			   "not written as the module sent it");
 		end->sends_written++;
 	} else if (hdr.type == DSM_PONG) {
+		end->said_up = true;
 		end->last_pong = le64toh(hdr.seq);
 		FUZZ_CHECK(pinged(end, end->last_pong), "an answer to no ping");
 	} else {
@@ -161,11 +197,19 @@ static bool replaced(const struct end *end)
 		struct dsm_wire_hdr hdr;
 
 		if (other != end && other->fd && !other->up &&
-		    parse(other, false, other->fd->rx, other->fd->rx_read, &hdr) == PARSED_FRAME &&
+		    parse(other, 0, other->fd->rx, other->fd->rx_read, &hdr) == PARSED_FRAME &&
 		    le16toh(hdr.src) == end->peer)
 			return true;
 	}
 	return false;
+}
+
+/* Is somebody up of that id, and not the same? */
+static bool taken(const struct end *end)
+{
+	const struct end *other = end->stage ? w.up[end->peer] : NULL;
+
+	return other && other != end && other->incarnation != end->incarnation;
 }
 
 void end_closing(struct sys_fd *fd)
@@ -179,9 +223,9 @@ void end_closing(struct sys_fd *fd)
 		return;		/* it did not even get to connect() */
 	end_said_check(end);
 	parsed = end_next(end, &hdr, &body);
-	while (parsed == PARSED_FRAME && end->up)
+	while (parsed == PARSED_FRAME)
 		parsed = end_next(end, &hdr, &body);
-	FUZZ_CHECK(w.ending || end->excused || !fd->was_watched || parsed == PARSED_BAD || replaced(end) ||
+	FUZZ_CHECK(w.ending || end->excused || !fd->was_watched || parsed == PARSED_BAD || replaced(end) || taken(end) ||
 		   (fd->rx_read == fd->rx_length && (fd->ended || fd->error)),
 		   "a connection is closed for no reason");
 	end->fd = NULL;

@@ -7,6 +7,7 @@
 
 struct answer {
 	bool up;
+	bool asked;
 	uint32_t peer;
 	uint32_t session;
 	int error;
@@ -134,12 +135,20 @@ static void fake_credit(struct module *module, uint32_t peer, uint32_t session, 
 	w.spoken = true;
 }
 
-static void fake_peer_up(struct module *module, uint32_t peer, uint32_t session,
+static void fake_session(struct module *module, uint32_t peer, uint32_t number,
 			 uint64_t incarnation)
+{
+	(void)module;
+	(void)incarnation;
+	FUZZ_CHECK(peer < NODES && peer != SELF, "of peer %u, which there is not", peer);
+	answer_add((struct answer){ .asked = true, .peer = peer, .session = number });
+}
+
+static void fake_peer_up(struct module *module, uint32_t peer, uint32_t session,
+			 uint64_t incarnation, uint64_t agreed)
 {
 	struct sys_fd *fd = sys_fd(links.peers[peer].conn->source.fd);
 	struct end *end = fd ? fd->owner : NULL;
-	struct dsm_wire_hello hello;
 	const unsigned char *body;
 	struct dsm_wire_hdr hdr;
 
@@ -147,14 +156,14 @@ static void fake_peer_up(struct module *module, uint32_t peer, uint32_t session,
 	FUZZ_CHECK(!w.up[peer], "up twice");
 	/* What the module says before it hears of that is for the old connection. */
 	FUZZ_CHECK(!(w.ended >> peer & 1), "up again before the module knew of the end");
-	FUZZ_CHECK(end && !end->up && end_next(end, &hdr, &body) == PARSED_FRAME,
-		   "up, and it never said a hello that will do");
-	memcpy(&hello, body, sizeof(hello));
-	FUZZ_CHECK(le32toh(hello.node) == peer && le64toh(hello.incarnation) == incarnation,
-		   "up as another");
+	FUZZ_CHECK(end && !end->up, "up twice");
+	while (end->stage < STAGE_UP)
+		FUZZ_CHECK(end_next(end, &hdr, &body) == PARSED_FRAME,
+			   "up, and it has not said a hello, a session and ready that will do");
+	FUZZ_CHECK(end->peer == peer && end->incarnation == incarnation, "up as another");
+	FUZZ_CHECK(agreed == SESSION, "in a session that nobody has");
 	FUZZ_TRACE("up: peer %u session %u", peer, session);
 	end->up = true;
-	end->peer = peer;
 	end->session = session;
 	w.up[peer] = end;
 	answer_add((struct answer){ .up = true, .peer = peer, .session = session,
@@ -202,6 +211,11 @@ static bool fake_sync(struct module *module)
 			expect_say(w.slots[i].req, REGION_IN, i * SLOT_SIZE, w.slots[i].length);
 	for (unsigned int i = 0; i < count; i++) {
 		struct answer answer = answers[i];
+		if (answer.asked) {
+			session_answered(&links, answer.peer, answer.session, answer.error, SESSION,
+					 "as it likes");
+			continue;
+		}
 		if (answer.up) {
 			links_peer_answered(&links, answer.peer, answer.session, answer.error,
 					    "as it likes");
@@ -227,6 +241,7 @@ static bool fake_sync(struct module *module)
 const struct module_ops fake_ops = {
 	.receive	= fake_receive,
 	.credit		= fake_credit,
+	.session	= fake_session,
 	.peer_up	= fake_peer_up,
 	.peer_down	= fake_peer_down,
 	.peer_rtt	= fake_peer_rtt,

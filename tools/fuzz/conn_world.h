@@ -11,6 +11,7 @@
 #include "loop.h"
 #include "module.h"
 #include "peer.h"
+#include "session.h"
 
 #include "fuzz.h"
 #include "sys.h"
@@ -38,6 +39,8 @@ enum {
 
 #define HDR		sizeof(struct dsm_wire_hdr)
 #define HELLO		sizeof(struct dsm_wire_hello)
+#define READY		sizeof(struct dsm_wire_ready)
+#define SESSION		0x5e5510ULL	/* what the module has with every peer */
 #define PING_SEQ	0x1122334455667788ULL
 
 /* A frame that the module has given to a connection. */
@@ -53,11 +56,15 @@ struct sent {
  * @fd: the connection; NULL: closed
  * @ours: dsmd made it
  * @up: the module has been told so
- * @peer: who it is, once up
+ * @stage: of what comes before, understood here: hello, session, ready
+ * @incarnation: in its hello
+ * @peer: who it is, from its hello on
  * @session: as the module was told
  * @parsed: so much of what dsmd has read has been understood here
  * @said: so much of what dsmd has written
+ * @said_up: what is written only when it is up
  * @pings: where to look in the former for the ping whose answer is next
+ * @pings_stage: as @stage, there
  * @excused: it may be closed by dsmd
  * @refused: the module takes no more of its frames
  * @later: what comes next, and has not been fed yet
@@ -67,11 +74,15 @@ struct end {
 	struct sys_fd *fd;
 	bool ours;
 	bool up;
+	unsigned int stage;
+	uint64_t incarnation;
 	uint32_t peer;
 	uint32_t session;
 	size_t parsed;
 	size_t said;
+	bool said_up;
 	size_t pings;
+	unsigned int pings_stage;
 	bool excused;
 	bool refused;
 	unsigned char later[HDR + SLOT_SIZE];
@@ -121,6 +132,8 @@ extern unsigned char shadow[WINDOW_SIZE];
 extern unsigned char bytes_out[WINDOW_SIZE];	/* what is in that window, always */
 
 enum parsed { PARSED_NONE, PARSED_BAD, PARSED_FRAME };
+
+#define STAGE_UP	3
 
 enum parsed end_next(struct end *end, struct dsm_wire_hdr *hdr, const unsigned char **body);
 enum parsed end_next_told(struct end *end, struct dsm_wire_hdr *hdr,

@@ -76,7 +76,7 @@ static void happen_hello(struct fuzz_input *in)
 	uint8_t wrong = fuzz_u8(in);
 	uint8_t more = wrong & 0x40 ? fuzz_u8(in) : 0;
 	uint32_t id = end && end->ours ? 0 : 2;
-	unsigned char bytes[HDR + HELLO + 255] = { 0 };
+	unsigned char bytes[HDR + HELLO + 255 + 2 * (HDR + READY)] = { 0 }, *at = bytes;
 	struct dsm_wire_hdr hdr = { .magic = htole32(DSM_WIRE_MAGIC), .type = DSM_HELLO };
 	struct dsm_wire_hello hello;
 
@@ -94,9 +94,17 @@ static void happen_hello(struct fuzz_input *in)
 	};
 	if (!end)
 		return;
-	memcpy(bytes, &hdr, HDR);
-	memcpy(bytes + HDR, &hello, HELLO);
-	end_feed_cut(end, bytes, HDR + HELLO + more, wrong & 0x80 ? fuzz_u8(in) : 0);
+	at = mempcpy(at, &hdr, HDR);
+	at = mempcpy(at, &hello, HELLO) + more;
+	/* What follows it at once, since the module has the same session. */
+	hdr.type = DSM_SESSION;
+	hdr.len = htole32(READY);
+	at = mempcpy(at, &hdr, HDR);
+	at = mempcpy(at, &(struct dsm_wire_session){ htole64(SESSION), htole64(1) }, READY);
+	hdr.type = DSM_READY;
+	at = mempcpy(at, &hdr, HDR);
+	at = mempcpy(at, &(struct dsm_wire_ready){ .session = htole64(SESSION) }, READY);
+	end_feed_cut(end, bytes, (size_t)(at - bytes), wrong & 0x80 ? fuzz_u8(in) : 0);
 }
 
 static const uint8_t types[] = {

@@ -53,6 +53,8 @@ struct said {
  * struct model - a peer, as it should be
  * @link: enum dsm_peer_link
  * @incarnation: of its module
+ * @session: in which numbers are counted
+ * @confirmed: it has said something in that
  * @delivered: messages of its taken
  * @gap: one could not be taken, and has not come again
  * @said: messages for it, by number - 1
@@ -65,6 +67,8 @@ struct said {
 struct model {
 	u8 link;
 	u64 incarnation;
+	u64 session;
+	bool confirmed;
 	u64 delivered;
 	bool gap;
 	struct said said[SAID_MAX];
@@ -143,7 +147,7 @@ void dsm_registry_peer_stale(struct dsm_node *node, u16 peer)
 	FUZZ_CHECK(peer && peer < NODES, "a peer that is none");
 }
 
-void dsm_registry_begun(struct dsm_node *node, u64 incarnation)
+void dsm_registry_begun(struct dsm_node *node, bool other, u64 incarnation)
 {
 	FUZZ_CHECK(false, "we are the registry");
 }
@@ -274,6 +278,9 @@ static int sent(u32 port, u8 cmd, struct nlattr **attrs)
 	case DSM_CMD_EXPECT:
 		w.expected++;
 		return 0;
+	case DSM_CMD_SESSION:
+		w.replied = true;
+		return 0;
 	default:
 		FUZZ_CHECK(cmd == DSM_CMD_FORGET, "command %u", cmd);
 		return 0;
@@ -364,8 +371,10 @@ static void frame_acks(void)
 	memcpy(bytes, &w.frame, sizeof(w.frame));
 	if (w.frame.type == DSM_DATA || body > sizeof(msg.body))
 		body = 0;
-	if (!dsm_msg_decode(&msg, bytes, sizeof(w.frame) + body, w.from, VIEW, &ack) &&
-	    ack <= m->sent) {
+	if (dsm_msg_decode(&msg, bytes, sizeof(w.frame) + body, w.from, VIEW, &ack))
+		return;
+	m->confirmed = true;
+	if (ack <= m->sent) {
 		model_acked(m, ack);
 		if (msg.coh.type == DSM_ACK && msg.coh.flags & DSM_WIRE_RESEND)
 			m->next = m->acked + 1;
@@ -421,13 +430,16 @@ static void peer_do(struct fuzz_input *in, u32 port, bool admin)
 	u16 id = 1 + how % 2;
 	struct model *m = &model[id], was = *m;
 	bool up = how & 2;
-	u64 incarnation = how >> 4 & 3;
+	u64 incarnation = how >> 4 & 3, session = 1 + (how >> 4);
+	bool stale = false, wrong = false;
 	int err;
 
 	call_put_u32(&call, DSM_A_PEER, id);
 	call_put_u32(&call, DSM_A_PEER_STATE, up ? DSM_PEER_UP : DSM_PEER_DOWN);
-	if (!(how & 4))
+	if (!(how & 4)) {
 		call_put_u64(&call, DSM_A_INCARNATION, incarnation);
+		call_put_u64(&call, DSM_A_SESSION, session);
+	}
 	if (how & 8)
 		call_put_u64(&call, DSM_A_RTT_NS, fuzz_u64(in));
 
@@ -435,14 +447,22 @@ static void peer_do(struct fuzz_input *in, u32 port, bool admin)
 	/* What comes of it is sent before it returns. */
 	if (admin && w.helper == port && w.node.configured && (!up || !(how & 4))) {
 		bool other = m->incarnation && m->incarnation != incarnation;
+		bool begins = m->session != session;
 
+		wrong = up && other && !begins;
+		stale = up && !wrong && (other || (begins && m->confirmed)) &&
+			atomic_read(&w.node.n_regions);
 		if (!up) {
 			m->link = m->link == DSM_LINK_UP ? DSM_LINK_DOWN : m->link;
-		} else if (other && atomic_read(&w.node.n_regions)) {
+		} else if (stale) {
 			m->link = DSM_LINK_STALE;
-		} else {
-			if (other)
+		} else if (!wrong) {
+			/* What may have come over is forgotten, and nothing else. */
+			if (begins && (other || m->confirmed))
 				*m = (struct model){ 0 };
+			if (begins)
+				m->sent = 0;
+			m->session = session;
 			m->link = DSM_LINK_UP;
 			m->incarnation = incarnation;
 			m->credits = DSM_PEER_CREDITS;
@@ -453,8 +473,7 @@ static void peer_do(struct fuzz_input *in, u32 port, bool admin)
 	err = call_do(&call, port, admin);
 	if (err && err != -ESTALE)
 		*m = was;
-	FUZZ_CHECK((err == -ESTALE) == (up && m->link == DSM_LINK_STALE && !(how & 4) && admin &&
-					port == w.helper), "error %d", err);
+	FUZZ_CHECK((err == -ESTALE) == stale && (!wrong || err == -EINVAL), "error %d", err);
 }
 
 static const u8 types[] = {
@@ -561,8 +580,9 @@ static void credit_do(struct fuzz_input *in, u32 port, bool admin)
 /* Attributes of any kind and length, and what cannot even be parsed. */
 static void any_do(struct fuzz_input *in, u32 port, bool admin)
 {
-	static const u8 cmds[] = { DSM_CMD_REGISTER, DSM_CMD_RECEIVE, DSM_CMD_CREDIT, DSM_CMD_PEER };
-	struct call call = { .cmd = cmds[fuzz_u8(in) % 4] };
+	static const u8 cmds[] = { DSM_CMD_REGISTER, DSM_CMD_RECEIVE, DSM_CMD_CREDIT, DSM_CMD_PEER,
+				   DSM_CMD_SESSION };
+	struct call call = { .cmd = cmds[fuzz_u8(in) % ARRAY_SIZE(cmds)] };
 	u8 how = fuzz_u8(in);
 	u8 value[255];
 

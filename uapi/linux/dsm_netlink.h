@@ -30,6 +30,7 @@ enum {
 	DSM_A_REQ,		/* u32 */
 	DSM_A_IN_WINDOW,	/* flag */
 	DSM_A_PAD,
+	DSM_A_SESSION,		/* u64 */
 	__DSM_A_MAX,
 	DSM_A_MAX = __DSM_A_MAX - 1
 };
@@ -43,6 +44,7 @@ enum {
 	DSM_CMD_RECEIVE,	/* helper: this frame came from a peer */
 	DSM_CMD_CREDIT,		/* helper: that many SENDs are dealt with */
 	DSM_CMD_PEER,		/* helper: a peer's state, its round-trip time */
+	DSM_CMD_SESSION,	/* helper: which session have we with a peer? */
 	__DSM_CMD_MAX,
 	DSM_CMD_MAX = __DSM_CMD_MAX - 1
 };

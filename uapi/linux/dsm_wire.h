@@ -11,6 +11,19 @@
  * The first frame each way is HELLO. A helper that cannot speak one of the
  * versions the other offers says so in its log and closes the connection.
  *
+ * Then the helpers agree on a session:
+ *
+ *	HELLO ------>  <------ HELLO	who I am
+ *	SESSION ---->  <---- SESSION	which session my module has with yours; a nonce
+ *	READY ------>  <------ READY	which session it will be
+ *
+ * If both modules have the same session, it goes on. If not, a new one begins, whose
+ * number follows from both nonces. The connection is up for a helper when it has
+ * heard READY with the number that it has said itself, and its module is told that
+ * number. The modules' frames are numbered within a session: both begin anew or
+ * neither does, and who does not get as far as READY has changed nothing. A helper
+ * may say REFUSE in place of the next frame, and closes the connection.
+ *
  * Frames of the modules are numbered (@seq, from 1, in each direction) and
  * acknowledged (@ack, the last one received in order). A module keeps what
  * has not been acknowledged and sends it again on a new connection; what
@@ -84,6 +97,9 @@ enum dsm_wire_type {
 	DSM_HELLO = 128,	/* body: struct dsm_wire_hello */
 	DSM_PING,		/* no body; @seq is echoed */
 	DSM_PONG,
+	DSM_SESSION,		/* body: struct dsm_wire_session */
+	DSM_READY,		/* body: struct dsm_wire_ready */
+	DSM_REFUSE,		/* body: why, DSM_WIRE_REFUSE_MAX characters at most */
 };
 
 /* enum dsm_wire_type's @flags */
@@ -208,6 +224,31 @@ struct dsm_wire_hello {
 	__le64 reserved;
 };
 
+/**
+ * struct dsm_wire_session - which session a module has with the other one
+ * @session: its number; 0: none
+ * @nonce: random, not 0
+ */
+struct dsm_wire_session {
+	__le64 session;
+	__le64 nonce;
+};
+
+/**
+ * struct dsm_wire_ready - the session that it will be
+ * @session: its number, not 0
+ * @error: 0; or a positive Linux errno, the sender's module cannot begin it: ESTALE,
+ *	the receiver has lost its memory, and the sender has regions
+ * @reserved: 0
+ */
+struct dsm_wire_ready {
+	__le64 session;
+	__le32 error;
+	__le32 reserved;
+};
+
+#define DSM_WIRE_REFUSE_MAX	160	/* bytes */
+
 #ifdef __KERNEL__
 #include <linux/build_bug.h>
 #else
@@ -217,5 +258,7 @@ static_assert(sizeof(struct dsm_wire_hdr) == 64, "wire header");
 static_assert(sizeof(struct dsm_wire_region) == 112, "wire region");
 static_assert(sizeof(struct dsm_wire_sync) == 32, "wire sync");
 static_assert(sizeof(struct dsm_wire_hello) == 32, "wire hello");
+static_assert(sizeof(struct dsm_wire_session) == 16, "wire session");
+static_assert(sizeof(struct dsm_wire_ready) == 16, "wire ready");
 
 #endif /* _UAPI_LINUX_DSM_WIRE_H */

@@ -236,7 +236,8 @@ static inline void spin_unlock(spinlock_t *lock)
 	kernel_locks_held--;
 }
 
-#define lockdep_assert_held(mutex)	FUZZ_CHECK((mutex)->lock.held, "a lock is not held")
+/* A mutex begins with its lock. */
+#define lockdep_assert_held(l)	FUZZ_CHECK(((const struct lock *)(l))->held, "a lock is not held")
 #define mutex_init(mutex)	spin_lock_init(&(mutex)->lock)
 #define mutex_lock(mutex)	spin_lock(&(mutex)->lock)
 #define mutex_unlock(mutex)	spin_unlock(&(mutex)->lock)

@@ -118,6 +118,7 @@ static int say_peer_up(int fd, int family, uint32_t id)
 	genl_put_u32(&m, DSM_A_PEER, id);
 	genl_put_u32(&m, DSM_A_PEER_STATE, DSM_PEER_UP);
 	genl_put_u64(&m, DSM_A_INCARNATION, id + 1);
+	genl_put_u64(&m, DSM_A_SESSION, id + 1);
 	return genl_say(fd, &m);
 }
 

@@ -670,6 +670,54 @@ static void incarnation_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic64_read(&peer->duplicates), 0);
 }
 
+/* Both sides begin anew together: what cannot have come over keeps its turn. */
+static void session_test(struct kunit *test)
+{
+	struct testnode *tn = test->priv;
+	struct dsm_peer *peer = peer_of(test);
+	struct dsm_region *region;
+	u64 session;
+
+	work_stop(test);
+	KUNIT_EXPECT_EQ(test, dsm_peer_session(peer, TESTNODE_INCARNATION, &session), 0);
+	KUNIT_EXPECT_EQ(test, session, TESTNODE_SESSION);
+	/* Another may say that it is the peer: that changes nothing. */
+	KUNIT_EXPECT_EQ(test, dsm_peer_session(peer, TESTNODE_INCARNATION + 1, &session), 0);
+	KUNIT_EXPECT_EQ(test, session, 0);
+	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION + 1, TESTNODE_SESSION),
+			-EINVAL);
+	KUNIT_EXPECT_EQ(test, peer->incarnation, TESTNODE_INCARNATION);
+	KUNIT_EXPECT_EQ(test, peer->link, DSM_LINK_UP);
+
+	/* The peer has not got as far as the session: a new one, and nothing is lost. */
+	region = testnode_region(test, REGION, DSM_HOME_CREATOR);
+	KUNIT_EXPECT_EQ(test, dsm_peer_session(peer, TESTNODE_INCARNATION + 1, &session), -ESTALE);
+	KUNIT_EXPECT_EQ(test, peer->link, DSM_LINK_UP);
+	say(test, 3);
+	expect_sent(test, 1, 3);
+	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION, TESTNODE_SESSION + 1), 0);
+	expect_sent(test, 1, 3);
+	KUNIT_EXPECT_EQ(test, hear_ack(test, 2), 0);
+	KUNIT_EXPECT_EQ(test, hear(test, 1), 0);
+
+	/* It has, and says that it has it no more. */
+	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION, TESTNODE_SESSION + 2),
+			-ESTALE);
+	KUNIT_EXPECT_EQ(test, peer->link, DSM_LINK_STALE);
+	KUNIT_EXPECT_EQ(test, peer->session, TESTNODE_SESSION + 1);
+	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION, TESTNODE_SESSION + 1), 0);
+	expect_sent(test, 3, 3);
+	mutex_lock(&tn->node->regions_lock);
+	dsm_region_remove(region);
+	mutex_unlock(&tn->node->regions_lock);
+	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION, TESTNODE_SESSION + 2), 0);
+	expect_nothing_sent(test);
+	KUNIT_EXPECT_EQ(test, peer->n_queue, 0);
+	KUNIT_EXPECT_EQ(test, hear(test, 1), 0);
+	say(test, 1);
+	expect_sent(test, 1, 1);
+}
+
 static void queue_for(struct kunit *test, u8 type, u32 region, u32 req, u32 data_len,
 		      u32 expect_len)
 {
@@ -998,6 +1046,7 @@ static struct kunit_case peer_cases[] = {
 	KUNIT_CASE(buffers_test),
 	KUNIT_CASE_PARAM(failure_test, failure_gen_params),
 	KUNIT_CASE(incarnation_test),
+	KUNIT_CASE(session_test),
 	KUNIT_CASE(forget_test),
 	KUNIT_CASE(expect_over_test),
 	KUNIT_CASE(run_test),

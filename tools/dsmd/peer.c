@@ -97,10 +97,12 @@ bool peer_taken(const struct peer *peer, const struct conn *conn, uint64_t incar
 }
 
 /* Then both logs say so, with the addresses. */
-void peer_refuse(const struct peer *peer, struct conn *conn)
+void peer_refuse(struct peer *peer, struct conn *conn)
 {
 	char theirs[DSM_WIRE_REFUSE_MAX];
 
+	/* Strangers may have filled what there is room for in the log of theirs. */
+	conn->claims = peer;
 	snprintf(theirs, sizeof(theirs),
 		 "node %u is up already, from %s: does another node have the same id?", peer->id,
 		 peer->conn->address);

@@ -45,7 +45,7 @@ void peer_start(struct peer *peer);
 bool peer_is_ours_to_connect(const struct peer *peer);
 
 bool peer_taken(const struct peer *peer, const struct conn *conn, uint64_t incarnation);
-void peer_refuse(const struct peer *peer, struct conn *conn);
+void peer_refuse(struct peer *peer, struct conn *conn);
 void peer_up(struct peer *peer, struct conn *conn, uint64_t incarnation, uint64_t session);
 void peer_conn_closed(struct peer *peer, struct conn *conn);
 

@@ -260,7 +260,7 @@ static long ioctl_window(struct handle *h, union arg *arg)
 
 	if (arg->window.reserved || arg->window.size)
 		return -EINVAL;
-	if (!ns_capable(h->node->net->user_ns, CAP_NET_ADMIN))
+	if (!dsm_node_is_helper(h->node))
 		return -EPERM;
 	mutex_lock(&h->lock);
 	if (h->region) {
@@ -291,7 +291,7 @@ static long ioctl_spin(struct handle *h, union arg *arg)
 
 	if (arg->spin.flags)
 		return -EINVAL;
-	if (!ns_capable(node->net->user_ns, CAP_NET_ADMIN))
+	if (!dsm_node_is_helper(node))
 		return -EPERM;
 	if (!us || num_online_cpus() == 1)
 		return -EOPNOTSUPP;
@@ -358,8 +358,9 @@ static int device_mmap(struct file *file, struct vm_area_struct *vma)
 
 	if (!region)
 		return -EINVAL;
+	/* Who was given the descriptor is not who it was made for. */
 	if (h->window)
-		return dsm_fault_mmap_window(region, vma);
+		return dsm_node_is_helper(h->node) ? dsm_fault_mmap_window(region, vma) : -EPERM;
 	if (vma->vm_pgoff == DSM_WORDS_OFFSET >> PAGE_SHIFT)
 		return h->rdonly ? -EACCES : dsm_words_mmap(region, vma);
 	if (h->rdonly) {

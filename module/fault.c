@@ -346,13 +346,13 @@ static int map_frames(struct dsm_region *region, struct vm_area_struct *vma)
 	return vfs_mmap(region->frames, vma);
 }
 
-/* The helper's mapping: shmem's, no more. */
+/* The helper's mapping: shmem's, no more. A child of the helper does not get it. */
 int dsm_fault_mmap_window(struct dsm_region *region, struct vm_area_struct *vma)
 {
 	int err = map_frames(region, vma);
 
 	if (!err)
-		vm_flags_set(vma, MAPPING_FLAGS);
+		vm_flags_set(vma, MAPPING_FLAGS | VM_DONTCOPY);
 	return err;
 }
 

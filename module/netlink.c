@@ -7,7 +7,8 @@
  * brings, by dsm_msg_decode() and the receivers.
  *
  * The helper is the socket that registered. When that socket is closed, every
- * peer is down until another registers.
+ * peer is down until another registers. Windows are given to the process that
+ * registered it, and not to others that have the socket.
  */
 #include <linux/netlink.h>
 #include <linux/notifier.h>
@@ -206,7 +207,7 @@ static int do_register(struct sk_buff *skb, struct genl_info *info)
 	err = reply_register(node, info);
 	if (err)
 		goto unlock;
-	WRITE_ONCE(node->helper, info->snd_portid);
+	dsm_node_set_helper(node, info->snd_portid);
 	expect_all(node);
 unlock:
 	mutex_unlock(&node->helper_lock);
@@ -379,7 +380,7 @@ static int socket_closed(struct notifier_block *nb, unsigned long event, void *d
 		return NOTIFY_DONE;
 	mutex_lock(&node->helper_lock);
 	if (node->helper == notify->portid) {
-		WRITE_ONCE(node->helper, 0);
+		dsm_node_set_helper(node, 0);
 		dsm_peers_down(node);
 	}
 	mutex_unlock(&node->helper_lock);

@@ -14,7 +14,9 @@
  */
 #include <linux/bitmap.h>
 #include <linux/moduleparam.h>
+#include <linux/pid.h>
 #include <linux/random.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/user_namespace.h>
 #include <net/netns/generic.h>
@@ -136,6 +138,31 @@ static int sysfs_add(struct dsm_node *node)
 }
 
 /**
+ * dsm_node_set_helper() - the current process is the helper, or nobody is
+ * @node: us
+ * @port: its netlink port; 0: nobody is
+ */
+void dsm_node_set_helper(struct dsm_node *node, u32 port)
+{
+	struct pid *old = node->helper_process;
+
+	lockdep_assert_held(&node->helper_lock);
+
+	WRITE_ONCE(node->helper_process, port ? get_pid(task_tgid(current)) : NULL);
+	WRITE_ONCE(node->helper, port);
+	put_pid(old);
+}
+
+/*
+ * Is the current process the registered helper? Only addresses are compared: the
+ * helper's process ID is held, so that no other process can have the address.
+ */
+bool dsm_node_is_helper(const struct dsm_node *node)
+{
+	return READ_ONCE(node->helper_process) == task_tgid(current);
+}
+
+/**
  * dsm_node_configure() - the helper says who we are
  * @node: us
  * @id: our id
@@ -222,7 +249,9 @@ static void __net_exit node_net_exit(struct net *net)
 	struct dsm_node *node = dsm_node_of(net);
 
 	/* Nobody brings messages; then there are no regions; then no peers. */
-	WRITE_ONCE(node->helper, 0);
+	mutex_lock(&node->helper_lock);
+	dsm_node_set_helper(node, 0);
+	mutex_unlock(&node->helper_lock);
 	cancel_delayed_work_sync(&node->local_work);
 	if (node->configured)
 		peers_stop(node);

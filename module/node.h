@@ -12,6 +12,7 @@
 #include "spin.h"
 
 struct dsm_peer;
+struct pid;
 struct dsm_registry;
 struct dsm_sync;
 
@@ -48,6 +49,8 @@ enum dsm_tunable_limits {
  * @spins: by who waits, enum dsm_spin_kind
  * @helper_lock: serialises registrations
  * @helper: the helper's netlink port, 0 if none
+ * @helper_process: the process that last registered with it, or NULL
+ *	(protected by @helper_lock)
  * @peers: @nodes of them, our own NULL
  * @dirty: a bit a peer: it has messages to be flushed
  * @regions: by id
@@ -91,6 +94,7 @@ struct dsm_node {
 
 	struct mutex helper_lock;
 	u32 helper;
+	struct pid *helper_process;
 	struct dsm_peer **peers;
 	unsigned long *dirty;
 
@@ -124,6 +128,9 @@ struct dsm_node *dsm_node_of(struct net *net);
 int dsm_node_configure(struct dsm_node *node, u32 id, u32 nodes);
 u32 dsm_node_next_req(struct dsm_node *node);
 unsigned int dsm_node_up(const struct dsm_node *node);
+
+bool dsm_node_is_helper(const struct dsm_node *node);
+void dsm_node_set_helper(struct dsm_node *node, u32 port);
 
 static inline bool dsm_node_configured(const struct dsm_node *node)
 {

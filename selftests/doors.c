@@ -23,6 +23,7 @@
 #include <unistd.h>
 #include <linux/dsm.h>
 
+#include "genl.h"
 #include "test.h"
 
 enum {
@@ -466,5 +467,99 @@ TEST(discarding)
 		*word(page(base, 3), 0) = 1003;
 	ASSERT_OK(munmap(at, SIZE));
 	close(fd);
+	finish(region);
+}
+
+/* ---- the helper's window ------------------------------------------------- */
+
+static uint32_t region_id(void)
+{
+	char file[100];
+
+	snprintf(file, sizeof(file), "regions/%s/id", region_name());
+	return node_get(file);
+}
+
+static int open_window(int fd)
+{
+	struct dsm_window_arg arg = { .id = region_id() };
+
+	return ioctl(fd, DSM_IOC_WINDOW, &arg);
+}
+
+static void *map_window(int fd)
+{
+	return mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+}
+
+/* A process that has all that the helper has, but is not the helper. */
+static void be_another(int window, int unbound, const char *at)
+{
+	struct dsm_spin_arg spin = { .fd = window };
+	unsigned char resident;
+
+	EXPECT_EQ(map_window(window), MAP_FAILED);
+	EXPECT_EQ(errno, EPERM);
+	EXPECT_ERRNO(open_window(unbound), EPERM);
+	EXPECT_ERRNO(ioctl(unbound, DSM_IOC_SPIN, &spin), EPERM);
+	/* Nor is it left the mapping by fork(2). */
+	EXPECT_ERRNO(mincore((void *)at, PAGE, &resident), ENOMEM);
+}
+
+/* Nothing but mmap(2) can be done with the descriptor, and nothing with the mapping's file. */
+static void try_window(int fd, char *at)
+{
+	char buffer[8];
+
+	EXPECT_ERRNO(open_window(fd), EBUSY);
+	EXPECT_ERRNO(read(fd, buffer, sizeof(buffer)), EINVAL);
+	EXPECT_ERRNO(write(fd, buffer, sizeof(buffer)), EINVAL);
+	EXPECT_ERRNO(ftruncate(fd, 0), EINVAL);
+	EXPECT_ERRNO(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE), ENODEV);
+	EXPECT_ERRNO(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0), EINVAL);
+	EXPECT_ERRNO(remap(at, SIZE, 0), EACCES);
+	EXPECT_ERRNO(madvise(at, PAGE, MADV_REMOVE), EBADF);
+	EXPECT_EQ(madvise(at, SIZE, MADV_COLLAPSE), -1);
+	expect_no_map_file(map_file(at));
+}
+
+/*
+ * A window shows a region's frames to whoever has it, whatever the region's mode
+ * is: it is for the process that is the registered helper, and for no other.
+ */
+TEST(window_is_the_helpers)
+{
+	dsm_region *region;
+	int fd = open_device(), unbound = open_device(), helper, after;
+	char *at;
+
+	share_numbered(&region);
+	/* Root, but not the helper. */
+	EXPECT_ERRNO(open_window(fd), EPERM);
+	together("refused");
+	helper = genl_replace_helper();
+	ASSERT_OK(open_window(fd));
+	at = map_window(fd);
+	ASSERT_NE(at, MAP_FAILED);
+	EXPECT_EQ(*word(at, 0), 1000);
+	try_window(fd, at);
+	pid_t pid = fork();
+
+	if (!pid) {
+		be_another(fd, unbound, at);
+		_exit(0);
+	}
+	expect_child(pid);
+	/* The socket makes the helper: without it, this process is none. */
+	close(helper);
+	ASSERT_TRUE(WAIT_FOR(map_window(fd) == MAP_FAILED, 20));
+	EXPECT_EQ(errno, EPERM);
+	after = open_device();
+	EXPECT_ERRNO(open_window(after), EPERM);
+	close(after);
+	ASSERT_OK(munmap(at, SIZE));
+	close(fd);
+	close(unbound);
+	genl_restore_helper(-1);
 	finish(region);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <linux/dsm_netlink.h>
 
@@ -124,4 +125,25 @@ int genl_family(int fd)
 	}
 	ASSERT_TRUE(!"a family id");
 	return 0;
+}
+
+int genl_replace_helper(void)
+{
+	struct genl_message m;
+	int fd;
+
+	ASSERT_EQ(run("dsmd-ctl", "kill", NULL), 0);
+	fd = genl_open();
+	genl_begin(&m, genl_family(fd), DSM_CMD_REGISTER);
+	genl_put_u32(&m, DSM_A_NODE, node());
+	genl_put_u32(&m, DSM_A_NODES, nodes());
+	ASSERT_EQ(genl_say(fd, &m), 0);
+	return fd;
+}
+
+void genl_restore_helper(int fd)
+{
+	close(fd);
+	ASSERT_EQ(run("dsmd-ctl", "start", NULL), 0);
+	ASSERT_TRUE(WAIT_FOR(node_get("up") == nodes(), 60));
 }

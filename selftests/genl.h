@@ -27,6 +27,14 @@ void genl_put_u64(struct genl_message *m, int type, uint64_t value);
 /* Returns the error that the kernel answers with, positive; 0 for success. */
 int genl_say(int fd, struct genl_message *m);
 
+/*
+ * Kill this node's helper, and register as the helper in its place. All nodes do
+ * that in the same tests. Returns the socket, for genl_restore_helper(), which
+ * returns when the nodes' own helpers have found each other again.
+ */
+int genl_replace_helper(void);
+void genl_restore_helper(int fd);
+
 /* The sentence that came with the last error, or "". */
 const char *genl_sentence(void);
 

@@ -299,8 +299,8 @@ struct dsm_attach_arg {
 /**
  * struct dsm_window_arg - DSM_IOC_WINDOW, for the helper
  * @id: the region. Binds the descriptor to the region's frames themselves:
- *	a mapping of it never faults remotely. Needs CAP_NET_ADMIN over the
- *	node's network namespace.
+ *	a mapping of it never faults remotely. EPERM for any process but the
+ *	one that has registered as the node's helper, here and in mmap(2).
  * @size: out: bytes
  */
 struct dsm_window_arg {
@@ -319,7 +319,7 @@ struct dsm_window_arg {
  * when it has looked for that long enough (spin_us in sysfs), or in vain of late;
  * when a signal is there, or when another wants this processor. The caller waits
  * as it would have. EOPNOTSUPP (spin_us is 0, or there is one processor); EBADF;
- * EPERM (no CAP_NET_ADMIN over the node's network namespace).
+ * EPERM (the caller is not the process that has registered as the node's helper).
  */
 struct dsm_spin_arg {
 	__s32 fd;

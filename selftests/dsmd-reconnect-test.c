@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* dsmd: links that fall silent, end, and come back. */
 #include <poll.h>
+#include <pthread.h>
 
 #include "dsmd-test.h"
 
@@ -45,6 +46,75 @@ static void heartbeats(void)
 	CHECK(a->rtt_ns[1] < NSEC_PER_SEC && b->rtt_ns[0] < NSEC_PER_SEC);
 	node_free(a);
 	node_free(b);
+}
+
+/* The other node, in a thread of its own. */
+struct pumper {
+	struct node *node;
+	_Atomic bool stop;
+};
+
+static void *pump_alone(void *data)
+{
+	struct pumper *pumper = data;
+
+	while (!pumper->stop)
+		pump(pumper->node, NULL);
+	return NULL;
+}
+
+static void until_lost(void *data)
+{
+	struct node *peer = data;
+	uint64_t until = clock_now_ns() + WAIT_NS;
+
+	while (!strcmp(peer->states[0], "u") && clock_now_ns() < until)
+		poll(NULL, 0, 1);
+}
+
+/* Longer than it takes to be lost, on a machine that is busy itself as well. */
+static void until_noticed(void *data)
+{
+	uint64_t since = clock_now_ns();
+
+	(void)data;
+	while (clock_now_ns() - since < WAIT_NS &&
+	       (clock_now_ns() - since < 3 * LOST_MS * NSEC_PER_MSEC ||
+		!strstr(log_text, "busy with one call")))
+		poll(NULL, 0, 1);
+}
+
+/* A call to the module takes longer than a peer may be silent: with a pulse it is not lost. */
+static void busy_module(void)
+{
+	struct dsm_wire_hdr hdr = frame_header(DSM_GET_S, 1, 0);
+	struct node *a, *b;
+	pthread_t thread;
+
+	for (int with = 1; with >= 0; with--) {
+		struct pumper pumper = { NULL, false };
+
+		REQUIRE(pair_new(&a, &b));
+		if (with)
+			REQUIRE(!pulse_start(&a->links.pulse, &a->links));
+		a->busy = with ? until_noticed : until_lost;
+		a->busy_data = b;
+		node_send(b, 0, &hdr, NULL);
+		/* Its peer's loop goes on meanwhile. */
+		pumper.node = b;
+		REQUIRE(!pthread_create(&thread, NULL, pump_alone, &pumper));
+		while (!a->told_count)
+			pump(a, NULL);
+		a->busy = NULL;
+		pumper.stop = true;
+		REQUIRE(!pthread_join(thread, NULL));
+		CHECK(strcmp(b->states[0], "u") ? !with : with);
+		CHECK(strstr(log_text, "busy with one call") ? with : !with);
+		pulse_stop(&a->links.pulse);
+		node_free(a);
+		node_free(b);
+		log_clear();
+	}
 }
 
 static void replacement(void)
@@ -138,6 +208,7 @@ static void stale_peer(void)
 static const struct test tests[] = {
 	{ "silence", silence },
 	{ "heartbeats, round-trip time", heartbeats },
+	{ "a module that is busy", busy_module },
 	{ "replacement", replacement },
 	{ "reconnection", reconnect },
 	{ "a peer the module refuses", stale_peer },

@@ -2,6 +2,7 @@
 /* What the tests of dsmd's link layer share; see dsmd-test.h. */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 
@@ -142,6 +143,11 @@ static bool fake_sync(struct module *module)
 
 	node->spoken = false;
 	node->answer_count = 0;
+	if (spoken && node->busy) {
+		pulse_away(&node->links.pulse);
+		node->busy(node->busy_data);
+		pulse_back(&node->links.pulse);
+	}
 	if (spoken && node->expect_req)
 		links_expect(&node->links, node->expect_req,
 			     &(struct links_place){ REGION, PAGE, 0 });

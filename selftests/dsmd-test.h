@@ -89,7 +89,9 @@ struct node {
 	uint64_t rtt_ns[NODES_MAX];
 	uint32_t credits[NODES_MAX];
 
-	/* what it answers */
+	/* what it answers; before that it is busy, if it is to be, as long as this takes */
+	void (*busy)(void *data);
+	void *busy_data;
 	int up_error;
 	int session_error;
 	unsigned int refuse_at;		/* the frame before which it has had enough */

@@ -240,11 +240,13 @@ void conn_send_own(struct conn *conn, enum dsm_wire_type type, uint64_t seq)
 static void credits_return(struct conn *conn, unsigned int at_least)
 {
 	struct module *module = conn->links->module;
+	unsigned int credits = conn->credits;
 
-	if (conn->state != CONN_UP || !conn->credits || conn->credits < at_least)
+	if (conn->state != CONN_UP || !credits || credits < at_least)
 		return;
-	module->ops->credit(module, conn->peer->id, conn->peer->session, conn->credits);
+	/* There may be more when the call returns: see conn_beat(). */
 	conn->credits = 0;
+	module->ops->credit(module, conn->peer->id, conn->peer->session, credits);
 }
 
 void conn_write(struct conn *conn)
@@ -266,6 +268,17 @@ void conn_write(struct conn *conn)
 		conn_fail(conn, LOG_ERR, "a page of a window cannot be read");
 	else if (err)
 		conn_fail(conn, LOG_INFO, "%s", strerror((int)-err));
+}
+
+/*
+ * A ping, by pulse.c's thread, while the loop's is in a call to the module. Nothing more
+ * than that: what goes wrong shows again when the loop's thread writes, and what the socket
+ * does not take is in the list for it.
+ */
+void conn_beat(struct conn *conn)
+{
+	if (conn->state == CONN_UP && send_own(conn, DSM_PING, clock_now_ns(), NULL, 0))
+		output_write(&conn->out, conn->source.fd, &conn->credits);
 }
 
 /* @seq is the time the ping was sent, or so the peer says. */

@@ -137,6 +137,7 @@ void conn_send(struct conn *conn, const void *frame, uint32_t length,
 void conn_send_own(struct conn *conn, enum dsm_wire_type type, uint64_t seq);
 bool conn_say(struct conn *conn, enum dsm_wire_type type, const void *body, uint32_t length);
 void conn_write(struct conn *conn);
+void conn_beat(struct conn *conn);
 void conn_ponged(struct conn *conn, uint64_t seq);
 void conn_divert(struct conn *conn);
 

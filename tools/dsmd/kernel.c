@@ -102,8 +102,10 @@ static void batch_send(struct kernel *kernel)
 	if (!kernel->used || kernel->failed)
 		goto out;
 	do {
+		pulse_away(&kernel->links->pulse);
 		n = sendto(kernel->source.fd, kernel->batch, kernel->used, 0,
 			   (struct sockaddr *)&addr, sizeof(addr));
+		pulse_back(&kernel->links->pulse);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		kernel_fail(kernel, "a message to the module: %m");

@@ -9,6 +9,7 @@
 #include "expect.h"
 #include "log.h"
 #include "loop.h"
+#include "pulse.h"
 #include "window.h"
 
 /*
@@ -42,6 +43,7 @@ struct peer;
  * @asked: how often the module has been asked for a session
  * @dirty: connections that have something to write, linked by @dirty_next
  * @dead: closed ones, freed when no handler is running
+ * @pulse: heartbeats while the module is busy
  * @limit: for messages about strangers
  * @scratch: where bytes go that nobody expects
  */
@@ -63,6 +65,7 @@ struct links {
 	uint32_t asked;
 	struct conn *dirty;
 	struct conn *dead;
+	struct pulse pulse;
 	struct log_limit limit;
 	unsigned char scratch[DSM_WIRE_BODY_MAX];
 };

@@ -102,11 +102,15 @@ static int run(void)
 	err = links_start(&links, kernel.incarnation, kernel.credits);
 	if (err)
 		goto err_links;
+	err = pulse_start(&links.pulse, &links);
+	if (err)
+		goto err_links;
 	log_info("node %d of %u, listening on %s", config.node, config.nodes, config.listen.text);
 	sd_notifyf(0, "READY=1\nSTATUS=0 of %u peers up", config.nodes - 1);
 
 	err = loop_run(&loop);
 
+	pulse_stop(&links.pulse);
 err_links:
 	spin_exit(&spin);
 	links_exit(&links);

@@ -36,6 +36,12 @@
 enum block_limits {
 	PINNED_RETRY_US	= 1000,		/* at first, */
 	PINNED_RETRY_SHIFT = 6,		/* doubled so many times */
+
+	/*
+	 * Pages of a block times mappings of the region. Each takes 2 to 5 us: it is some
+	 * ten times as long as it takes to wake a worker, and a hundredth of a heartbeat.
+	 */
+	REVOKE_SHORT	= 256,
 };
 
 wait_queue_head_t dsm_waitqueues[DSM_WAITQUEUES];
@@ -395,6 +401,29 @@ static int revoke(struct dsm_region *region, u64 index, u8 how)
 	return 0;
 }
 
+/* Would it keep its caller for long, at worst? It may be the helper, with messages of others. */
+static bool revoke_takes_long(const struct dsm_region *region)
+{
+	u64 mappings = atomic_read(&region->mappings);
+
+	return mappings << (region->block_shift - PAGE_SHIFT) > REVOKE_SHORT;
+}
+
+/*
+ * Of a block there is one revocation at a time, so that nothing is done out of order: its
+ * state says that it is being taken away until that has been done.
+ */
+static void revoke_elsewhere(struct dsm_region *region, u64 index, u8 how, struct dsm_hold *hold)
+{
+	dsm_region_get(region);
+	hold->region = region;
+	hold->index = index;
+	hold->event = DSM_EV_REVOKED;
+	hold->how = how;
+	dsm_stat(region, DSM_STAT_revoked_later, 1);
+	dsm_hold_start_long(hold);
+}
+
 /* The page is under DMA: try again until it is not, and less and less often. */
 static void revoke_later(struct dsm_region *region, u64 index, u8 how, struct dsm_hold *hold)
 {
@@ -458,6 +487,11 @@ int dsm_block_event(struct dsm_region *region, struct dsm_chunk *chunk, u64 inde
 		/* What follows cannot be taken back, so it cannot fail. */
 		gfp |= __GFP_NOFAIL;
 		if (after.revoke) {
+			if (revoke_takes_long(region)) {
+				revoke_elsewhere(region, index, after.revoke, batch->hold);
+				batch->hold = NULL;
+				return 0;
+			}
 			if (revoke(region, index, after.revoke)) {
 				dsm_stat(region, DSM_STAT_pinned, 1);
 				dsm_region_get(region);

@@ -15,7 +15,8 @@
  * allows it; it ends when the task is killed, or after timeout_ms.
  *
  * mmap(2) has replaced the VMA's file, so that nothing but the VMA's private
- * data leads to the region: each VMA is a user of it, and of this module.
+ * data leads to the region: each VMA is a user of it, and of this module, and is
+ * counted (mapper.c).
  */
 #include <linux/hash.h>
 #include <linux/mm.h>
@@ -25,6 +26,7 @@
 #include "block.h"
 #include "compat.h"
 #include "fault.h"
+#include "mapper.h"
 #include "node.h"
 #include "region.h"
 #include "trace.h"
@@ -40,9 +42,16 @@
 static const struct vm_operations_struct *shmem_ops;
 static struct vm_operations_struct region_ops;
 
+static struct dsm_region *region_of_vma(const struct vm_area_struct *vma)
+{
+	const struct dsm_mapper *mapper = vma->vm_private_data;
+
+	return mapper->region;
+}
+
 static struct dsm_region *region_of(const struct vm_fault *vmf)
 {
-	return vmf->vma->vm_private_data;
+	return region_of_vma(vmf->vma);
 }
 
 static u64 block_of(const struct dsm_region *region, const struct vm_fault *vmf)
@@ -275,24 +284,36 @@ static vm_fault_t region_map_pages(struct vm_fault *vmf, pgoff_t start, pgoff_t 
 	return ret;
 }
 
-static void region_open(struct vm_area_struct *vma)
+/* A mapping is there, which is counted already. */
+static void region_begin(struct vm_area_struct *vma)
 {
-	struct dsm_region *region = vma->vm_private_data;
-
 	__module_get(THIS_MODULE);
-	dsm_region_get_user(region);
+	dsm_region_get_user(region_of_vma(vma));
 	if (shmem_ops->open)
 		shmem_ops->open(vma);
 }
 
+static void region_open(struct vm_area_struct *vma)
+{
+	dsm_mapper_open(vma->vm_private_data);
+	region_begin(vma);
+}
+
 static void region_close(struct vm_area_struct *vma)
 {
-	struct dsm_region *region = vma->vm_private_data;
+	struct dsm_region *region = region_of_vma(vma);
 
 	if (shmem_ops->close)
 		shmem_ops->close(vma);
+	dsm_mapper_close(vma->vm_private_data);
 	dsm_region_put_user(region);
 	module_put(THIS_MODULE);
+}
+
+/* The only thing that can be refused about another mapping, but for mmap(2) itself. */
+static int region_may_split(struct vm_area_struct *vma, unsigned long at)
+{
+	return dsm_mapper_may_split(vma->vm_private_data);
 }
 
 /* A pointer into a region means the same on every node: it does not move. */
@@ -318,6 +339,7 @@ static int make_ops(const struct vm_operations_struct *ops)
 		region_ops = (struct vm_operations_struct){
 			.open		= region_open,
 			.close		= region_close,
+			.may_split	= region_may_split,
 			.mremap		= region_mremap,
 			.fault		= region_fault,
 			.map_pages	= region_map_pages,
@@ -361,23 +383,28 @@ int dsm_fault_mmap_window(struct dsm_region *region, struct vm_area_struct *vma)
  * @region: the region, of which the caller is a user
  * @vma: where
  *
- * Return: 0; -EINVAL, private, or beyond the region's end.
+ * Return: 0; -EINVAL, private, or beyond the region's end; -ENOMEM, there are too many.
  */
 int dsm_fault_mmap(struct dsm_region *region, struct vm_area_struct *vma)
 {
-	int err = map_frames(region, vma);
+	struct dsm_mapper *mapper = dsm_mapper_map(region);
+	int err;
 
-	if (err)
+	if (IS_ERR(mapper))
+		return PTR_ERR(mapper);
+	err = map_frames(region, vma);
+	if (!err)
+		err = make_ops(vma->vm_ops);
+	if (err) {
+		dsm_mapper_close(mapper);
 		return err;
-	err = make_ops(vma->vm_ops);
-	if (err)
-		return err;
+	}
 	/* See frames.c: what the file allows is what the mapping may do. */
 	if (vma->vm_flags & VM_MAYWRITE)
 		vma_set_file(vma, region->writers);
 	vm_flags_set(vma, MAPPING_FLAGS);
-	vma->vm_private_data = region;
+	vma->vm_private_data = mapper;
 	vma->vm_ops = &region_ops;
-	region_open(vma);
+	region_begin(vma);
 	return 0;
 }

@@ -10,6 +10,10 @@
  *
  * What cannot be taken away because a page is under DMA waits as well, and is tried
  * again by an ordinary worker: a device may have it for ever.
+ *
+ * And what takes long is done by a worker of another kind: a region's users may have mapped it
+ * very often, and the thread that was told to take it away is the helper's, which has other
+ * nodes' messages to carry, or the one above, for which others wait.
  */
 #include <linux/slab.h>
 #include "block.h"
@@ -25,11 +29,15 @@ enum hold_limits {
 	 */
 	SETTLE_US	= 20,
 	SETTLE_PART	= 4,
+
+	/* Long revocations at the same time: they need processors, which others want as well. */
+	LONG_ONES_MAX	= 4,
 };
 
 static struct kmem_cache *cache;
 static struct kthread_worker *worker;
 static struct workqueue_struct *retries;
+static struct workqueue_struct *long_ones;
 
 static void hold_work(struct kthread_work *work)
 {
@@ -84,6 +92,13 @@ void dsm_hold_start(struct dsm_hold *hold, u64 wait_ns)
 	hrtimer_start(&hold->timer, ns_to_ktime(wait_ns), HRTIMER_MODE_REL);
 }
 
+/* The same, without delay: a revocation that takes long. */
+void dsm_hold_start_long(struct dsm_hold *hold)
+{
+	INIT_WORK(&hold->retry, hold_retry);
+	queue_work(long_ones, &hold->retry);
+}
+
 /* A thread has got what it asked for. Under the block's lock, as what follows. */
 void dsm_hold_granted(struct dsm_block *block, unsigned int hold_us)
 {
@@ -121,12 +136,17 @@ int dsm_hold_init(void)
 	retries = alloc_workqueue("dsm_retry", WQ_UNBOUND, 0);
 	if (!retries)
 		goto err_cache;
+	long_ones = alloc_workqueue("dsm_revoke", WQ_UNBOUND, LONG_ONES_MAX);
+	if (!long_ones)
+		goto err_retries;
 	worker = kthread_run_worker(0, "dsm_hold");
 	if (IS_ERR(worker))
-		goto err_retries;
+		goto err_long;
 	sched_set_fifo_low(worker->task);
 	return 0;
 
+err_long:
+	destroy_workqueue(long_ones);
 err_retries:
 	destroy_workqueue(retries);
 err_cache:
@@ -138,6 +158,7 @@ err_cache:
 void dsm_hold_exit(void)
 {
 	kthread_destroy_worker(worker);
+	destroy_workqueue(long_ones);
 	destroy_workqueue(retries);
 	kmem_cache_destroy(cache);
 }

@@ -10,7 +10,7 @@ struct dsm_block;
 struct dsm_region;
 
 /**
- * struct dsm_hold - a revocation that cannot go on yet
+ * struct dsm_hold - a revocation that cannot go on yet, or not here
  * @region: reference held
  * @index: the block
  * @event: what to feed it when it can: HOLD_OVER, or REVOKED after another try
@@ -18,7 +18,7 @@ struct dsm_region;
  * @tries: REVOKED: how often it was tried
  * @timer: until then
  * @work: then, HOLD_OVER: others' threads wait for it
- * @retry: then, REVOKED: that may go on for ever
+ * @retry: then, REVOKED: that may go on for ever. Or at once, where it takes long
  */
 struct dsm_hold {
 	struct dsm_region *region;
@@ -36,6 +36,7 @@ struct dsm_hold {
 struct dsm_hold *dsm_hold_create(gfp_t gfp);
 void dsm_hold_destroy(struct dsm_hold *hold);
 void dsm_hold_start(struct dsm_hold *hold, u64 wait_ns);
+void dsm_hold_start_long(struct dsm_hold *hold);
 
 void dsm_hold_granted(struct dsm_block *block, unsigned int hold_us);
 void dsm_hold_used(struct dsm_block *block, unsigned int hold_us);

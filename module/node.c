@@ -224,6 +224,7 @@ static int __net_init node_net_init(struct net *net)
 	node->user_mutexes_max = DSM_USER_MUTEXES_DEFAULT;
 	node->user_address_bytes_max = DSM_USER_ADDRESS_BYTES_DEFAULT;
 	node->user_frames_bytes_max = dsm_frames_max() / 2;
+	node->user_mappings_max = DSM_USER_MAPPINGS_MAX_DEFAULT;
 	mutex_init(&node->helper_lock);
 	xa_init_flags(&node->regions, XA_FLAGS_ALLOC1 | XA_FLAGS_ACCOUNT);
 	mutex_init(&node->regions_lock);

@@ -27,6 +27,10 @@ enum dsm_tunable_limits {
 	DSM_PREFETCH_BLOCKS_MAX		= 256,
 	DSM_SPIN_US_DEFAULT		= 200,
 	DSM_SPIN_US_MAX			= 10 * 1000,
+	/* Going through one took 3.6 us: 30 ms for all of a user's. */
+	DSM_USER_MAPPINGS_MAX_DEFAULT	= 8192,
+	DSM_USER_MAPPINGS_MAX_MIN	= 1,
+	DSM_USER_MAPPINGS_MAX_MAX	= INT_MAX,
 };
 
 /**
@@ -46,6 +50,7 @@ enum dsm_tunable_limits {
  * @user_mutexes_max: how many mutexes and the like a user's threads may have here
  * @user_address_bytes_max: how long a user's regions may be together, at the registry
  * @user_frames_bytes_max: how much memory a user's regions may take here
+ * @user_mappings_max: how many mappings of a region a user may have, see mapper.c
  * @spins: by who waits, enum dsm_spin_kind
  * @helper_lock: serialises registrations
  * @helper: the helper's netlink port, 0 if none
@@ -88,6 +93,7 @@ struct dsm_node {
 	u32 spin_us;
 	u32 user_regions_max;
 	u32 user_mutexes_max;
+	u32 user_mappings_max;
 	u64 user_address_bytes_max;
 	u64 user_frames_bytes_max;
 	struct dsm_spin spins[DSM_SPIN_KINDS];

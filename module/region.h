@@ -47,6 +47,9 @@ struct dsm_words;
  * @dead: it is in no table: revocations of its pages are given up
  * @idle_msg: REGION_IDLE, allocated beforehand because it has to be sent
  *	(protected by node->regions_lock)
+ * @mappings: of user space, the helper's not counted
+ * @mappers: struct dsm_mapper by uid (protected by @mappers_lock)
+ * @mappers_lock: see mapper.c
  * @readahead: which blocks are asked for ahead
  * @discard_lock: one discards at a time
  * @ask_lock: protects the next three
@@ -88,6 +91,10 @@ struct dsm_region {
 	bool gone;
 	bool dead;
 	struct dsm_msg *idle_msg;
+
+	atomic_t mappings;
+	struct xarray mappers;
+	struct mutex mappers_lock;
 
 	struct dsm_readahead readahead;
 	struct mutex discard_lock;

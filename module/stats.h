@@ -20,6 +20,7 @@
 	X(frames_freed)		/* blocks whose frames were freed */	\
 	X(held)			/* revocations that waited for hold_us */ \
 	X(pinned)		/* ... for a page under DMA */		\
+	X(revoked_later)	/* ... left to a worker, for many mappings */ \
 	X(retries)		/* lost again before it could be used */ \
 	X(timeouts)		/* accesses that got SIGBUS */		\
 	X(sync_calls)		/* DSM_IOC_SYNC */			\

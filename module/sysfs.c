@@ -189,6 +189,13 @@ static struct tunable user_frames_bytes_max = {
 	.max	= U64_MAX,
 };
 
+static struct tunable user_mappings_max = {
+	.attr	= __ATTR(user_mappings_max, 0644, tunable_show, tunable_store),
+	.offset	= offsetof(struct dsm_node, user_mappings_max),
+	.min	= DSM_USER_MAPPINGS_MAX_MIN,
+	.max	= DSM_USER_MAPPINGS_MAX_MAX,
+};
+
 static s64 spun(struct device *dev, size_t counter)
 {
 	struct dsm_spin *spins = node_of(dev)->spins;
@@ -228,6 +235,7 @@ static struct attribute *node_attrs[] = {
 	&user_mutexes_max.attr.attr,
 	&user_address_bytes_max.attr.attr,
 	&user_frames_bytes_max.attr.attr,
+	&user_mappings_max.attr.attr,
 	&dev_attr_spin_hits.attr,
 	&dev_attr_spin_misses.attr,
 	NULL

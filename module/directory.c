@@ -149,8 +149,11 @@ void dsm_chunks_destroy(struct dsm_region *region)
 	struct dsm_chunk *chunk;
 	unsigned long number;
 
-	xa_for_each(&region->chunks, number, chunk)
+	/* There may be millions. */
+	xa_for_each(&region->chunks, number, chunk) {
 		chunk_destroy(region, chunk);
+		cond_resched();
+	}
 	xa_destroy(&region->chunks);
 }
 

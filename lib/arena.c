@@ -202,13 +202,15 @@ uint32_t dsm_units_alloc(struct dsm_heap *heap, unsigned int n,
 	dsm_thread_release(heap);
 	if (thread)
 		dsm_keep_release(thread);
-	dsm_slabs_sweep(heap);
+	dsm_slabs_sweep(heap, false);
 	unit = units_find(heap, n, align, UNITS_TRIES, fresh);
 	if (unit)
 		return unit;
 	chunk = dsm_chunk_claim(heap, &zero);
 	if (chunk)
 		chunk_make(heap, chunk, zero);
+	else
+		dsm_threads_rob(heap);
 	return units_find(heap, n, align, UINT32_MAX, fresh);
 }
 

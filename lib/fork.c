@@ -243,6 +243,7 @@ static bool fork_child(struct dsm_heap *heap)
 	if (thread) {
 		lock_renew(&thread->slot->alive);
 		pthread_mutex_trylock(&thread->slot->alive);
+		dsm_thread_slot_taken(thread);
 	}
 	/* lists have what is absent now */
 	if (!dsm_arena_lock(heap)) {

@@ -12,9 +12,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { DSM_THREADS_MAX = 256 };	/* of a node, with slabs of their own */
+
 struct dsm_super;
 struct dsm_arena;
 struct dsm_counters;
+struct dsm_thread;
 
 /*
  * One process's view of a heap; read-only once attached, but for @threads. It
@@ -43,6 +46,8 @@ struct dsm_heap {
 	_Atomic uint32_t threads;	/* of this process, that use it */
 	_Atomic uint32_t *mine;		/* units of each chunk, or NULL: see fork.c */
 	char		*copy;		/* for a child */
+	/* This process's, by slot: changed with the arena's lock, but for the first time */
+	struct dsm_thread *_Atomic by_slot[DSM_THREADS_MAX];
 	struct dsm_thread *fork_thread;	/* the forking thread's, saved: see thread.c */
 	void		*fork_saved;
 	sigset_t	fork_signals;	/* that it had blocked */

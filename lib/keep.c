@@ -6,7 +6,8 @@
  * That a run is kept, and by which thread, is in its first unit's word, and the thread
  * alone has a list of them. Whoever frees an object makes the word say so, by
  * compare and exchange, as another may free it, too; from then on no other thread
- * changes it, unless this one has died: then the run is found by its word.
+ * changes it, unless this one has died: then the run is found by its word. What it keeps
+ * is taken from it when the region is full: see thread.c.
  * For the arena it is in use all the time.
  */
 #include "keep.h"
@@ -26,9 +27,12 @@ size_t dsm_keep_max(const struct dsm_heap *heap, size_t max)
 {
 	size_t some = (size_t)heap->keep * UNITS / 2;
 	size_t part = (size_t)heap->chunks * UNITS / PART;
+	size_t share = dsm_thread_share(heap);
 
 	if (max > some)
 		max = some;
+	if (max > share)
+		max = share;
 	return max < part ? max : part;
 }
 
@@ -38,7 +42,7 @@ static void kept_remove(struct dsm_thread *thread, struct dsm_kept *kept)
 	*kept = thread->kept[--thread->kept_runs];
 }
 
-void *dsm_keep_take(struct dsm_thread *thread, size_t align, size_t size)
+static void *keep_take(struct dsm_thread *thread, size_t align, size_t size)
 {
 	size_t align_units = align > UNIT_SIZE ? align >> UNIT_SHIFT : 1;
 	size_t n = (size + UNIT_SIZE - 1) >> UNIT_SHIFT;
@@ -60,7 +64,17 @@ void *dsm_keep_take(struct dsm_thread *thread, size_t align, size_t size)
 	return NULL;
 }
 
-bool dsm_keep_give(struct dsm_thread *thread, uint32_t unit)
+void *dsm_keep_take(struct dsm_thread *thread, size_t align, size_t size)
+{
+	void *ptr;
+
+	dsm_thread_enter_wait(thread);
+	ptr = keep_take(thread, align, size);
+	dsm_thread_leave(thread);
+	return ptr;
+}
+
+static bool keep_give(struct dsm_thread *thread, uint32_t unit)
 {
 	struct dsm_heap *heap = thread->heap;
 	uint32_t word = atomic_load(unit_word(heap, unit));
@@ -69,7 +83,7 @@ bool dsm_keep_give(struct dsm_thread *thread, uint32_t unit)
 	if (UNIT_KIND(word) != UNIT_RUN || n > max)
 		return false;
 	if (thread->kept_units + n > max || thread->kept_runs == KEPT_MAX) {
-		if (dsm_arena_lock(heap))
+		if (dsm_thread_lock(thread))
 			return false;
 		dsm_keep_release(thread);
 		dsm_arena_unlock(heap);
@@ -80,6 +94,16 @@ bool dsm_keep_give(struct dsm_thread *thread, uint32_t unit)
 	thread->kept[thread->kept_runs++] = (struct dsm_kept){ unit, n };
 	thread->kept_units += n;
 	return true;
+}
+
+bool dsm_keep_give(struct dsm_thread *thread, uint32_t unit)
+{
+	bool kept;
+
+	dsm_thread_enter_wait(thread);
+	kept = keep_give(thread, unit);
+	dsm_thread_leave(thread);
+	return kept;
 }
 
 void dsm_keep_release(struct dsm_thread *thread)

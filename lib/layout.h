@@ -43,7 +43,7 @@ enum dsm_heap_limits {
 	CLASSES		= 48,
 	CLASS_SIZE_MAX	= 2 * UNIT_SIZE,
 	CLASS_NONE	= CLASSES,
-	THREADS_MAX	= 256,			/* of a node, with slabs of their own */
+	THREADS_MAX	= DSM_THREADS_MAX,
 	KEEP_CHUNKS	= 8,			/* empty ones that are kept, unless told */
 	DSM_HEAP_NODES_MAX = 4096,	/* as the module's DSM_NODES_MAX */
 	LINE_SIZE	= 64,

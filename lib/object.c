@@ -132,15 +132,19 @@ static void *alloc_once(struct dsm_heap *heap, unsigned int class,
 	struct dsm_thread *thread = dsm_thread_get(heap);
 	void *ptr;
 
-	if (thread && class < CLASSES)
-		return dsm_thread_alloc(thread, &thread->bin[class]);
+	if (thread && class < CLASSES) {
+		ptr = dsm_thread_alloc(thread, &thread->bin[class]);
+		if (ptr || dsm_thread_may_own(thread, class))
+			return ptr;
+		return alloc_locked(heap, class, align, size, fresh);
+	}
 	ptr = thread ? dsm_keep_take(thread, align, size) : NULL;
 	if (ptr)
 		return ptr;
 	return alloc_locked(heap, class, align, size ? size : 1, fresh);
 }
 
-bool dsm_object_trim(struct dsm_heap *heap)
+static bool trim(struct dsm_heap *heap, bool rob)
 {
 	struct dsm_thread *thread = dsm_threads[heap->index];
 
@@ -149,10 +153,30 @@ bool dsm_object_trim(struct dsm_heap *heap)
 	dsm_remote_drain(heap);
 	if (thread)
 		dsm_thread_trim(thread);
-	dsm_slabs_sweep(heap);
+	if (rob)
+		dsm_threads_rob(heap);
+	dsm_slabs_sweep(heap, true);
 	dsm_arena_release(heap, 0);
 	dsm_arena_unlock(heap);
 	return true;
+}
+
+bool dsm_object_trim(struct dsm_heap *heap)
+{
+	return trim(heap, false);
+}
+
+/* The region is full: of what there is, an object that is large enough. */
+static void *alloc_any(struct dsm_heap *heap, unsigned int class, size_t align)
+{
+	void *ptr;
+
+	if (class >= CLASSES || align > GRANULE_SIZE || dsm_arena_lock(heap))
+		return NULL;
+	ptr = dsm_slab_alloc_any(heap, class);
+	dsm_fork_note(heap, ptr);
+	dsm_arena_unlock(heap);
+	return ptr;
 }
 
 /* Chunks whose frames go back to all nodes' kernels are claimed meanwhile. */
@@ -168,8 +192,11 @@ static void *alloc_slow(struct dsm_heap *heap, unsigned int class, size_t align,
 	if (size > PTRDIFF_MAX)
 		return NULL;
 	ptr = alloc_once(heap, class, align, size, fresh);
-	if (!ptr && dsm_object_trim(heap))
+	if (!ptr && trim(heap, true)) {
 		ptr = alloc_once(heap, class, align, size, fresh);
+		if (!ptr)
+			ptr = alloc_any(heap, class, align);
+	}
 	/* what another node has in hand for a moment may be free after that */
 	for (int tries = 0; !ptr && tries < CLAIM_TRIES && dsm_chunk_is_claimed(heap); tries++) {
 		nanosleep(&claim_pause, NULL);
@@ -238,20 +265,33 @@ static void note_not_at_once(void *ptr)
 	not_at_once = true;
 }
 
+/* Again, if its slab has been taken meanwhile: that does not look as if it was live. */
+static bool free_at_once(struct dsm_thread *thread, void *ptr)
+{
+	uint32_t stops;
+
+	do {
+		stops = atomic_load(&thread->stops);
+		dsm_thread_wait(thread);
+		if (dsm_remote_free_slab(thread, ptr))
+			return true;
+		not_at_once = false;
+		dsm_thread_free(thread, ptr, note_not_at_once);
+		if (!not_at_once)
+			return true;
+		atomic_thread_fence(memory_order_acquire);
+	} while (atomic_load(&thread->stops) != stops);
+	return false;
+}
+
 const char *dsm_object_free(struct dsm_heap *heap, void *ptr)
 {
 	struct dsm_thread *thread = dsm_thread_get(heap);
 	struct dsm_place place;
 	const char *wrong;
 
-	if (thread) {
-		if (dsm_remote_free_slab(thread, ptr))
-			return NULL;
-		not_at_once = false;
-		dsm_thread_free(thread, ptr, note_not_at_once);
-		if (!not_at_once)
-			return NULL;
-	}
+	if (thread && free_at_once(thread, ptr))
+		return NULL;
 	wrong = dsm_object_find(heap, ptr, &place);
 	if (wrong)
 		return wrong;

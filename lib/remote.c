@@ -234,7 +234,7 @@ bool dsm_remote_free_slab(struct dsm_thread *thread, const void *ptr)
 	uint32_t entry, word, at;
 	uint64_t index;
 
-	if (off >= thread->bytes)
+	if (off >= READ(thread->bytes))
 		return false;
 	entry = READ(thread->table[off >> CHUNK_SHIFT]);
 	if (CHUNK_KIND(entry) != CHUNK_SLABS || CHUNK_OWNER(entry) - 1 >= thread->heap->nodes)

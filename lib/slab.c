@@ -24,7 +24,7 @@
 #include "remote.h"
 #include "thread.h"
 
-/* How many slabs to look at for one that others have freed in. */
+/* How many slabs to look at for one that others have freed in, before one is made. */
 enum { SWEEP_MAX = 64, ACQUIRE_TRIES = 4 };
 
 static uint64_t word_mask(const struct slab *slab, unsigned int w)
@@ -123,12 +123,17 @@ void dsm_thread_free_other(struct dsm_thread *thread, struct slab *slab, uint32_
 	uint16_t owner = READ(slab->owner);
 
 	if (owner == thread->owner) {
-		if (!free_in_dirty(first, index / 64, bit))
+		if (!free_in_dirty(first, index / 64, bit)) {
+			dsm_thread_leave(thread);
 			slow(ptr);
-		else if (!first->hot->used)
+		} else if (!first->hot->used) {
 			dsm_thread_slab_event(thread, first);
+		} else {
+			dsm_thread_leave(thread);
+		}
 		return;
 	}
+	dsm_thread_leave(thread);
 	/* of no thread: perhaps no slab, either, any more */
 	if ((!owner && READ(public->unit[slab->head + slab->index]) != word) ||
 	    slab_free_bits(first, index / 64, bit))
@@ -184,6 +189,17 @@ static struct slab *slab_make(struct dsm_heap *heap, unsigned int class)
 	return slab;
 }
 
+/* Into the arena's list; what something is free in is found first. */
+static void slab_enlist(struct dsm_heap *heap, struct slab *slab)
+{
+	struct slab_list *list = &heap->arena->slab[slab->class];
+
+	if (slab->hot->used < slab->capacity)
+		slab_list_prepend(list, slab);
+	else
+		slab_list_append(list, slab);
+}
+
 static void slab_unmake(struct dsm_heap *heap, struct slab *slab)
 {
 	uint32_t chunk = chunk_of(heap, slab);
@@ -194,26 +210,24 @@ static void slab_unmake(struct dsm_heap *heap, struct slab *slab)
 
 void dsm_slab_abandon(struct dsm_heap *heap, struct slab *slab)
 {
-	struct slab_hot *hot = slab->hot;
-
 	slab_own(slab, 0);
 	if (slab->state == SLAB_CURRENT || slab->state == SLAB_FULL)
 		dsm_slab_count(slab);
 	slab->state = SLAB_IDLE;
 	dsm_slab_collect(slab);
-	if (hot->used)
-		slab_list_append(&heap->arena->slab[slab->class], slab);
+	if (slab->hot->used)
+		slab_enlist(heap, slab);
 	else
 		slab_unmake(heap, slab);
 }
 
-/* Those that have something free are the arena's first ones, or may be. */
-static struct slab *slab_find(struct dsm_heap *heap, unsigned int class)
+/* Of the arena's first ones, in which there is something free, if in any that was counted. */
+static struct slab *slab_find(struct dsm_heap *heap, unsigned int class, unsigned int max)
 {
 	struct slab_list *list = &heap->arena->slab[class];
-	struct slab *slab;
+	struct slab *last = list->last, *slab;
 
-	for (int tries = 0; list->first && tries < ACQUIRE_TRIES; tries++) {
+	for (unsigned int tries = 0; list->first && tries < max; tries++) {
 		slab = list->first;
 		slab_list_remove(list, slab);
 		if (READ(slab->dirty))
@@ -221,40 +235,64 @@ static struct slab *slab_find(struct dsm_heap *heap, unsigned int class)
 		if (slab->hot->used < slab->capacity)
 			return slab;
 		slab_list_append(list, slab);
+		if (slab == last)
+			break;
 	}
 	return NULL;
+}
+
+/* When there is no place for another one, all are looked at. */
+static struct slab *slab_get(struct dsm_heap *heap, unsigned int class)
+{
+	struct slab *slab = slab_find(heap, class, ACQUIRE_TRIES);
+
+	if (!slab)
+		slab = slab_make(heap, class);
+	return slab ? slab : slab_find(heap, class, UINT32_MAX);
 }
 
 struct slab *dsm_slab_acquire(struct dsm_heap *heap, unsigned int class,
 			      uint16_t owner)
 {
-	struct slab *slab = slab_find(heap, class);
+	struct slab *slab = slab_get(heap, class);
 
-	if (!slab)
-		slab = slab_make(heap, class);
 	if (slab)
 		slab_own(slab, owner);
 	return slab;
 }
 
-void *dsm_slab_alloc(struct dsm_heap *heap, unsigned int class)
+/* An object of a slab that has one free, and is in no list. */
+static void *slab_take(struct dsm_heap *heap, struct slab *slab)
 {
-	struct slab *slab = slab_find(heap, class);
-	struct slab_hot *hot;
+	struct slab_hot *hot = slab->hot;
 	unsigned int w = 0, i;
 
-	if (!slab)
-		slab = slab_make(heap, class);
-	if (!slab)
-		return NULL;
-	hot = slab->hot;
 	while (!READ(hot->free[w]))
 		w++;
 	i = __builtin_ctzll(READ(hot->free[w]));
 	WRITE(hot->free[w], READ(hot->free[w]) & ~(1ULL << i));
 	hot->used++;
-	slab_list_append(&heap->arena->slab[class], slab);
+	slab_enlist(heap, slab);
 	return slab_start(slab) + (size_t)(w * 64 + i) * slab->size;
+}
+
+void *dsm_slab_alloc(struct dsm_heap *heap, unsigned int class)
+{
+	struct slab *slab = slab_get(heap, class);
+
+	return slab ? slab_take(heap, slab) : NULL;
+}
+
+void *dsm_slab_alloc_any(struct dsm_heap *heap, unsigned int class)
+{
+	struct slab *slab;
+
+	for (; class < CLASSES; class++) {
+		slab = slab_find(heap, class, UINT32_MAX);
+		if (slab)
+			return slab_take(heap, slab);
+	}
+	return NULL;
 }
 
 /* ---- after a death ---------------------------------------------------- */
@@ -338,17 +376,23 @@ void dsm_slabs_rebuild(struct dsm_heap *heap)
 	slabs_each(heap, slab_relist, 0);
 }
 
-void dsm_slabs_sweep(struct dsm_heap *heap)
+void dsm_slabs_sweep(struct dsm_heap *heap, bool all)
 {
+	unsigned int max = all ? UINT32_MAX : SWEEP_MAX;
+
 	dsm_threads_recover(heap);
 	for (unsigned int class = 0; class < CLASSES; class++) {
 		struct slab_list *list = &heap->arena->slab[class];
 		struct slab *last = list->last, *slab;
 
-		for (int tries = 0; list->first && tries < SWEEP_MAX; tries++) {
+		for (unsigned int tries = 0; list->first && tries < max; tries++) {
 			slab = list->first;
 			slab_list_remove(list, slab);
-			dsm_slab_abandon(heap, slab);
+			dsm_slab_collect(slab);
+			if (slab->hot->used)
+				slab_list_append(list, slab);
+			else
+				slab_unmake(heap, slab);
 			if (slab == last)
 				break;
 		}

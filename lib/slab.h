@@ -42,6 +42,17 @@ static inline void slab_list_append(struct slab_list *list, struct slab *slab)
 	list->last = slab;
 }
 
+static inline void slab_list_prepend(struct slab_list *list, struct slab *slab)
+{
+	slab->prev = NULL;
+	slab->next = list->first;
+	if (list->first)
+		list->first->prev = slab;
+	else
+		list->last = slab;
+	list->first = slab;
+}
+
 static inline void slab_list_remove(struct slab_list *list, struct slab *slab)
 {
 	if (slab->next)
@@ -77,11 +88,14 @@ void dsm_slab_abandon(struct dsm_heap *heap, struct slab *slab);
 /* For a thread that has no slabs. */
 void *dsm_slab_alloc(struct dsm_heap *heap, unsigned int class);
 
+/* The same of slabs that there are, of this class or else of a larger one. */
+void *dsm_slab_alloc_any(struct dsm_heap *heap, unsigned int class);
+
 /* What a thread that died left. */
 void dsm_slabs_recover(struct dsm_heap *heap, uint16_t owner);
 
-/* Some of the slabs of no thread, and what dead threads left: empty ones go. */
-void dsm_slabs_sweep(struct dsm_heap *heap);
+/* Some, or all, of the slabs of no thread, and what dead threads left: empty ones go. */
+void dsm_slabs_sweep(struct dsm_heap *heap, bool all);
 
 /* The lists of the arena, after a death. */
 void dsm_slabs_rebuild(struct dsm_heap *heap);

@@ -13,9 +13,13 @@
 #include "thread.h"
 
 #include <errno.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "arena.h"
 #include "check.h"
@@ -29,6 +33,8 @@ enum {
 	LOOKS		= 8,	/* at full slabs */
 	EMPTY_UNITS_MAX	= 64,	/* that a thread keeps */
 	DO_WITHOUT	= 1000,	/* allocations, when there is no slot */
+	FEW_THREADS	= 16,	/* that may have as much as they like */
+	PART		= 8,	/* one of so many of the region's units is for slack */
 };
 
 static struct dsm_thread no_thread;	/* all zero: it has nothing */
@@ -96,7 +102,21 @@ static void empty_release(struct dsm_thread *thread)
 static void bin_set(struct dsm_bin *bin, struct slab *slab)
 {
 	bin->slab = slab;
-	bin->word = 0;
+	WRITE(bin->word, 0);
+}
+
+/* With the arena's lock, and nobody uses it: all that a thread has is the arena's. */
+static void thread_drop(struct dsm_thread *thread)
+{
+	empty_release(thread);
+	dsm_keep_release(thread);
+	for (struct dsm_bin *bin = thread->bin; bin < thread->bin + CLASSES; bin++) {
+		list_abandon(thread->heap, &bin->partial);
+		list_abandon(thread->heap, &bin->full);
+		if (bin->slab)
+			dsm_slab_abandon(thread->heap, bin->slab);
+		bin_set(bin, NULL);
+	}
 }
 
 void dsm_thread_end(struct dsm_heap *heap)
@@ -108,15 +128,8 @@ void dsm_thread_end(struct dsm_heap *heap)
 	dsm_remote_end(thread);
 	if (dsm_arena_lock(heap))
 		return;
-	empty_release(thread);
-	dsm_keep_release(thread);
-	for (struct dsm_bin *bin = thread->bin; bin < thread->bin + CLASSES; bin++) {
-		list_abandon(heap, &bin->partial);
-		list_abandon(heap, &bin->full);
-		if (bin->slab)
-			dsm_slab_abandon(heap, bin->slab);
-		bin_set(bin, NULL);
-	}
+	thread_drop(thread);
+	atomic_store(&heap->by_slot[thread->owner - 1], NULL);
 	thread_set(heap, NULL);
 	dsm_arena_unlock(heap);
 	pthread_mutex_unlock(&thread->slot->alive);
@@ -165,6 +178,8 @@ static void fork_child(void)
 	bool main_kept = false;
 
 	for (int i = 0; i < HEAPS_MAX; i++) {
+		for (int slot = 0; heaps[i] && slot < THREADS_MAX; slot++)
+			heaps[i]->by_slot[slot] = NULL;
 		if (heaps[i] && heaps[i]->mine && dsm_fork_child(heaps[i])) {
 			main_kept |= heaps[i] == main_heap;
 			continue;
@@ -216,6 +231,26 @@ struct dsm_thread *dsm_thread_restore(struct dsm_heap *heap)
 	thread_set(heap, thread);
 	dsm_thread_saved_free(heap);
 	return thread;
+}
+
+/*
+ * Who has a slot's lock, as the lock says: a thread may end unseen, and another have its
+ * slot then, and its slabs.
+ */
+static uint32_t slot_holder(const struct dsm_slot *slot)
+{
+#ifdef __GLIBC__
+	return *(const volatile uint32_t *)&slot->alive.__data.__lock & FUTEX_TID_MASK;
+#else
+	(void)slot;
+	return 0;
+#endif
+}
+
+void dsm_thread_slot_taken(struct dsm_thread *thread)
+{
+	thread->holder = slot_holder(thread->slot);
+	atomic_store(&thread->heap->by_slot[thread->owner - 1], thread);
 }
 
 bool dsm_threads_have_private(void)
@@ -350,6 +385,7 @@ struct dsm_thread *dsm_thread_make(struct dsm_heap *heap)
 	for (size_t size = 0; size <= DIRECT_SIZE; size += GRANULE_SIZE)
 		thread->direct[size / GRANULE_SIZE] = offsetof(struct dsm_thread, bin) +
 			dsm_class_of_size(size) * sizeof(struct dsm_bin);
+	dsm_thread_slot_taken(thread);
 	thread_set(heap, thread);
 	atomic_fetch_add(&heap->threads, 1);
 	return thread;
@@ -429,7 +465,8 @@ static void *bin_advance(struct dsm_thread *thread, struct dsm_bin *bin)
 {
 	struct slab *slab = bin->slab;
 	struct slab_hot *hot = slab->hot;
-	unsigned int w = bin->word ? dsm_bin_word(thread, bin->word) - hot->free + 1 : 0;
+	size_t word = READ(bin->word);
+	unsigned int w = word ? dsm_bin_word(thread, word) - hot->free + 1 : 0;
 	uint64_t bits;
 
 	if (READ(slab->dirty))
@@ -438,7 +475,7 @@ static void *bin_advance(struct dsm_thread *thread, struct dsm_bin *bin)
 	if (w == slab->words)
 		return NULL;
 	bits = READ(hot->free[w]);
-	bin->word = (uintptr_t)&hot->free[w] - (uintptr_t)thread;
+	WRITE(bin->word, (uintptr_t)&hot->free[w] - (uintptr_t)thread);
 	bin->base = slab_start(slab) + w * 64 * bin->size;
 	WRITE(hot->free[w], bits & (bits - 1));
 	return bin->base + __builtin_ctzll(bits) * bin->size;
@@ -510,6 +547,29 @@ void dsm_thread_release(struct dsm_heap *heap)
 	current_release(thread);
 }
 
+/* Units of slabs that have free objects, but for those of which there is more than one. */
+static unsigned int thread_slack(const struct dsm_thread *thread)
+{
+	unsigned int units = thread->empty_units;
+
+	for (unsigned int class = 0; class < CLASSES; class++)
+		if (thread->bin[class].slab || thread->bin[class].partial.first)
+			units += dsm_class_units(class);
+	return units;
+}
+
+bool dsm_thread_may_own(const struct dsm_thread *thread, unsigned int class)
+{
+	return thread_slack(thread) + dsm_class_units(class) <= dsm_thread_share(thread->heap);
+}
+
+size_t dsm_thread_share(const struct dsm_heap *heap)
+{
+	uint32_t slots = atomic_load(&heap->arena->slots);
+
+	return slots < FEW_THREADS ? SIZE_MAX : (size_t)heap->chunks * UNITS / PART / slots;
+}
+
 /*
  * The arena's. What came home meanwhile may be in a slab of ours; and what is
  * empty of ours may be what we get, for objects of this size now.
@@ -520,7 +580,7 @@ static struct slab *bin_acquire(struct dsm_thread *thread, struct dsm_bin *bin,
 	struct dsm_heap *heap = thread->heap;
 	struct slab *slab = NULL;
 
-	if (dsm_arena_lock(heap))
+	if (!dsm_thread_may_own(thread, class) || dsm_thread_lock(thread))
 		return NULL;
 	if (dsm_remote_drain(heap))
 		slab = bin_find_full(bin);
@@ -534,15 +594,12 @@ static struct slab *bin_acquire(struct dsm_thread *thread, struct dsm_bin *bin,
 	return slab;
 }
 
-void *dsm_thread_alloc_next(struct dsm_thread *thread, struct dsm_bin *bin)
+static void *alloc_next(struct dsm_thread *thread, struct dsm_bin *bin)
 {
-	struct dsm_heap *heap = thread->heap;
 	unsigned int class = bin - thread->bin;
 	struct slab *slab = bin->slab;
 	void *ptr;
 
-	if (!heap)
-		return NULL;
 	if (slab) {
 		ptr = bin_advance(thread, bin);
 		if (ptr)
@@ -563,6 +620,18 @@ void *dsm_thread_alloc_next(struct dsm_thread *thread, struct dsm_bin *bin)
 	return bin_advance(thread, bin);
 }
 
+void *dsm_thread_alloc_next(struct dsm_thread *thread, struct dsm_bin *bin)
+{
+	void *ptr;
+
+	if (!thread->heap)
+		return NULL;
+	dsm_thread_enter_wait(thread);
+	ptr = alloc_next(thread, bin);
+	dsm_thread_leave(thread);
+	return ptr;
+}
+
 static void slab_empty(struct dsm_thread *thread, struct dsm_bin *bin,
 		       struct slab *slab)
 {
@@ -572,14 +641,14 @@ static void slab_empty(struct dsm_thread *thread, struct dsm_bin *bin,
 	slab->state = SLAB_EMPTY;
 	slab_list_append(&thread->empty, slab);
 	thread->empty_units += dsm_class_units(slab->class);
-	if (thread->empty_units <= dsm_keep_max(heap, EMPTY_UNITS_MAX) || dsm_arena_lock(heap))
+	if (thread->empty_units <= dsm_keep_max(heap, EMPTY_UNITS_MAX) || dsm_thread_lock(thread))
 		return;
 	empty_release(thread);
 	dsm_arena_unlock(heap);
 }
 
 /* What was full is not, or what was not in use for allocating is empty. */
-void dsm_thread_slab_event(struct dsm_thread *thread, struct slab *slab)
+static void slab_event(struct dsm_thread *thread, struct slab *slab)
 {
 	struct dsm_bin *bin = &thread->bin[slab->class];
 
@@ -593,6 +662,12 @@ void dsm_thread_slab_event(struct dsm_thread *thread, struct slab *slab)
 	} else {
 		slab_empty(thread, bin, slab);
 	}
+}
+
+void dsm_thread_slab_event(struct dsm_thread *thread, struct slab *slab)
+{
+	slab_event(thread, slab);
+	dsm_thread_leave(thread);
 }
 
 /* Each slab of a list is put where it belongs now. */
@@ -632,4 +707,137 @@ void dsm_thread_trim(struct dsm_thread *thread)
 		dsm_slab_abandon(heap, bin->slab);
 		bin_set(bin, NULL);
 	}
+}
+
+/* ---- when the region is full ------------------------------------------- */
+
+/*
+ * What other threads have then is taken from those that do not use it at that moment,
+ * however long they may sleep. A thread that allocates or frees says so in @busy, with
+ * no more than a store before and after, which the processor may delay. So who takes
+ *
+ *	makes the other thread find nothing of its own when it looks the next time: no
+ *	word to allocate from, no object in the heap (@bytes is 0), and @stopped set;
+ *	has the kernel run a barrier on all processors that run threads of the process;
+ *	looks at @busy.
+ *
+ * If it is not set, then whatever the thread does next comes after the barrier, and finds
+ * nothing; it goes the slow way, and waits there for the arena's lock. If it is set, the
+ * thread is left alone. A word that is lost to it by that is found again in its slab.
+ *
+ * Threads of other processes cannot be stopped like this.
+ */
+enum { BUSY_LOOKS = 200 };
+
+void dsm_thread_wait(struct dsm_thread *thread)
+{
+	while (atomic_load_explicit(&thread->stopped, memory_order_acquire)) {
+		if (dsm_arena_lock(thread->heap))
+			return;
+		dsm_arena_unlock(thread->heap);
+	}
+}
+
+void dsm_thread_enter_wait(struct dsm_thread *thread)
+{
+	dsm_thread_enter(thread);
+	while (atomic_load_explicit(&thread->stopped, memory_order_acquire)) {
+		dsm_thread_leave(thread);
+		dsm_thread_wait(thread);
+		dsm_thread_enter(thread);
+	}
+}
+
+int dsm_thread_lock(struct dsm_thread *thread)
+{
+	int err;
+
+	dsm_thread_leave(thread);
+	err = dsm_arena_lock(thread->heap);
+	if (err)
+		dsm_thread_enter_wait(thread);
+	else
+		dsm_thread_enter(thread);
+	return err;
+}
+
+static bool processors_barrier(void)
+{
+	int saved = errno;
+	bool done = !syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+
+	/* a process has to say once that it will do that */
+	if (!done && errno == EPERM &&
+	    !syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0))
+		done = !syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+	errno = saved;
+	return done;
+}
+
+static void thread_stop(struct dsm_thread *thread)
+{
+	atomic_fetch_add(&thread->stops, 1);
+	atomic_store(&thread->stopped, true);
+	WRITE(thread->bytes, 0);
+	for (struct dsm_bin *bin = thread->bin; bin < thread->bin + CLASSES; bin++)
+		WRITE(bin->word, 0);
+}
+
+static void thread_go_on(struct dsm_thread *thread)
+{
+	atomic_store(&thread->bytes, thread->heap->bytes);
+	atomic_store(&thread->stopped, false);
+}
+
+static bool thread_is_idle(const struct dsm_thread *thread)
+{
+	for (int look = 0; look < BUSY_LOOKS; look++)
+		if (!atomic_load_explicit(&thread->busy, memory_order_acquire))
+			return true;
+	return false;
+}
+
+/* Another one than the caller's of this process, that has the slot; or NULL. */
+static struct dsm_thread *thread_at(struct dsm_heap *heap, uint32_t slot)
+{
+	struct dsm_thread *thread = atomic_load(&heap->by_slot[slot]);
+
+	if (!thread || thread == dsm_threads[heap->index] || !thread->holder ||
+	    slot_holder(thread->slot) != thread->holder)
+		return NULL;
+	return thread;
+}
+
+static void others_rob(struct dsm_heap *heap)
+{
+	uint32_t slots = atomic_load(&heap->arena->slots);
+	struct dsm_thread *thread;
+	bool ordered;
+	int count = 0;
+
+	for (uint32_t slot = 0; slot < slots; slot++) {
+		thread = thread_at(heap, slot);
+		if (thread) {
+			thread_stop(thread);
+			count++;
+		}
+	}
+	ordered = count && processors_barrier();
+	for (uint32_t slot = 0; count && slot < slots; slot++) {
+		thread = atomic_load(&heap->by_slot[slot]);
+		if (!thread || !atomic_load(&thread->stopped))
+			continue;
+		if (ordered && thread_is_idle(thread))
+			thread_drop(thread);
+		thread_go_on(thread);
+	}
+}
+
+void dsm_threads_rob(struct dsm_heap *heap)
+{
+	struct dsm_thread *thread = dsm_threads[heap->index];
+
+	if (thread)
+		thread_drop(thread);
+	others_rob(heap);
 }

@@ -19,7 +19,7 @@ enum { HEAPS_MAX = 64 };	/* in a process, with threads of their own */
  * free, if there is none.
  */
 struct dsm_bin {
-	size_t		word;
+	_Atomic size_t	word;
 	char		*base;		/* the object of its bit 0 */
 	size_t		size;
 	struct slab	*slab;
@@ -48,15 +48,21 @@ enum {
 };
 
 /*
+ * When the region is full, what a thread has is taken from it by another one of its
+ * process, which has the arena's lock, unless the thread is using it: see thread.c.
+ * @busy is set by the thread while it uses what is in here or in its slabs without the
+ * arena's lock. @stopped is set by who takes, and @stops counts that; until it is unset,
+ * the thread finds nothing to allocate, and no object to be its own.
+ *
  * A child finds it all zero, whoever made it: see process.h. That is a thread that has
  * nothing to allocate from and no object to free, so its parent's slabs stay its parent's,
  * and nobody has to look whether this is a new process.
  */
 struct dsm_thread {
 	_Atomic uint64_t none;		/* 0: where bins without a slab point */
-	/* copies of what is in the heap */
+	/* copies of what is in the heap; @bytes is 0 while the thread is stopped */
 	char		*base;
-	size_t		bytes;
+	_Atomic size_t	bytes;
 	_Atomic uint32_t *table;
 	size_t		slabs_off;	/* of a chunk's slabs */
 	uint32_t	own_entry;
@@ -64,6 +70,10 @@ struct dsm_thread {
 	uint16_t	owner;		/* the slot's number + 1 */
 	uint16_t	empty_units;	/* of those in @empty */
 	struct slab_list empty;		/* slabs that are kept for now */
+	_Atomic uint32_t busy;
+	_Atomic uint32_t stops;
+	_Atomic bool	stopped;
+	uint32_t	holder;		/* of its slot: see slot_holder() */
 	uint16_t	kept_runs;
 	uint16_t	kept_units;
 	struct dsm_heap	*heap;
@@ -114,8 +124,22 @@ void dsm_thread_release(struct dsm_heap *heap);
 /* With the arena's lock: all of its slabs that are empty. */
 void dsm_thread_trim(struct dsm_thread *thread);
 
+/*
+ * With the arena's lock: all that the calling thread has, and this process's other threads,
+ * as far as they are not using it, is the arena's.
+ */
+void dsm_threads_rob(struct dsm_heap *heap);
+
 /* With the arena's lock: what threads that died had. */
 void dsm_threads_recover(struct dsm_heap *heap);
+
+/*
+ * How many units that are not full the calling thread may have: of many threads in a small
+ * region each may have few, and allocates the rest from slabs that all share. Whether it may
+ * have one more slab.
+ */
+size_t dsm_thread_share(const struct dsm_heap *heap);
+bool dsm_thread_may_own(const struct dsm_thread *thread, unsigned int class);
 
 /* The first object of the next word, or NULL. */
 void *dsm_thread_alloc_next(struct dsm_thread *thread, struct dsm_bin *bin);
@@ -125,13 +149,40 @@ void dsm_thread_save(struct dsm_heap *heap);
 void dsm_thread_saved_free(struct dsm_heap *heap);
 struct dsm_thread *dsm_thread_restore(struct dsm_heap *heap);
 
-/* A free of this thread's made a slab's count 0. */
+/* It has its slot's lock: the slot is its own. */
+void dsm_thread_slot_taken(struct dsm_thread *thread);
+
+/* A free of this thread's made a slab's count 0. It is busy, and is not then. */
 void dsm_thread_slab_event(struct dsm_thread *thread, struct slab *slab);
 
 static inline _Atomic uint64_t *dsm_bin_word(struct dsm_thread *thread, size_t word)
 {
 	return (_Atomic uint64_t *)((uintptr_t)thread + word);
 }
+
+/* The thread begins, and ends, to use what it has; the first without a look at @stopped. */
+static inline void dsm_thread_enter(struct dsm_thread *thread)
+{
+	WRITE(thread->busy, 1);
+	/* who takes has the kernel order this for all processors: membarrier(2) */
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline void dsm_thread_leave(struct dsm_thread *thread)
+{
+	atomic_store_explicit(&thread->busy, 0, memory_order_release);
+}
+
+/* The same, when nobody is taking what it has; and wait for that only. */
+void dsm_thread_enter_wait(struct dsm_thread *thread);
+
+/*
+ * The arena's lock, for a thread that is busy. It is not while it waits, so what it has may
+ * have been taken when it has the lock. 0 or an error number.
+ */
+int dsm_thread_lock(struct dsm_thread *thread);
+
+void dsm_thread_wait(struct dsm_thread *thread);
 
 static inline void *dsm_bin_alloc(struct dsm_bin *bin, _Atomic uint64_t *word, uint64_t bits)
 {
@@ -143,10 +194,17 @@ static inline void *dsm_bin_alloc(struct dsm_bin *bin, _Atomic uint64_t *word, u
 
 static inline void *dsm_thread_alloc(struct dsm_thread *thread, struct dsm_bin *bin)
 {
-	_Atomic uint64_t *word = dsm_bin_word(thread, bin->word);
-	uint64_t bits = READ(*word);
+	_Atomic uint64_t *word;
+	void *ptr = NULL;
+	uint64_t bits;
 
-	return bits ? dsm_bin_alloc(bin, word, bits) : dsm_thread_alloc_next(thread, bin);
+	dsm_thread_enter(thread);
+	word = dsm_bin_word(thread, READ(bin->word));
+	bits = READ(*word);
+	if (bits)
+		ptr = dsm_bin_alloc(bin, word, bits);
+	dsm_thread_leave(thread);
+	return ptr ? ptr : dsm_thread_alloc_next(thread, bin);
 }
 
 static inline struct dsm_bin *dsm_thread_bin(struct dsm_thread *thread, size_t size)
@@ -161,19 +219,27 @@ static inline void *dsm_thread_malloc(struct dsm_thread *thread, size_t size,
 	_Atomic uint64_t *word;
 	struct dsm_bin *bin;
 	uint64_t bits;
+	void *ptr;
 
 	if (__builtin_expect(size > DIRECT_SIZE, 0))
 		return slow(size);
+	dsm_thread_enter(thread);
 	bin = (struct dsm_bin *)((char *)thread +
 				 thread->direct[(size + GRANULE_SIZE - 1) / GRANULE_SIZE]);
-	word = dsm_bin_word(thread, bin->word);
+	word = dsm_bin_word(thread, READ(bin->word));
 	bits = READ(*word);
-	return __builtin_expect(!bits, 0) ? slow(size) : dsm_bin_alloc(bin, word, bits);
+	if (__builtin_expect(!bits, 0)) {
+		dsm_thread_leave(thread);
+		return slow(size);
+	}
+	ptr = dsm_bin_alloc(bin, word, bits);
+	dsm_thread_leave(thread);
+	return ptr;
 }
 
 /*
  * Leave an object to the slab's thread, or, if that is this one, see first whether
- * others have freed it. Or else let @slow do it.
+ * others have freed it. Or else let @slow do it. The thread is busy, and is not then.
  */
 void dsm_thread_free_other(struct dsm_thread *thread, struct slab *slab, uint32_t index,
 			   void *ptr, void (*slow)(void *ptr));
@@ -190,24 +256,30 @@ static inline void dsm_thread_free(struct dsm_thread *thread, void *ptr,
 	struct slab_hot *hot;
 	uint64_t index, bits, now;
 
-	if (__builtin_expect(off >= thread->bytes, 0) ||
+	dsm_thread_enter(thread);
+	if (__builtin_expect(off >= READ(thread->bytes), 0) ||
 	    __builtin_expect(READ(thread->table[off >> CHUNK_SHIFT]) != thread->own_entry, 0))
-		return slow(ptr);
+		goto slow;
 	slab = (struct slab *)(((uintptr_t)ptr & -(uintptr_t)CHUNK_SIZE) + thread->slabs_off) +
 	       (off >> UNIT_SHIFT & (UNITS - 1));
 	index = dsm_class_index((off & (CHUNK_SIZE - 1)) - slab->start, slab->recip);
 	if (__builtin_expect(index >= slab->capacity, 0))
-		return slow(ptr);
+		goto slow;
 	if (__builtin_expect(READ(slab->owner_dirty) != thread->owner_clean, 0))
 		return dsm_thread_free_other(thread, slab, index, ptr, slow);
 	hot = slab->hot;
 	bits = READ(hot->free[index / 64]);
 	now = bits | 1ULL << index % 64;
 	if (__builtin_expect(now == bits, 0))
-		return slow(ptr);
+		goto slow;
 	WRITE(hot->free[index / 64], now);
 	if (__builtin_expect(!--hot->used, 0))
-		dsm_thread_slab_event(thread, slab);
+		return dsm_thread_slab_event(thread, slab);
+	dsm_thread_leave(thread);
+	return;
+slow:
+	dsm_thread_leave(thread);
+	slow(ptr);
 }
 
 #endif /* _DSM_THREAD_H */

@@ -173,6 +173,9 @@ int main(int argc, char **argv)
 	RUN(limits);
 	RUN(resize);
 	RUN(exhaustion);
+	RUN(full);
+	RUN(idle);
+	RUN(rob);
 	RUN(reuse);
 	RUN(claimed);
 	RUN(purge);

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -378,6 +379,64 @@ static void test_signals(void)
 	result("fork() while signals are handled");
 }
 
+/* ---- many threads ------------------------------------------------------- */
+
+enum { THREADS = 400, EACH = 40 };
+
+static void *handed[THREADS][EACH];
+static pthread_barrier_t all_have;
+static atomic_int wrong_bytes;
+
+static size_t handed_size(int thread, int i)
+{
+	return 16 + (thread * 37 + i * 101) % 3000;
+}
+
+/* It frees what another one allocated, which waits, or has ended. */
+static void *hand_over(void *arg)
+{
+	int me = (intptr_t)arg, other = (me + 131) % THREADS;
+
+	for (int i = 0; i < EACH; i++) {
+		handed[me][i] = malloc(handed_size(me, i));
+		if (handed[me][i])
+			memset(handed[me][i], me + i, handed_size(me, i));
+	}
+	pthread_barrier_wait(&all_have);
+	for (int i = 0; i < EACH; i++) {
+		unsigned char *ptr = handed[other][i];
+
+		wrong_bytes += !ptr;
+		for (size_t j = 0; ptr && j < handed_size(other, i); j++)
+			wrong_bytes += ptr[j] != (unsigned char)(other + i);
+		free(ptr);
+	}
+	return NULL;
+}
+
+static void test_many_threads(void)
+{
+	static pthread_t thread[THREADS];
+	pthread_attr_t attr;
+
+	CHECK(!pthread_attr_init(&attr) && !pthread_attr_setstacksize(&attr, 64 << 10));
+	for (int round = 0; round < 3; round++) {
+		CHECK(!pthread_barrier_init(&all_have, NULL, THREADS));
+		for (intptr_t i = 0; i < THREADS; i++) {
+			if (pthread_create(&thread[i], &attr, hand_over, (void *)i)) {
+				CHECK(!"a thread could not be made");
+				exit(1);
+			}
+		}
+		for (int i = 0; i < THREADS; i++)
+			pthread_join(thread[i], NULL);
+		pthread_barrier_destroy(&all_have);
+	}
+	pthread_attr_destroy(&attr);
+	CHECK(!wrong_bytes);
+	result("400 threads have 40 objects each");
+}
+
 /* ---- sandboxes ---------------------------------------------------------- */
 
 #define NUMBER	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr))
@@ -550,6 +609,7 @@ int main(int argc, char **argv)
 	test_unseen();
 	test_stacks();
 	test_signals();
+	test_many_threads();
 	test_sandbox_self();
 	test_sandbox_exec();
 	printf("1..%d\n# Totals: pass:%d fail:%d xfail:0 xpass:0 skip:0 error:0\n",

@@ -335,7 +335,9 @@ void test_exhaustion(void)
 				CHECK(!dsm_heap_free(&heap[n > first / 2], list[n - 1]));
 			settle(heap, 2);
 		}
-		CHECK(got[0] == got[1]);
+		/* parcels' slabs may have served the first time, or the second */
+		if (!CHECK(got[1] + got[1] / 50 >= got[0]))
+			printf("# of %zu bytes: %zu, then %zu\n", sizes[s], got[0], got[1]);
 		heap_stats(&heap[0], &stats);
 		CHECK(!stats.live);
 	}

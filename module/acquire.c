@@ -12,6 +12,7 @@
 #include "frames.h"
 #include "hold.h"
 #include "node.h"
+#include "reclaim.h"
 #include "region.h"
 #include "spin.h"
 #include "user.h"
@@ -19,6 +20,7 @@
 
 enum {
 	PREFETCH_CALL_MAX = 4096,	/* blocks */
+	PREFETCH_BALANCE = 32,		/* blocks: so often a call looks for room */
 	PREFETCH_SURE	= 32,		/* blocks: so long a window is a sequence's */
 };
 
@@ -65,6 +67,8 @@ bool dsm_block_use(struct dsm_region *region, struct dsm_block *block, bool writ
 	ret = usable(line, write);
 	if (ret && write)
 		line->written = true;
+	if (ret)
+		block->used = true;
 	/* Who asked for writing and reads first, will write: that ends the hold. */
 	if (ret && last && line->held && (write || line->state != DSM_LINE_M))
 		dsm_hold_used(block, READ_ONCE(region->node->hold_us));
@@ -84,8 +88,10 @@ bool dsm_block_use(struct dsm_region *region, struct dsm_block *block, bool writ
 bool dsm_block_lock_readable(struct dsm_block *block)
 {
 	spin_lock(&block->lock);
-	if (usable(&block->line, false) && !block->line.held && !upgrading(&block->line))
+	if (usable(&block->line, false) && !block->line.held && !upgrading(&block->line)) {
+		block->used = true;
 		return true;
+	}
 	spin_unlock(&block->lock);
 	return false;
 }
@@ -95,8 +101,11 @@ void dsm_block_unlock(struct dsm_block *block)
 	spin_unlock(&block->lock);
 }
 
-/* Ask for a block unless it is known that it costs nothing to ask later. */
-static int prefetch_one(struct dsm_region *region, u64 index, bool write,
+/*
+ * Ask for a block unless it is known that it costs nothing to ask later. -EAGAIN: there
+ * is no room for it, or its frames are to be allocated first (@frames), and cannot be.
+ */
+static int prefetch_one(struct dsm_region *region, u64 index, bool write, bool frames,
 			struct dsm_batch *batch)
 {
 	struct dsm_event ev = { .type = write ? DSM_EV_WRITE : DSM_EV_READ, .prefetch = true };
@@ -118,6 +127,10 @@ static int prefetch_one(struct dsm_region *region, u64 index, bool write,
 	err = dsm_user_take_block(region, index);
 	if (err)
 		return err;
+	if (!dsm_frames_present(region, index) &&
+	    (dsm_reclaim_full(region) ||
+	     (frames && dsm_frames_prepare(region, index, false))))
+		return -EAGAIN;
 	ev.req = dsm_node_next_req(region->node);
 	err = dsm_block_event(region, chunk, index, &ev, batch, GFP_KERNEL);
 	if (!err)
@@ -146,9 +159,10 @@ static bool home_known(struct dsm_region *region, u64 index, bool sure)
 
 /*
  * In the caller's batch, what readahead has said. Without memory for all, or where the
- * home is not known, some: of the rest, readahead will say it again. Returns how many.
+ * home is not known, some: of the rest, readahead will say it again. With @frames, they
+ * are allocated first. Returns how many.
  */
-static u32 prefetch_run(struct dsm_region *region, u64 first, u32 n, bool write,
+static u32 prefetch_run(struct dsm_region *region, u64 first, u32 n, bool write, bool frames,
 			struct dsm_batch *batch)
 {
 	u64 blocks = dsm_region_blocks(region), ahead = first + 2 * (u64)n;
@@ -160,7 +174,7 @@ static u32 prefetch_run(struct dsm_region *region, u64 first, u32 n, bool write,
 				   dsm_region_chunk_of(region, i - 1)) &&
 		    !home_known(region, i, sure))
 			break;
-		if (prefetch_one(region, i, write, batch))
+		if (prefetch_one(region, i, write, frames, batch))
 			break;
 	}
 	if (i < first + n)
@@ -186,8 +200,10 @@ void dsm_block_ahead(struct dsm_region *region, u64 index, bool write)
 
 	if (!n)
 		return;
+	dsm_reclaim_balance(region);
 	dsm_batch_init(&batch);
-	prefetch_run(region, first, n, write, &batch);
+	/* They are charged to this thread, and not to the helper that receives them. */
+	prefetch_run(region, first, n, write, true, &batch);
 	dsm_batch_end(&batch, region);
 }
 
@@ -198,8 +214,8 @@ void dsm_block_ahead(struct dsm_region *region, u64 index, bool write)
  * @last: the last
  * @write: for writing
  *
- * Returns at once, having asked for PREFETCH_CALL_MAX at most. 0, or -ENOMEM,
- * or -EINTR if killed on the way.
+ * Returns at once, having asked for PREFETCH_CALL_MAX at most, and for no more than
+ * there is room for. 0, or -ENOMEM, or -EINTR if killed on the way.
  */
 int dsm_block_prefetch(struct dsm_region *region, u64 first, u64 last, bool write)
 {
@@ -214,8 +230,10 @@ int dsm_block_prefetch(struct dsm_region *region, u64 first, u64 last, bool writ
 		struct dsm_chunk *chunk = dsm_chunk_get(region, number, GFP_KERNEL);
 
 		err = chunk ? dsm_chunk_claim(region, chunk, number) : -ENOMEM;
+		if (!err && !((i - first) % PREFETCH_BALANCE))
+			dsm_reclaim_balance(region);
 		if (!err)
-			err = prefetch_one(region, i, write, &batch);
+			err = prefetch_one(region, i, write, true, &batch);
 		dsm_batch_run(&batch, region);
 		dsm_batch_wake(&batch);
 		if (fatal_signal_pending(current))
@@ -223,7 +241,7 @@ int dsm_block_prefetch(struct dsm_region *region, u64 first, u64 last, bool writ
 		cond_resched();
 	}
 	dsm_batch_end(&batch, region);
-	return err;
+	return err == -EAGAIN ? 0 : err;
 }
 
 /* What a thread waits for: nothing, if @n is 0; a block, and those fetched with it. */
@@ -232,9 +250,12 @@ struct wanted {
 	u32 n;
 };
 
-/* Let the home know what we want, unless we have it, or it knows. */
+/*
+ * Let the home know what we want, unless we have it, or it knows; and what readahead
+ * wants, if @ahead. Its frames are allocated first if @frames.
+ */
 static int ask(struct dsm_region *region, struct dsm_chunk *chunk, u64 index, bool write,
-	       bool ahead, struct wanted *wanted)
+	       bool ahead, bool frames, struct wanted *wanted)
 {
 	struct dsm_event ev = {
 		.type = write ? DSM_EV_WRITE : DSM_EV_READ,
@@ -254,7 +275,7 @@ static int ask(struct dsm_region *region, struct dsm_chunk *chunk, u64 index, bo
 		if (ahead && wanted->n) {
 			u32 n = dsm_readahead_next(region, index, !under_way, &wanted->first);
 
-			wanted->n += prefetch_run(region, wanted->first, n, write, &batch);
+			wanted->n += prefetch_run(region, wanted->first, n, write, frames, &batch);
 		}
 	}
 	dsm_batch_end(&batch, region);
@@ -275,17 +296,21 @@ int dsm_block_ask(struct dsm_region *region, u64 index, bool write)
 
 	struct wanted wanted;
 
-	return ask(region, chunk, index, write, false, &wanted);
+	return ask(region, chunk, index, write, false, false, &wanted);
 }
 
-/* Frames for what is on its way, as long as there is nothing else to do. */
-static void prepare(struct dsm_region *region, struct dsm_block *block, u64 index, bool write,
-		    const struct wanted *wanted)
+/* Frames for what is on its way: they are this thread's to pay for. */
+static int prepare(struct dsm_region *region, u64 index, const struct wanted *wanted,
+		   unsigned long deadline)
 {
 	u32 i;
 
-	for (i = 0; i < wanted->n && !settled(block, write); i++)
-		dsm_frames_prepare(region, i ? wanted->first + i - 1 : index);
+	if (dsm_frames_prepare(region, index, false))
+		return dsm_reclaim_frames(region, index, deadline);
+	for (i = 1; i < wanted->n; i++)
+		if (dsm_frames_prepare(region, wanted->first + i - 1, false))
+			break;
+	return 0;
 }
 
 static int wait_settled(struct dsm_node *node, struct dsm_block *block, bool write,
@@ -318,10 +343,12 @@ int dsm_block_acquire(struct dsm_region *region, u64 index, bool write)
 	struct dsm_chunk *chunk;
 	struct dsm_block *block;
 	struct wanted wanted;
-	bool first = true;
+	bool first = true, tight;
 	int err;
 
 	err = dsm_user_take_block(region, index);
+	if (err)
+		err = dsm_reclaim_frames(region, index, deadline);
 	if (err)
 		return err;
 	chunk = dsm_chunk_get(region, number, GFP_KERNEL);
@@ -332,13 +359,21 @@ int dsm_block_acquire(struct dsm_region *region, u64 index, bool write)
 		goto out;
 	block = dsm_chunk_block(region, chunk, index);
 	for (;; first = false) {
-		err = ask(region, chunk, index, write, first, &wanted);
+		tight = dsm_reclaim_balance(region);
+		if (tight && !dsm_frames_present(region, index)) {
+			err = dsm_reclaim_frames(region, index, deadline);
+			if (err)
+				break;
+		}
+		err = ask(region, chunk, index, write, first, tight, &wanted);
 		if (err)
 			return err;
 		if (first && wanted.n) {
 			dsm_stat(region, write ? DSM_STAT_faults_remote_write :
 						 DSM_STAT_faults_remote_read, 1);
-			prepare(region, block, index, write, &wanted);
+			err = tight ? 0 : prepare(region, index, &wanted, deadline);
+			if (err)
+				break;
 		}
 		err = wait_settled(node, block, write, deadline);
 		/* A guess as well: dsm_block_use() looks with the lock. */

@@ -29,13 +29,14 @@
 #include "netlink.h"
 #include "node.h"
 #include "peer.h"
+#include "reclaim.h"
 #include "region.h"
 #include "trace.h"
 #include "wait.h"
 
 enum block_limits {
-	PINNED_RETRY_US	= 1000,		/* at first, */
-	PINNED_RETRY_SHIFT = 6,		/* doubled so many times */
+	RETRY_US	= 1000,		/* at first, */
+	RETRY_SHIFT	= 6,		/* doubled so many times */
 
 	/*
 	 * Pages of a block times mappings of the region. Each takes 2 to 5 us: it is some
@@ -109,6 +110,7 @@ struct after {
 	u8 revoke;	/* DSM_ACT_REVOKE, _CLEAN or _DROP, or 0 */
 	bool hold_over;
 	bool pull;
+	bool free;	/* what is left of a copy that was evicted */
 };
 
 static void send_one(struct dsm_region *region, u64 index, struct dsm_coh_msg coh,
@@ -290,8 +292,13 @@ static struct dsm_batch_needs needs_of(const struct dsm_coh *coh, const struct d
 	const struct dsm_dir *dir = coh->dir;
 	u8 type = ev->msg.type;
 
-	if (!dir || ev->type != DSM_EV_MSG)
+	if (!dir)
 		return needs;
+	/* Another's copy may have to be pulled, which waits until there is memory. */
+	needs.hold |= block->line.put || !list_empty(&block->waiting);
+	if (ev->type != DSM_EV_MSG)
+		return needs;
+	needs.hold |= type == DSM_PUT_S || type == DSM_PUT_M;
 	if (dir->busy ? block->writes_waiting && (type == DSM_DONE || type == DSM_INV_ACK) :
 			tells_sharers(type))
 		needs.messages = dsm_coh_sends_max(coh) + 2;
@@ -315,7 +322,7 @@ static int step(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
 		.line = &block->line,
 	};
 	struct dsm_msg *next;
-	bool deferred = false, lost = false;
+	bool deferred = false, lost = false, put;
 	struct dsm_batch_needs needs;
 	u64 *unused = NULL;
 	u8 line, dir;
@@ -341,6 +348,7 @@ static int step(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
 		return -EPROTO;
 	}
 	line = block->line.state;
+	put = block->line.put;
 	dir = block->dir.state;
 	for (;;) {
 		next = NULL;
@@ -367,6 +375,8 @@ static int step(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
 			WRITE_ONCE(block->asked, jiffies);
 		lost = block->line.state == DSM_LINE_I && line != DSM_LINE_II_R;
 	}
+	if (!coh.dir)
+		after->free = dsm_reclaim_account(region, chunk, index, block, line, put);
 	if (block->dir.state != dir)
 		trace_dsm_dir_state(node->id, region->id, index, dir, block->dir.state,
 				    block->dir.owner);
@@ -377,7 +387,7 @@ static int step(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
 		unused = dsm_sharers_replace(block, NULL);
 	spin_unlock(&block->lock);
 	kfree(unused);
-	if (lost)
+	if (lost && !after->free)
 		dsm_discard_later(region, chunk, index);
 	return err;
 }
@@ -393,7 +403,9 @@ static int revoke(struct dsm_region *region, u64 index, u8 how)
 	/* The bytes may not have got to whom they were given, who cannot be reached, perhaps. */
 	if (dsm_peers_sending(region->node, region->id, index)) {
 		chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, index));
-		dsm_discard_later(region, chunk, index);
+		if (dsm_chunk_home(chunk) == region->node->id ||
+		    !dsm_reclaim_later(region, index))
+			dsm_discard_later(region, chunk, index);
 		return 0;
 	}
 	if (dsm_frames_free(region, index))
@@ -424,17 +436,30 @@ static void revoke_elsewhere(struct dsm_region *region, u64 index, u8 how, struc
 	dsm_hold_start_long(hold);
 }
 
-/* The page is under DMA: try again until it is not, and less and less often. */
-static void revoke_later(struct dsm_region *region, u64 index, u8 how, struct dsm_hold *hold)
+/* Try again until it can be done, and less and less often. */
+static void try_later(struct dsm_hold *hold)
 {
-	u64 wait_us = (u64)PINNED_RETRY_US << hold->tries;
+	u64 wait_us = (u64)RETRY_US << hold->tries;
 
+	hold->tries = min(hold->tries + 1, RETRY_SHIFT);
+	dsm_hold_start(hold, wait_us * NSEC_PER_USEC);
+}
+
+/*
+ * What cannot be done now is tried later, with what has been set aside for that: REVOKED,
+ * whose page is under DMA, or WRITE, which has no memory for what it pulls.
+ */
+static void later(struct dsm_region *region, u64 index, u8 event, u8 how, struct dsm_batch *batch)
+{
+	struct dsm_hold *hold = batch->hold;
+
+	batch->hold = NULL;
+	dsm_region_get(region);
 	hold->region = region;
 	hold->index = index;
-	hold->event = DSM_EV_REVOKED;
+	hold->event = event;
 	hold->how = how;
-	hold->tries = min(hold->tries + 1, PINNED_RETRY_SHIFT);
-	dsm_hold_start(hold, wait_us * NSEC_PER_USEC);
+	try_later(hold);
 }
 
 /*
@@ -494,17 +519,20 @@ int dsm_block_event(struct dsm_region *region, struct dsm_chunk *chunk, u64 inde
 			}
 			if (revoke(region, index, after.revoke)) {
 				dsm_stat(region, DSM_STAT_pinned, 1);
-				dsm_region_get(region);
-				revoke_later(region, index, after.revoke, batch->hold);
-				batch->hold = NULL;
+				later(region, index, DSM_EV_REVOKED, after.revoke, batch);
 				return 0;
 			}
 			next = (struct dsm_event){ .type = DSM_EV_REVOKED };
 		} else if (after.hold_over) {
 			next = (struct dsm_event){ .type = DSM_EV_HOLD_OVER };
+		} else if (after.pull && batch->hold && dsm_frames_prepare(region, index, false)) {
+			later(region, index, DSM_EV_WRITE, 0, batch);
+			return 0;
 		} else if (after.pull) {
 			next = (struct dsm_event){ .type = DSM_EV_WRITE, .prefetch = true,
 						   .req = dsm_node_next_req(region->node) };
+		} else if (after.free) {
+			next = (struct dsm_event){ .type = DSM_EV_FREE };
 		} else {
 			return 0;
 		}
@@ -524,9 +552,14 @@ void dsm_block_hold_over(struct dsm_hold *hold)
 	/* Nobody waits for the answer, and a page may be pinned for ever. */
 	if (READ_ONCE(region->dead))
 		goto put;
-	if (hold->event == DSM_EV_REVOKED && revoke(region, index, hold->how)) {
-		revoke_later(region, index, hold->how, hold);
+	if ((hold->event == DSM_EV_REVOKED && revoke(region, index, hold->how)) ||
+	    (hold->event == DSM_EV_WRITE && dsm_frames_prepare(region, index, false))) {
+		try_later(hold);
 		return;
+	}
+	if (hold->event == DSM_EV_WRITE) {
+		ev.prefetch = true;
+		ev.req = dsm_node_next_req(region->node);
 	}
 	/* Nobody restarts the timer when the block does not point here. */
 	spin_lock(&block->lock);

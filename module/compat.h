@@ -9,9 +9,12 @@
 #include <linux/fs.h>
 #include <linux/hrtimer.h>
 #include <linux/kthread.h>
+#include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/shmem_fs.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
 #include <linux/version.h>
 #include <net/net_namespace.h>
 
@@ -100,6 +103,81 @@ static inline const void *dsm_class_namespace(struct net *net)
 	return net;
 }
 #define DSM_CLASS_NAMESPACE	const void
+#endif
+
+static inline struct folio *dsm_filemap_get_folio(struct address_space *mapping, pgoff_t index)
+{
+	struct folio *folio = filemap_get_folio(mapping, index);
+
+	return IS_ERR(folio) ? NULL : folio;
+}
+
+/* Is the folio charged to this thread's memory cgroup, or one above or below it? */
+static inline bool dsm_folio_charged(struct folio *folio)
+{
+#ifdef CONFIG_MEMCG
+	struct mem_cgroup *ours, *its;
+	bool ret;
+
+	if (mem_cgroup_disabled())
+		return true;
+	rcu_read_lock();
+	ours = mem_cgroup_from_task(current);
+	its = folio_memcg(folio);
+	ret = its && ours && (mem_cgroup_is_descendant(its, ours) ||
+			      mem_cgroup_is_descendant(ours, its));
+	rcu_read_unlock();
+	return ret;
+#else
+	return true;
+#endif
+}
+
+/* Since 6.7 shrinkers are allocated, before they were the caller's. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+static inline struct shrinker *
+dsm_shrinker_register(const char *name,
+		      unsigned long (*count)(struct shrinker *, struct shrink_control *),
+		      unsigned long (*scan)(struct shrinker *, struct shrink_control *))
+{
+	struct shrinker *shrinker = kzalloc(sizeof(*shrinker), GFP_KERNEL);
+
+	if (!shrinker)
+		return NULL;
+	shrinker->count_objects = count;
+	shrinker->scan_objects = scan;
+	shrinker->seeks = DEFAULT_SEEKS;
+	if (!register_shrinker(shrinker, "%s", name))
+		return shrinker;
+	kfree(shrinker);
+	return NULL;
+}
+
+static inline void dsm_shrinker_unregister(struct shrinker *shrinker)
+{
+	unregister_shrinker(shrinker);
+	kfree(shrinker);
+}
+#else
+static inline struct shrinker *
+dsm_shrinker_register(const char *name,
+		      unsigned long (*count)(struct shrinker *, struct shrink_control *),
+		      unsigned long (*scan)(struct shrinker *, struct shrink_control *))
+{
+	struct shrinker *shrinker = shrinker_alloc(0, "%s", name);
+
+	if (!shrinker)
+		return NULL;
+	shrinker->count_objects = count;
+	shrinker->scan_objects = scan;
+	shrinker_register(shrinker);
+	return shrinker;
+}
+
+static inline void dsm_shrinker_unregister(struct shrinker *shrinker)
+{
+	shrinker_free(shrinker);
+}
 #endif
 
 /* Which makes and wakes it; since 6.14 the former only makes it. */

@@ -15,6 +15,8 @@ struct dsm_region;
 
 /* In a region's chunks: those that may have frames of copies that were taken. */
 #define DSM_CHUNK_STALE	XA_MARK_0
+/* ... and those that may have copies of blocks whose home is another node. */
+#define DSM_CHUNK_CACHED XA_MARK_1
 
 /**
  * struct dsm_block - what this node knows of a block
@@ -32,6 +34,8 @@ struct dsm_region;
  * @hold: the revocation that waits for @hold_until, or for a page's pins
  * @hold_until: when a fresh grant may be taken away
  * @asked: jiffies when the request under way was made; I: when the copy was lost
+ * @cached: the home is another node, and there are frames, or will be (see reclaim.c)
+ * @used: a page of it was mapped, or it has come, since reclaim's clock was here last
  */
 struct dsm_block {
 	spinlock_t lock;
@@ -43,6 +47,8 @@ struct dsm_block {
 	struct dsm_hold *hold;
 	ktime_t hold_until;
 	unsigned long asked;
+	bool cached;
+	bool used;
 };
 
 /**
@@ -53,6 +59,7 @@ struct dsm_block {
  * @claim: at the chunk's steward: who has claimed it, or DSM_NO_HOME
  * @claiming: we have asked the steward
  * @stale: it is marked DSM_CHUNK_STALE
+ * @cached: how many of @blocks are
  * @early: messages from nodes that know sooner than we that we are the home
  * @blocks: dsm_chunk_blocks() of them
  */
@@ -62,6 +69,7 @@ struct dsm_chunk {
 	u16 claim;
 	bool claiming;
 	bool stale;
+	atomic_t cached;
 	struct list_head early;
 	struct dsm_block blocks[];
 };

@@ -26,8 +26,10 @@
 #include "block.h"
 #include "compat.h"
 #include "fault.h"
+#include "frames.h"
 #include "mapper.h"
 #include "node.h"
+#include "reclaim.h"
 #include "region.h"
 #include "trace.h"
 
@@ -150,6 +152,29 @@ static bool wait_upgrade(struct vm_fault *vmf, struct dsm_region *region, u64 in
 	return true;
 }
 
+/*
+ * Is there a page for shmem to find? It would allocate one with the OOM killer's help,
+ * where evicting something will do. Returns as acquire() does.
+ */
+static vm_fault_t have_page(struct vm_fault *vmf, struct dsm_region *region, u64 index)
+{
+	bool may_drop = fault_flag_allow_retry_first(vmf->flags);
+	unsigned long deadline;
+	int err;
+
+	if (dsm_frames_present(region, index) || !dsm_frames_prepare(region, index, false))
+		return 0;
+	if (may_drop && vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return VM_FAULT_RETRY;
+	if (may_drop)
+		lock_drop(vmf, region);
+	deadline = jiffies + msecs_to_jiffies(READ_ONCE(region->node->timeout_ms));
+	err = dsm_reclaim_frames(region, index, deadline);
+	if (may_drop)
+		return lock_dropped(region);
+	return err ? error_of(err) : 0;
+}
+
 static vm_fault_t fault(struct vm_fault *vmf, struct dsm_region *region, u64 index, bool write)
 {
 	if (!write && wait_upgrade(vmf, region, index))
@@ -166,6 +191,9 @@ static vm_fault_t fault(struct vm_fault *vmf, struct dsm_region *region, u64 ind
 		} else if (dsm_readahead_mark(&region->readahead, index, index) == index) {
 			dsm_block_ahead(region, index, write);
 		}
+		ret = have_page(vmf, region, index);
+		if (ret)
+			return ret;
 		ret = shmem_ops->fault(vmf);
 		if (!(ret & VM_FAULT_LOCKED))
 			return ret;

@@ -376,17 +376,18 @@ void dsm_frames_zero(struct dsm_region *region, u64 index)
 }
 
 /**
- * dsm_frames_prepare() - have frames for bytes that are on their way
+ * dsm_frames_prepare() - allocate a block's frames
  * @region: the region
  * @index: the block
+ * @must: if there is no memory, the OOM killer makes some
  *
- * For a thread that has nothing to do but wait for them: who brings them finds
- * the frames there. If there is no memory now, there may be then. Sleeps.
+ * They are charged to the calling thread's memory cgroup. Whoever brings the block's
+ * bytes finds them there. Sleeps. Return: 0; -ENOMEM; -ENOSPC, the file system is full.
  */
-void dsm_frames_prepare(struct dsm_region *region, u64 index)
+int dsm_frames_prepare(struct dsm_region *region, u64 index, bool must)
 {
 	struct address_space *mapping = region->frames->f_mapping;
-	gfp_t gfp = mapping_gfp_mask(mapping) | __GFP_NORETRY | __GFP_NOWARN;
+	gfp_t gfp = mapping_gfp_mask(mapping) | (must ? 0 : __GFP_NORETRY | __GFP_NOWARN);
 	unsigned int shift = region->block_shift - PAGE_SHIFT;
 	pgoff_t page;
 
@@ -394,9 +395,41 @@ void dsm_frames_prepare(struct dsm_region *region, u64 index)
 		struct page *found = shmem_read_mapping_page_gfp(mapping, page, gfp);
 
 		if (IS_ERR(found))
-			return;
+			return PTR_ERR(found);
 		put_page(found);
 	}
+	return 0;
+}
+
+/**
+ * dsm_frames_unmap() - take a block from every page table, so that uses of it show
+ * @region: the region
+ * @index: the block
+ *
+ * Its state stays as it is: it may be mapped again at once. Sleeps.
+ */
+void dsm_frames_unmap(struct dsm_region *region, u64 index)
+{
+	unsigned int shift = region->block_shift - PAGE_SHIFT;
+
+	unmap_mapping_pages(region->frames->f_mapping, index << shift, 1UL << shift, false);
+}
+
+/*
+ * Is the block's memory charged to this thread's memory cgroup, or one above or below it?
+ * Of a block of many pages, the first speaks for all.
+ */
+bool dsm_frames_charged(struct dsm_region *region, u64 index)
+{
+	pgoff_t page = index << (region->block_shift - PAGE_SHIFT);
+	struct folio *folio = dsm_filemap_get_folio(region->frames->f_mapping, page);
+	bool ret;
+
+	if (!folio)
+		return false;
+	ret = dsm_folio_charged(folio);
+	folio_put(folio);
+	return ret;
 }
 
 /* Has the block frames that could be freed? */

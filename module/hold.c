@@ -9,7 +9,8 @@
  * thread of ours: a wake-up in real time, because another node's thread waits for it.
  *
  * What cannot be taken away because a page is under DMA waits as well, and is tried
- * again by an ordinary worker: a device may have it for ever.
+ * again by an ordinary worker: a device may have it for ever. So does a home that has
+ * no memory for a copy that another node wants it to take.
  *
  * And what takes long is done by a worker of another kind: a region's users may have mapped it
  * very often, and the thread that was told to take it away is the helper's, which has other
@@ -60,7 +61,7 @@ static enum hrtimer_restart hold_timer(struct hrtimer *timer)
 {
 	struct dsm_hold *hold = container_of(timer, struct dsm_hold, timer);
 
-	if (hold->event == DSM_EV_REVOKED) {
+	if (hold->event != DSM_EV_HOLD_OVER) {
 		INIT_WORK(&hold->retry, hold_retry);
 		queue_work(retries, &hold->retry);
 	} else {

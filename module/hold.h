@@ -13,12 +13,14 @@ struct dsm_region;
  * struct dsm_hold - a revocation that cannot go on yet, or not here
  * @region: reference held
  * @index: the block
- * @event: what to feed it when it can: HOLD_OVER, or REVOKED after another try
+ * @event: what to feed it when it can: HOLD_OVER; or, after another try, REVOKED, or
+ *	WRITE, which takes a copy from another node
  * @how: REVOKED: DSM_ACT_REVOKE, _CLEAN or _DROP
- * @tries: REVOKED: how often it was tried
+ * @tries: REVOKED, WRITE: how often it was tried
  * @timer: until then
  * @work: then, HOLD_OVER: others' threads wait for it
- * @retry: then, REVOKED: that may go on for ever. Or at once, where it takes long
+ * @retry: then, REVOKED, WRITE: that may go on for ever. REVOKED: or at once, where it
+ *	takes long
  */
 struct dsm_hold {
 	struct dsm_region *region;

@@ -11,6 +11,7 @@
 #include "msg.h"
 #include "netlink.h"
 #include "node.h"
+#include "reclaim.h"
 #include "sysfs.h"
 
 static int __init dsm_init(void)
@@ -27,9 +28,12 @@ static int __init dsm_init(void)
 	err = dsm_hold_init();
 	if (err)
 		goto frames;
-	err = dsm_sysfs_init();
+	err = dsm_reclaim_init();
 	if (err)
 		goto hold;
+	err = dsm_sysfs_init();
+	if (err)
+		goto reclaim;
 	err = dsm_node_init();
 	if (err)
 		goto sysfs;
@@ -47,6 +51,8 @@ node:
 	dsm_node_exit();
 sysfs:
 	dsm_sysfs_exit();
+reclaim:
+	dsm_reclaim_exit();
 hold:
 	dsm_hold_exit();
 frames:
@@ -62,6 +68,7 @@ static void __exit dsm_exit(void)
 	dsm_netlink_exit();
 	dsm_node_exit();
 	dsm_sysfs_exit();
+	dsm_reclaim_exit();
 	dsm_hold_exit();
 	dsm_frames_exit();
 	dsm_msg_exit();

@@ -18,6 +18,7 @@
 #include <linux/spinlock.h>
 #include "node.h"
 #include "readahead.h"
+#include "reclaim.h"
 #include "region.h"
 
 enum readahead_limits {
@@ -126,8 +127,9 @@ static u32 stream_ask(struct dsm_stream *s, u64 index, bool miss, u32 max, u64 b
  */
 u32 dsm_readahead_next(struct dsm_region *region, u64 index, bool miss, u64 *first)
 {
-	u32 max = min_t(u32, READ_ONCE(region->node->prefetch_blocks),
-			READAHEAD_BYTES_MAX >> region->block_shift);
+	u32 max = min3(READ_ONCE(region->node->prefetch_blocks),
+		       READAHEAD_BYTES_MAX >> region->block_shift,
+		       dsm_reclaim_window(region));
 	struct dsm_readahead *ra = &region->readahead;
 	struct dsm_stream *s;
 	u32 n = 0;

@@ -98,6 +98,7 @@ struct dsm_region *dsm_region_create(struct dsm_node *node, u32 id,
 	mutex_init(&region->discard_lock);
 	spin_lock_init(&region->ask_lock);
 	dsm_discard_init(region);
+	dsm_reclaim_region_init(region);
 
 	err = -ENOMEM;
 	region->user = dsm_user_get(node, region->uid);
@@ -117,6 +118,7 @@ free_msg:
 put_user:
 	dsm_user_put(region->user);
 free:
+	dsm_reclaim_region_exit(region);
 	kfree(region);
 	return ERR_PTR(err);
 }
@@ -125,6 +127,7 @@ static void region_destroy(struct dsm_region *region)
 {
 	struct dsm_node *node = region->node;
 
+	dsm_reclaim_region_exit(region);
 	dsm_words_destroy(region->words);
 	dsm_chunks_destroy(region);
 	dsm_frames_destroy(region);
@@ -210,6 +213,7 @@ void dsm_region_remove(struct dsm_region *region)
 	xa_erase(&node->regions, region->id);
 	WRITE_ONCE(region->dead, true);
 	dsm_discard_stop(region);
+	dsm_reclaim_region_stop(region);
 	dsm_sync_region_gone(region);
 	dsm_peers_forget(node, region->id);
 	dsm_netlink_forget(node, region->id);

@@ -12,6 +12,7 @@
 #include <linux/dsm.h>
 #include "node.h"
 #include "readahead.h"
+#include "reclaim.h"
 #include "stats.h"
 
 struct dsm_msg;
@@ -67,6 +68,7 @@ struct dsm_words;
  * @words: what processes share of them, or NULL (set once, with release)
  * @stats: counters
  * @kobj: in sysfs, or NULL
+ * @reclaim: its copies of blocks whose home is another node
  */
 struct dsm_region {
 	struct dsm_node *node;
@@ -109,7 +111,9 @@ struct dsm_region {
 	struct dsm_words *words;
 	atomic64_t stats[DSM_STATS];
 	struct kobject *kobj;
+	/* kfree_rcu() wants it in the first page. */
 	struct rcu_head rcu;
+	struct dsm_reclaim reclaim;
 };
 
 struct dsm_region *dsm_region_create(struct dsm_node *node, u32 id,

@@ -18,6 +18,9 @@
 	X(prefetches)		/* fetches nobody waited for */		\
 	X(discards)		/* blocks discarded for this node */	\
 	X(frames_freed)		/* blocks whose frames were freed */	\
+	X(evicted_clean)	/* copies taken to make room, unwritten */ \
+	X(evicted_dirty)	/* ... or written: the bytes were sent */ \
+	X(reclaim_waits)	/* allocations that waited for room */	\
 	X(held)			/* revocations that waited for hold_us */ \
 	X(pinned)		/* ... for a page under DMA */		\
 	X(revoked_later)	/* ... left to a worker, for many mappings */ \

@@ -26,6 +26,7 @@
 #include "msg.h"
 #include "node.h"
 #include "peer.h"
+#include "reclaim.h"
 #include "region.h"
 #include "sysfs.h"
 
@@ -424,6 +425,29 @@ SHOW(region, gid, "%u", from_kgid_munged(current_user_ns(), region->gid));
 SHOW(region, users, "%d", atomic_read(&region->users));
 SHOW(region, frames, "%llu", dsm_frames_bytes(region));
 
+SHOW(region, cached, "%llu", dsm_reclaim_cached_bytes(region));
+SHOW(region, dirty, "%llu", dsm_reclaim_dirty_bytes(region));
+
+static ssize_t cache_bytes_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
+{
+	struct dsm_region *region = shown_by(kobj);
+
+	return sysfs_emit(buf, "%llu\n", READ_ONCE(region->reclaim.limit));
+}
+
+static ssize_t cache_bytes_store(struct kobject *kobj, struct kobj_attribute *attr,
+				 const char *buf, size_t len)
+{
+	u64 bytes;
+
+	if (kstrtou64(buf, 10, &bytes))
+		return -EINVAL;
+	return dsm_reclaim_set_limit(shown_by(kobj), bytes) ?: len;
+}
+
+static struct kobj_attribute region_cache_bytes =
+	__ATTR(cache_bytes, 0644, cache_bytes_show, cache_bytes_store);
+
 static struct attribute *region_attrs[] = {
 	&region_id.attr,
 	&region_size.attr,
@@ -436,6 +460,9 @@ static struct attribute *region_attrs[] = {
 	&region_gid.attr,
 	&region_users.attr,
 	&region_frames.attr,
+	&region_cached.attr,
+	&region_dirty.attr,
+	&region_cache_bytes.attr,
 	NULL
 };
 

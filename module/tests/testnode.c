@@ -11,6 +11,7 @@
 #include "../frames.h"
 #include "../hold.h"
 #include "../netlink.h"
+#include "../reclaim.h"
 #include "../region.h"
 #include "../sysfs.h"
 
@@ -107,12 +108,14 @@ void dsm_netlink_forget(struct dsm_node *node, u32 region)
 int testnode_suite_init(struct kunit_suite *suite)
 {
 	dsm_block_init();
-	return dsm_msg_init() ?: dsm_frames_init() ?: dsm_hold_init() ?: dsm_sysfs_init();
+	return dsm_msg_init() ?: dsm_frames_init() ?: dsm_hold_init() ?:
+	       dsm_reclaim_init() ?: dsm_sysfs_init();
 }
 
 void testnode_suite_exit(struct kunit_suite *suite)
 {
 	dsm_sysfs_exit();
+	dsm_reclaim_exit();
 	dsm_hold_exit();
 	dsm_frames_exit();
 	/* Regions are freed by RCU. */

@@ -92,15 +92,47 @@ static int peers(char **argv)
 	return table("peers", "peer", columns);
 }
 
+static uint64_t member_number(struct json_object *object, const char *name)
+{
+	struct json_object *value;
+
+	return json_object_object_get_ex(object, name, &value) ? json_object_get_uint64(value) : 0;
+}
+
+/* Adds what the table calls by other names than the files, or shows in bytes. */
+static void region_memory(struct json_object *region)
+{
+	struct json_object *stats;
+	uint64_t evicted = 0;
+
+	if (json_object_object_get_ex(region, "stats", &stats))
+		evicted = member_number(stats, "evicted_clean") +
+			  member_number(stats, "evicted_dirty");
+	json_object_object_add(region, "held",
+			       json_object_new_uint64(member_number(region, "frames")));
+	json_object_object_add(region, "evicted",
+			       json_object_new_uint64(evicted * member_number(region, "block_size")));
+}
+
 static int regions(char **argv)
 {
 	static const char *const columns[] = {
 		"id", "size", "base", "block_size", "home", "creator", "mode",
-		"uid", "gid", "users", NULL
+		"uid", "gid", "users", "held", "cached", "dirty", "evicted", NULL
 	};
+	struct json_object *rows = node_read("regions", true);
 
 	(void)argv;
-	return table("regions", "region", columns);
+	json_object_object_foreach(rows, name, region) {
+		(void)name;
+		region_memory(region);
+	}
+	if (json)
+		print_json(rows);
+	else
+		print_table(rows, "region", columns);
+	json_object_put(rows);
+	return 0;
 }
 
 /* Adds one region's counters to @total. */

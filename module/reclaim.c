@@ -1,0 +1,701 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Reclaim: a node's memory is bounded.
+ *
+ * A node may hold copies of blocks whose home is another node. Such a copy can
+ * go: the node asks the home to take it (DSM_EV_EVICT), the home takes it by a
+ * request of its own, and the frames are freed. The copy at a home may be the
+ * last one. It never goes; the kernel may swap it out.
+ *
+ * Three things bound the memory that copies take:
+ *
+ *  - cache_bytes, which counts copies, for each region;
+ *  - the memory cgroup of the thread that faults, which the frames are charged to;
+ *  - the machine's memory, of which a part has to stay available, and frames_bytes.
+ *
+ * The thread that wants a block pays for it, as a writer pays for dirty pages in
+ * balance_dirty_pages(). When one of the three is nearly reached, the thread evicts
+ * some blocks before it asks for its own (dsm_reclaim_balance()). When there are
+ * no frames to be had, it waits until some have been freed (dsm_reclaim_frames()).
+ * Frames are allocated without the OOM killer as long as anything can be
+ * evicted. So whoever receives bytes finds frames for them.
+ *
+ * Which copies go is decided by a clock with two hands that go through the
+ * region's copies. The first hand takes a copy from the page tables and clears its
+ * mark; a later access faults and sets it again. The second hand follows
+ * at a distance, and evicts what nobody has used in between. Among those, clean
+ * copies go before written ones, whose bytes have to be sent.
+ *
+ * The kernel's shrinker does not evict: it must not wait for other nodes, nor
+ * for locks. It has a worker do that.
+ */
+#include <linux/memcontrol.h>
+#include <linux/mm.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include "batch.h"
+#include "block.h"
+#include "compat.h"
+#include "directory.h"
+#include "frames.h"
+#include "hold.h"
+#include "node.h"
+#include "peer.h"
+#include "reclaim.h"
+#include "region.h"
+#include "user.h"
+#include "wait.h"
+
+enum reclaim_limits {
+	EVICT_MAX	= 64,			/* blocks, in one go */
+	EVICT_BYTES	= 512 << 10,		/* ... and bytes */
+	WINDOW		= 2,			/* times as many are looked at: clean ones go first */
+	RESERVE		= 2 << 20,		/* bytes that are to stay free, below a limit, */
+	RESERVE_PART	= 4,			/* or this part of it */
+	WINDOW_PART	= 8,			/* of cache_bytes is asked for ahead, in one go */
+	AVAILABLE_PART	= 16,			/* of the machine's memory stays available */
+	TRIES		= 10,			/* of WAIT_SLICE, with nothing to evict */
+	WAIT_SLICE	= HZ / 50 ? HZ / 50 : 1,
+	FREE_DELAY	= HZ / 250 ? HZ / 250 : 1,
+	FREE_DELAY_LONG	= HZ / 50 ? HZ / 50 : 1, /* ... when nothing has arrived since then */
+};
+
+static struct workqueue_struct *workqueue;
+
+/* All regions of all nodes, and what protects the list. */
+static LIST_HEAD(regions);
+static DEFINE_SPINLOCK(regions_lock);
+
+/* Blocks of all of them that are cached. */
+static atomic_long_t all_cached;
+
+static u64 bytes_of(const struct dsm_region *region, long blocks)
+{
+	return blocks > 0 ? (u64)blocks << region->block_shift : 0;
+}
+
+u64 dsm_reclaim_cached_bytes(struct dsm_region *region)
+{
+	return bytes_of(region, atomic_long_read(&region->reclaim.cached));
+}
+
+u64 dsm_reclaim_dirty_bytes(struct dsm_region *region)
+{
+	return bytes_of(region, atomic_long_read(&region->reclaim.dirty));
+}
+
+/* ------------------------------------------------------------------------
+ * Counting
+ */
+
+/* Have the worker run. The queue's reference is taken by whoever sets the bit. */
+static void kick(struct dsm_region *region, unsigned long delay)
+{
+	struct dsm_reclaim *r = &region->reclaim;
+
+	if (READ_ONCE(region->dead) || test_and_set_bit(0, &r->queued))
+		return;
+	if (!refcount_inc_not_zero(&region->ref)) {
+		clear_bit(0, &r->queued);
+		return;
+	}
+	queue_delayed_work(workqueue, &r->work, delay);
+}
+
+static void one_more(struct dsm_region *region, struct dsm_chunk *chunk, u64 index)
+{
+	atomic_long_inc(&all_cached);
+	atomic_long_inc(&region->reclaim.cached);
+	if (atomic_inc_return(&chunk->cached) == 1)
+		xa_set_mark(&region->chunks, dsm_region_chunk_of(region, index),
+			    DSM_CHUNK_CACHED);
+}
+
+static void one_less(struct dsm_region *region, struct dsm_chunk *chunk)
+{
+	struct dsm_reclaim *r = &region->reclaim;
+
+	atomic_long_dec(&all_cached);
+	atomic_long_dec(&r->cached);
+	atomic_dec(&chunk->cached);
+	atomic_inc(&r->freed);
+	if (wq_has_sleeper(dsm_waitqueue(r)))
+		wake_up_all(dsm_waitqueue(r));
+}
+
+/**
+ * dsm_reclaim_account() - a block whose home is another node has changed
+ * @region: the region
+ * @chunk: the block's
+ * @index: the block
+ * @block: it, locked
+ * @state: the line's state before
+ * @put: whether the home had been asked to take the copy
+ *
+ * Return: whether what is left in the frames is to be freed now.
+ */
+bool dsm_reclaim_account(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
+			 struct dsm_block *block, u8 state, bool put)
+{
+	const struct dsm_line *line = &block->line;
+	struct dsm_reclaim *r = &region->reclaim;
+	bool evicted;
+
+	lockdep_assert_held(&block->lock);
+
+	if (line->put != put)
+		atomic_long_add(line->put ? 1 : -1, &r->going);
+	if (line->state == state)
+		return false;
+	if ((line->state == DSM_LINE_M) != (state == DSM_LINE_M))
+		atomic_long_add(line->state == DSM_LINE_M ? 1 : -1, &r->dirty);
+	if (line->state == DSM_LINE_S || line->state == DSM_LINE_M)
+		block->used = true;
+	if (!block->cached && line->state != DSM_LINE_I && line->state != DSM_LINE_II_R) {
+		block->cached = true;
+		one_more(region, chunk, index);
+	}
+	if (line->state != DSM_LINE_I)
+		return false;
+	evicted = put && (state == DSM_LINE_SI_R || state == DSM_LINE_MI_R);
+	if (evicted)
+		dsm_stat(region, state == DSM_LINE_MI_R ? DSM_STAT_evicted_dirty :
+							  DSM_STAT_evicted_clean, 1);
+	if (!block->cached)
+		return false;
+	if (dsm_frames_present(region, index))
+		return evicted;
+	block->cached = false;
+	one_less(region, chunk);
+	return false;
+}
+
+/**
+ * dsm_reclaim_later() - free what is left of a copy when its bytes have arrived
+ * @region: the region
+ * @index: the block, which was taken from this node
+ *
+ * Return: whether it will be; false: too many are waited for.
+ */
+bool dsm_reclaim_later(struct dsm_region *region, u64 index)
+{
+	struct dsm_reclaim *r = &region->reclaim;
+	bool ret = false;
+
+	spin_lock(&r->lock);
+	if (r->n_leaving < DSM_RECLAIM_LEAVING) {
+		r->leaving[r->n_leaving++] = index;
+		atomic_long_inc(&r->going);
+		ret = true;
+	}
+	spin_unlock(&r->lock);
+	if (ret)
+		kick(region, FREE_DELAY);
+	return ret;
+}
+
+/* ------------------------------------------------------------------------
+ * How much there is
+ */
+
+/* How many bytes less than the reserve are left below @max. */
+static s64 short_of(u64 max, u64 used)
+{
+	return (s64)(used + min_t(u64, max / RESERVE_PART, RESERVE)) - (s64)max;
+}
+
+static s64 limit_short(struct dsm_region *region)
+{
+	u64 limit = READ_ONCE(region->reclaim.limit);
+
+	return limit ? short_of(limit, dsm_reclaim_cached_bytes(region)) : S64_MIN;
+}
+
+/* Of the memory cgroup of this thread, and of all above it. */
+static s64 cgroup_short(void)
+{
+	s64 most = S64_MIN;
+#ifdef CONFIG_MEMCG
+	struct page_counter *counter;
+
+	if (mem_cgroup_disabled())
+		return most;
+	rcu_read_lock();
+	for (counter = &mem_cgroup_from_task(current)->memory; counter; counter = counter->parent) {
+		u64 max = min(READ_ONCE(counter->max), READ_ONCE(counter->high));
+
+		if (max < PAGE_COUNTER_MAX)
+			most = max(most, short_of(max << PAGE_SHIFT,
+						  (u64)page_counter_read(counter) << PAGE_SHIFT));
+	}
+	rcu_read_unlock();
+#endif
+	return most;
+}
+
+static s64 memory_short(void)
+{
+	return ((s64)(totalram_pages() / AVAILABLE_PART) - si_mem_available()) << PAGE_SHIFT;
+}
+
+/* Does the region have as many copies as it may? */
+bool dsm_reclaim_full(struct dsm_region *region)
+{
+	u64 limit = READ_ONCE(region->reclaim.limit);
+
+	return limit && dsm_reclaim_cached_bytes(region) + dsm_region_block_size(region) > limit;
+}
+
+/* How many blocks may be asked for ahead, lest they push each other out before they are used. */
+u32 dsm_reclaim_window(struct dsm_region *region)
+{
+	u64 limit = READ_ONCE(region->reclaim.limit);
+
+	return limit ? min_t(u64, (limit >> region->block_shift) / WINDOW_PART, U32_MAX) : U32_MAX;
+}
+
+/* ------------------------------------------------------------------------
+ * Which go
+ */
+
+/* The first copy from *@index on, or from the region's beginning; NULL: there is none. */
+static struct dsm_chunk *next_cached(struct dsm_region *region, u64 *index)
+{
+	unsigned int shift = DSM_CHUNK_SHIFT - region->block_shift;
+	bool again = false;
+
+	for (;;) {
+		unsigned long number = *index >> shift, from = number;
+		struct dsm_chunk *chunk = xa_find(&region->chunks, &number, ULONG_MAX,
+						  DSM_CHUNK_CACHED);
+
+		if (!chunk) {
+			if (again)
+				return NULL;
+			again = true;
+			*index = 0;
+			continue;
+		}
+		if (number != from)
+			*index = (u64)number << shift;
+		for (; *index >> shift == number; ++*index)
+			if (READ_ONCE(dsm_chunk_block(region, chunk, *index)->cached))
+				return chunk;
+		if (atomic_read(&chunk->cached))
+			continue;
+		/* Pairs with one_more(), which counts before it marks. */
+		xa_clear_mark(&region->chunks, number, DSM_CHUNK_CACHED);
+		smp_mb();
+		if (atomic_read(&chunk->cached))
+			xa_set_mark(&region->chunks, number, DSM_CHUNK_CACHED);
+	}
+}
+
+/* The first hand: who still uses it is to show. */
+static bool front_step(struct dsm_region *region)
+{
+	struct dsm_reclaim *r = &region->reclaim;
+	struct dsm_chunk *chunk = next_cached(region, &r->front);
+	struct dsm_block *block;
+	bool used;
+
+	if (!chunk)
+		return false;
+	block = dsm_chunk_block(region, chunk, r->front);
+	spin_lock(&block->lock);
+	used = block->used;
+	block->used = false;
+	spin_unlock(&block->lock);
+	if (used)
+		dsm_frames_unmap(region, r->front);
+	r->front++;
+	r->lead++;
+	return true;
+}
+
+/* What the second hand does with a copy. */
+enum verdict {
+	STAYS,
+	GOES,		/* the home is asked, with @ev */
+	GOES_LAST,	/* it has been written */
+};
+
+static enum verdict judge(struct dsm_block *block, bool force, struct dsm_event *ev)
+{
+	enum verdict verdict = STAYS;
+
+	spin_lock(&block->lock);
+	ev->type = DSM_EV_EVICT;
+	if (block->line.state == DSM_LINE_I) {
+		ev->type = DSM_EV_FREE;
+		verdict = GOES;
+	} else if (!(block->line.held && dsm_hold_left(block)) && !block->line.put &&
+		   (force || !block->used)) {
+		if (block->line.state == DSM_LINE_S)
+			verdict = GOES;
+		else if (block->line.state == DSM_LINE_M)
+			verdict = GOES_LAST;
+	}
+	spin_unlock(&block->lock);
+	return verdict;
+}
+
+static bool ask_home(struct dsm_region *region, u64 index, struct dsm_event *ev,
+		     struct dsm_batch *batch)
+{
+	struct dsm_chunk *chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, index));
+	int err;
+
+	ev->req = dsm_node_next_req(region->node);
+	err = dsm_block_event(region, chunk, index, ev, batch, GFP_KERNEL | __GFP_NOWARN);
+	dsm_batch_run(batch, region);
+	return !err;
+}
+
+/**
+ * evict() - have the coldest copies go
+ * @region: the region
+ * @want: how many blocks
+ * @charged: those only whose memory is charged to this thread's cgroup
+ * @force: also those that were used lately
+ *
+ * Does not wait for the homes' answers. Return: how many go; 1 if another thread is at
+ * it already.
+ */
+static unsigned int evict(struct dsm_region *region, unsigned int want, bool charged, bool force)
+{
+	struct dsm_reclaim *r = &region->reclaim;
+	unsigned int n = 0, n_dirty = 0, i;
+	u64 dirty[EVICT_MAX];
+	struct dsm_event ev = {};
+	struct dsm_batch batch;
+	long cached, budget;
+
+	if (!mutex_trylock(&r->scan))
+		return 1;
+	cached = atomic_long_read(&r->cached);
+	budget = force ? cached : min(cached, WINDOW * (long)want);
+	want = min_t(unsigned int, want, EVICT_MAX);
+	dsm_batch_init(&batch);
+	for (; n < want && budget > 0; budget--) {
+		struct dsm_chunk *chunk;
+		u64 index;
+
+		while (r->lead < min(cached / 2, 8 * (long)want))
+			if (!front_step(region))
+				break;
+		chunk = next_cached(region, &r->back);
+		if (!chunk)
+			break;
+		index = r->back++;
+		r->lead = max(r->lead - 1, 0L);
+		switch (judge(dsm_chunk_block(region, chunk, index), force, &ev)) {
+		case STAYS:
+			break;
+		case GOES:
+			if (!charged || dsm_frames_charged(region, index))
+				n += ask_home(region, index, &ev, &batch);
+			break;
+		case GOES_LAST:
+			if (n_dirty < want && (!charged || dsm_frames_charged(region, index)))
+				dirty[n_dirty++] = index;
+			break;
+		}
+		cond_resched();
+	}
+	ev.type = DSM_EV_EVICT;
+	for (i = 0; i < n_dirty && n < want; i++)
+		n += ask_home(region, dirty[i], &ev, &batch);
+	mutex_unlock(&r->scan);
+	dsm_batch_end(&batch, region);
+	return n;
+}
+
+static unsigned int batch_of(const struct dsm_region *region)
+{
+	return clamp_t(u32, EVICT_BYTES >> region->block_shift, 1, EVICT_MAX);
+}
+
+/* Of any region: the memory that is short is everybody's. */
+static unsigned int evict_anywhere(struct dsm_region *ours, bool charged, bool force)
+{
+	unsigned int n = evict(ours, batch_of(ours), charged, force);
+	struct dsm_region *region, *other = NULL;
+
+	if (n)
+		return n;
+	spin_lock(&regions_lock);
+	list_for_each_entry(region, &regions, reclaim.list) {
+		if (region == ours || !atomic_long_read(&region->reclaim.cached) ||
+		    READ_ONCE(region->dead) || !refcount_inc_not_zero(&region->ref))
+			continue;
+		other = region;
+		/* Another one next time. */
+		list_move_tail(&region->reclaim.list, &regions);
+		break;
+	}
+	spin_unlock(&regions_lock);
+	if (other) {
+		n = evict(other, batch_of(other), charged, force);
+		dsm_region_put(other);
+	}
+	return n;
+}
+
+/* ------------------------------------------------------------------------
+ * What threads do
+ */
+
+/**
+ * dsm_reclaim_balance() - a thread is about to ask for blocks
+ * @region: the region
+ *
+ * Evicts some if there is little room. Does not wait.
+ *
+ * Return: whether there is little room: then frames are allocated before blocks are
+ * asked for.
+ */
+bool dsm_reclaim_balance(struct dsm_region *region)
+{
+	struct dsm_reclaim *r = &region->reclaim;
+	s64 cgroup = cgroup_short(), frames = (s64)RESERVE - (s64)dsm_frames_left();
+	s64 other = max3(limit_short(region), memory_short(), frames);
+
+	if (max(cgroup, other) <= 0)
+		return false;
+	if ((s64)bytes_of(region, atomic_long_read(&r->going)) < max(cgroup, other))
+		evict(region, batch_of(region), cgroup > other, false);
+	return true;
+}
+
+/* Is there room for the block in cache_bytes, or has it its place already? */
+static bool may_have(struct dsm_region *region, u64 index)
+{
+	struct dsm_block *block = dsm_block_find(region, index);
+
+	return !dsm_reclaim_full(region) || (block && READ_ONCE(block->cached));
+}
+
+/**
+ * dsm_reclaim_frames() - wait until a block has frames
+ * @region: the region
+ * @index: the block
+ * @deadline: jiffies
+ *
+ * Return: 0; -EINTR, killed; -ETIMEDOUT, nothing was freed; -ENOMEM, -ENOSPC, -EDQUOT:
+ * there is no memory, or no more for this user, and nothing that could be evicted.
+ */
+int dsm_reclaim_frames(struct dsm_region *region, u64 index, unsigned long deadline)
+{
+	struct dsm_reclaim *r = &region->reclaim;
+	unsigned int tries;
+
+	for (tries = 0;; tries++) {
+		int seen = atomic_read(&r->freed);
+		unsigned long slice = jiffies + WAIT_SLICE;
+		bool room = may_have(region, index);
+		int err = room ? dsm_user_take_block(region, index) : 0, quota = err;
+		unsigned int n;
+
+		if (room && !err)
+			err = dsm_frames_prepare(region, index, false);
+		if (room && !err)
+			return 0;
+		if (!tries)
+			dsm_stat(region, DSM_STAT_reclaim_waits, 1);
+		/* What others have is no reason why there is no room in the first two cases. */
+		if (!room || quota == -EDQUOT)
+			n = evict(region, batch_of(region), false, tries > 1);
+		else
+			n = evict_anywhere(region, cgroup_short() > 0, tries > 1);
+		/* Nothing of ours is to be had: the kernel's rules apply, OOM killer and all. */
+		if (room && !n && !atomic_long_read(&r->going) &&
+		    (tries >= TRIES || !atomic_long_read(&all_cached)))
+			return quota ?: dsm_frames_prepare(region, index, true);
+		err = dsm_wait_killable(dsm_waitqueue(r), atomic_read(&r->freed) != seen,
+					time_before(slice, deadline) ? slice : deadline);
+		if (err == -EINTR)
+			return err;
+		if (time_after_eq(jiffies, deadline))
+			return -ETIMEDOUT;
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * The worker
+ */
+
+/*
+ * Those that were taken first come first; the first whose bytes are still under way
+ * ends it. Nobody else takes any from the list. Returns whether there was any.
+ */
+static bool free_leaving(struct dsm_region *region)
+{
+	struct dsm_reclaim *r = &region->reclaim;
+	struct dsm_event ev = { .type = DSM_EV_FREE };
+	struct dsm_batch batch;
+	unsigned int i, n;
+
+	dsm_batch_init(&batch);
+	spin_lock(&r->lock);
+	n = r->n_leaving;
+	spin_unlock(&r->lock);
+	for (i = 0; i < n; i++) {
+		if (dsm_peers_sending(region->node, region->id, r->leaving[i]))
+			break;
+		ask_home(region, r->leaving[i], &ev, &batch);
+		cond_resched();
+	}
+	spin_lock(&r->lock);
+	r->n_leaving -= i;
+	memmove(r->leaving, r->leaving + i, r->n_leaving * sizeof(*r->leaving));
+	spin_unlock(&r->lock);
+	atomic_long_sub(i, &r->going);
+	dsm_batch_end(&batch, region);
+	return i;
+}
+
+static void reclaim_work(struct work_struct *work)
+{
+	struct dsm_region *region = container_of(to_delayed_work(work), struct dsm_region,
+						 reclaim.work);
+	struct dsm_reclaim *r = &region->reclaim;
+	unsigned int noreclaim = memalloc_noreclaim_save();
+	bool freed;
+	long target;
+
+	clear_bit(0, &r->queued);
+	freed = free_leaving(region);
+	target = atomic_long_read(&r->target);
+	if (target > 0) {
+		long n = evict(region, batch_of(region), false, false);
+
+		/* What cannot go now need not be tried again at once. */
+		atomic_long_sub(n ? min(n, target) : target, &r->target);
+		target -= n;
+		if (!n)
+			target = 0;
+	}
+	if (target > 0)
+		kick(region, 0);
+	else if (READ_ONCE(r->n_leaving))
+		kick(region, freed ? FREE_DELAY : FREE_DELAY_LONG);
+	memalloc_noreclaim_restore(noreclaim);
+	dsm_region_put(region);
+}
+
+/**
+ * dsm_reclaim_set_limit() - set cache_bytes
+ * @region: the region
+ * @bytes: how many; 0: no limit
+ *
+ * Return: 0; -EINVAL, less than a few blocks, with which no thread could get on.
+ */
+int dsm_reclaim_set_limit(struct dsm_region *region, u64 bytes)
+{
+	struct dsm_reclaim *r = &region->reclaim;
+	u64 cached = dsm_reclaim_cached_bytes(region);
+
+	if (bytes && bytes >> region->block_shift < DSM_RECLAIM_BLOCKS_MIN)
+		return -EINVAL;
+	WRITE_ONCE(r->limit, bytes);
+	if (bytes && cached > bytes) {
+		atomic_long_set(&r->target, (cached - bytes) >> region->block_shift);
+		kick(region, 0);
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------------------
+ * The kernel's shrinker
+ */
+
+static unsigned long shrink_count(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	struct dsm_region *region;
+	unsigned long pages = 0;
+
+	spin_lock(&regions_lock);
+	list_for_each_entry(region, &regions, reclaim.list)
+		pages += dsm_reclaim_cached_bytes(region) >> PAGE_SHIFT;
+	spin_unlock(&regions_lock);
+	return pages;
+}
+
+/* Each region's worker has its part to do. */
+static unsigned long shrink_scan(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	unsigned long all = shrink_count(shrinker, sc);
+	struct dsm_region *region;
+
+	if (!all)
+		return SHRINK_STOP;
+	spin_lock(&regions_lock);
+	list_for_each_entry(region, &regions, reclaim.list) {
+		struct dsm_reclaim *r = &region->reclaim;
+		u64 cached = atomic_long_read(&r->cached);
+		u64 part = div64_u64(sc->nr_to_scan * dsm_reclaim_cached_bytes(region), all);
+		long blocks = part >> region->block_shift;
+
+		if (!cached)
+			continue;
+		atomic_long_set(&r->target, max(atomic_long_read(&r->target), max(blocks, 1L)));
+		kick(region, 0);
+	}
+	spin_unlock(&regions_lock);
+	/* Nothing has been freed yet. */
+	return SHRINK_STOP;
+}
+
+/* ------------------------------------------------------------------------
+ * Coming and going
+ */
+
+void dsm_reclaim_region_init(struct dsm_region *region)
+{
+	struct dsm_reclaim *r = &region->reclaim;
+
+	mutex_init(&r->scan);
+	spin_lock_init(&r->lock);
+	INIT_DELAYED_WORK(&r->work, reclaim_work);
+	spin_lock(&regions_lock);
+	list_add_tail(&r->list, &regions);
+	spin_unlock(&regions_lock);
+}
+
+/* The region is dead. */
+void dsm_reclaim_region_stop(struct dsm_region *region)
+{
+	if (cancel_delayed_work(&region->reclaim.work))
+		dsm_region_put(region);
+}
+
+/* Its last reference is gone. */
+void dsm_reclaim_region_exit(struct dsm_region *region)
+{
+	spin_lock(&regions_lock);
+	list_del(&region->reclaim.list);
+	spin_unlock(&regions_lock);
+}
+
+static struct shrinker *shrinker;
+
+int dsm_reclaim_init(void)
+{
+	workqueue = alloc_workqueue("dsm_reclaim", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!workqueue)
+		return -ENOMEM;
+	shrinker = dsm_shrinker_register("dsm", shrink_count, shrink_scan);
+	if (!shrinker) {
+		destroy_workqueue(workqueue);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Every region is gone. */
+void dsm_reclaim_exit(void)
+{
+	dsm_shrinker_unregister(shrinker);
+	destroy_workqueue(workqueue);
+}

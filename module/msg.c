@@ -52,6 +52,7 @@ static const struct msg_kind kinds[DSM_WIRE_HELPER] = {
 	[DSM_REGION_REPLY]	= { "REGION_REPLY" },
 	[DSM_REGION_ASK]	= { "REGION_ASK" },
 	[DSM_REGION_TOLD]	= { "REGION_TOLD" },
+	[DSM_REGION_USE]	= { "REGION_USE" },
 	[DSM_SYNC_REQUEST]	= { "SYNC_REQUEST", BODY_SYNC },
 	[DSM_SYNC_REPLY]	= { "SYNC_REPLY", BODY_SYNC },
 	[DSM_NOP]		= { "NOP" },

@@ -66,9 +66,15 @@ void dsm_peer_expect_over(struct dsm_peer *peer, u32 req)
 	spin_unlock(&peer->lock);
 }
 
+static bool is_registrys(u8 type)
+{
+	return type >= DSM_REGION_CREATE && type < DSM_SYNC_REQUEST;
+}
+
 /*
  * A region is no more, nor is its window: what was queued for it keeps its
- * place, and says nothing.
+ * place, and says nothing. That is so for what has no bytes as well: the peer may
+ * never hear of the region, see dsm_peer_unhear().
  */
 void dsm_peers_forget(struct dsm_node *node, u32 region)
 {
@@ -82,14 +88,51 @@ void dsm_peers_forget(struct dsm_node *node, u32 region)
 			continue;
 		spin_lock(&peer->lock);
 		list_for_each_entry(msg, &peer->queue, list) {
-			if (msg->region != region || (!msg->data_len && !msg->expect_len))
+			if (msg->region != region || is_registrys(msg->coh.type))
 				continue;
 			msg->coh = (struct dsm_coh_msg){ .type = DSM_NOP };
+			msg->body_len = 0;
 			msg->data_len = 0;
 			msg->expect_len = 0;
 		}
 		spin_unlock(&peer->lock);
 	}
+}
+
+/**
+ * dsm_peer_unhear() - a region has come and gone while a peer could not hear of it
+ * @peer: which
+ * @region: the region's id
+ *
+ * What was to be said about it is taken from the queue, which could grow without end
+ * otherwise. The helper has not got it, so those behind may have its numbers. Return:
+ * whether that was so, and the peer need not hear that it is freed.
+ */
+bool dsm_peer_unhear(struct dsm_peer *peer, u32 region)
+{
+	struct dsm_msg *msg, *next;
+	bool unheard = false;
+	LIST_HEAD(taken);
+	u64 n = 0;
+
+	spin_lock(&peer->lock);
+	list_for_each_entry(msg, &peer->queue, list)
+		unheard |= msg->coh.type == DSM_REGION_NEW && msg->region == region &&
+			   msg->seq > peer->sent_seq;
+	list_for_each_entry_safe(msg, next, &peer->queue, list) {
+		msg->seq -= n;
+		if (!unheard || msg->region != region || msg->seq + n <= peer->sent_seq)
+			continue;
+		if (peer->unsent == &msg->list)
+			peer->unsent = msg->list.next;
+		list_move_tail(&msg->list, &taken);
+		n++;
+	}
+	peer->tx_seq -= n;
+	WRITE_ONCE(peer->n_queue, peer->n_queue - n);
+	spin_unlock(&peer->lock);
+	dsm_msg_free_list(&taken);
+	return unheard;
 }
 
 /* Are a block's bytes still to be sent, or perhaps sent again? */

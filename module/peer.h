@@ -105,6 +105,7 @@ void dsm_peer_destroy(struct dsm_peer *peer);
 void dsm_peer_queue(struct dsm_peer *peer, struct dsm_msg *msg);
 void dsm_peer_expect_over(struct dsm_peer *peer, u32 req);
 void dsm_peers_forget(struct dsm_node *node, u32 region);
+bool dsm_peer_unhear(struct dsm_peer *peer, u32 region);
 bool dsm_peers_sending(struct dsm_node *node, u32 region, u64 block);
 void dsm_peer_flush(struct dsm_peer *peer);
 void dsm_peers_flush(struct dsm_node *node);

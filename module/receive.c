@@ -112,6 +112,7 @@ static const struct receiver {
 	[DSM_REGION_REPLY]	= { receive_registry },
 	[DSM_REGION_ASK]	= { receive_registry },
 	[DSM_REGION_TOLD]	= { receive_registry },
+	[DSM_REGION_USE]	= { receive_registry },
 	[DSM_SYNC_REQUEST]	= { receive_sync, .early = true },
 	[DSM_SYNC_REPLY]	= { receive_sync },
 	[DSM_NOP]		= { receive_nop },

@@ -4,8 +4,16 @@
  *
  * A region dies in stages: the registry says GONE, and it can no longer be
  * opened; its last user here lets go, and the registry is told that we are
- * IDLE; when all nodes are, the registry says FREE, and it leaves the table;
+ * IDLE; when no node uses it, the registry says FREE, and it leaves the table;
  * when the last reference is dropped, its memory goes.
+ *
+ * The registry knows at any time which nodes use a region: a node asks for its
+ * USE before the first of its users is one, and says IDLE when the last is none
+ * any more, whether the region has its name or not. So what is unlinked is freed
+ * at once, everywhere it can be heard, unless a node uses it: nodes that are down
+ * and do not use it are not waited for. Where a node that uses it is down, the
+ * region stays, with what that node may want of it, until the node comes back or
+ * is known to have lost its memory.
  */
 #include <linux/cred.h>
 #include <linux/mm.h>
@@ -96,6 +104,7 @@ struct dsm_region *dsm_region_create(struct dsm_node *node, u32 id,
 	mutex_init(&region->mappers_lock);
 	xa_init_flags(&region->chunks, XA_FLAGS_ACCOUNT);
 	mutex_init(&region->discard_lock);
+	mutex_init(&region->use_lock);
 	spin_lock_init(&region->ask_lock);
 	dsm_discard_init(region);
 	dsm_reclaim_region_init(region);
@@ -104,17 +113,12 @@ struct dsm_region *dsm_region_create(struct dsm_node *node, u32 id,
 	region->user = dsm_user_get(node, region->uid);
 	if (!region->user)
 		goto free;
-	region->idle_msg = dsm_msg_alloc(GFP_KERNEL);
-	if (!region->idle_msg)
-		goto put_user;
 	err = dsm_frames_create(region);
 	if (err)
-		goto free_msg;
+		goto put_user;
 	atomic_inc(&node->n_regions);
 	return region;
 
-free_msg:
-	dsm_msg_free(region->idle_msg);
 put_user:
 	dsm_user_put(region->user);
 free:
@@ -131,7 +135,7 @@ static void region_destroy(struct dsm_region *region)
 	dsm_words_destroy(region->words);
 	dsm_chunks_destroy(region);
 	dsm_frames_destroy(region);
-	dsm_msg_free(region->idle_msg);
+	kvfree(region->uses);
 	dsm_user_put(region->user);
 	kfree_rcu(region, rcu);
 	/* The node may be freed as soon as it has none: only its address is used. */
@@ -171,21 +175,6 @@ int dsm_region_insert(struct dsm_region *region)
 	return 0;
 }
 
-/* Tell the registry, once, that nobody here uses the region any more. */
-static void say_idle(struct dsm_region *region)
-{
-	struct dsm_msg *msg = region->idle_msg;
-
-	lockdep_assert_held(&region->node->regions_lock);
-
-	if (!msg)
-		return;
-	region->idle_msg = NULL;
-	msg->coh.type = DSM_REGION_IDLE;
-	msg->region = region->id;
-	dsm_node_post(region->node, DSM_REGISTRY_NODE, msg);
-}
-
 /* The name is free for another region; this one cannot be opened any more. */
 void dsm_region_set_gone(struct dsm_region *region)
 {
@@ -196,7 +185,7 @@ void dsm_region_set_gone(struct dsm_region *region)
 	WRITE_ONCE(region->gone, true);
 	dsm_sysfs_region_del(region);
 	if (!atomic_read(&region->users))
-		say_idle(region);
+		dsm_registry_idle(region);
 }
 
 /* Take a region from the table, and drop the table's reference. */
@@ -293,13 +282,41 @@ static bool permitted(const struct dsm_region *region, unsigned int want)
 }
 
 /**
+ * dsm_region_use() - become a user
+ * @region: the region, referenced
+ *
+ * Return: 0; -ENOENT, its name is gone; as dsm_registry_use(), if nobody here uses it.
+ */
+int dsm_region_use(struct dsm_region *region)
+{
+	struct dsm_node *node = region->node;
+	bool granted;
+	int err = 0;
+
+	do {
+		mutex_lock(&node->regions_lock);
+		granted = region->grants && !region->gone;
+		if (granted)
+			dsm_region_get_user(region);
+		else if (region->gone)
+			err = -ENOENT;
+		mutex_unlock(&node->regions_lock);
+		/* What is granted may be given back before we have it. */
+		if (!granted && !err)
+			err = dsm_registry_use(region);
+	} while (!granted && !err);
+	return err;
+}
+
+/**
  * dsm_region_open() - find a region by name, and become a user of it
  * @node: us
  * @name: the name
  * @rdonly: for reading only
  * @out: the region
  *
- * Return: 0; -ENOENT; -EACCES.
+ * Return: 0; -ENOENT; -EACCES; if nobody here uses it yet, also -ETIMEDOUT, the
+ * registry has not answered; -EINTR; -ENOMEM.
  */
 int dsm_region_open(struct dsm_node *node, const char *name, bool rdonly,
 		    struct dsm_region **out)
@@ -314,13 +331,17 @@ int dsm_region_open(struct dsm_node *node, const char *name, bool rdonly,
 	else if (!permitted(region, rdonly ? 4 : 6))
 		err = -EACCES;
 	else
-		dsm_region_get_user(region);
+		dsm_region_get(region);
 	mutex_unlock(&node->regions_lock);
+	if (err)
+		return err;
+	err = dsm_region_use(region);
+	dsm_region_put(region);
 	*out = region;
 	return err;
 }
 
-/* By the holder of regions_lock, or by one who is a user already. */
+/* By the holder of regions_lock, where there are grants, or by one who is a user already. */
 void dsm_region_get_user(struct dsm_region *region)
 {
 	get_net(region->node->net);
@@ -335,8 +356,8 @@ void dsm_region_put_user(struct dsm_region *region)
 
 	if (atomic_dec_and_test(&region->users)) {
 		mutex_lock(&node->regions_lock);
-		if (region->gone && !atomic_read(&region->users))
-			say_idle(region);
+		if (!atomic_read(&region->users))
+			dsm_registry_idle(region);
 		mutex_unlock(&node->regions_lock);
 	}
 	dsm_region_put(region);

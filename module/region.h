@@ -46,8 +46,11 @@ struct dsm_words;
  * @users: bound descriptors and mappings
  * @gone: the name is (protected by node->regions_lock)
  * @dead: it is in no table: revocations of its pages are given up
- * @idle_msg: REGION_IDLE, allocated beforehand because it has to be sent
- *	(protected by node->regions_lock)
+ * @use_lock: one asks the registry for its use at a time
+ * @grants: how often the registry has granted its use, which IDLE gives back: while
+ *	there are any, it is not freed (protected by node->regions_lock)
+ * @uses: at the registry: by node, the grants that it has (protected by
+ *	node->regions_lock)
  * @mappings: of user space, the helper's not counted
  * @mappers: struct dsm_mapper by uid (protected by @mappers_lock)
  * @mappers_lock: see mapper.c
@@ -92,7 +95,9 @@ struct dsm_region {
 	atomic_t users;
 	bool gone;
 	bool dead;
-	struct dsm_msg *idle_msg;
+	struct mutex use_lock;
+	u32 grants;
+	u32 *uses;
 
 	atomic_t mappings;
 	struct xarray mappers;
@@ -131,6 +136,7 @@ void dsm_region_put(struct dsm_region *region);
 
 int dsm_region_open(struct dsm_node *node, const char *name, bool rdonly,
 		    struct dsm_region **out);
+int dsm_region_use(struct dsm_region *region);
 void dsm_region_get_user(struct dsm_region *region);
 void dsm_region_put_user(struct dsm_region *region);
 

@@ -11,11 +11,13 @@
  *	  |--- REGION_ACK -------->|<----- REGION_ACK ---------------|
  *	  |<-- REGION_REPLY -------|	when all that are up have acknowledged
  *
- * REGION_UNLINK goes the same way, with REGION_GONE. When a node has no user
- * of a region that is gone, it says REGION_IDLE; when all have, the registry
- * says REGION_FREE. A node that is down hears of all that when it comes up,
- * since the announcements wait in its queue; nobody waits for it, except that
- * a region it may still use is not freed.
+ * REGION_UNLINK goes the same way, with REGION_GONE. A node is granted a region's
+ * use when it makes the region, and by REGION_USE; when it has no user of the
+ * region any more, it gives back what it was granted with REGION_IDLE. They are
+ * counted, since a grant and an IDLE may cross. A region that is gone and has no
+ * grants out is over: the registry says REGION_FREE. A node that is down hears of
+ * all that when it comes up, since the announcements wait in its queue; nobody
+ * waits for it, except that a region it uses is not freed.
  *
  * Numbers are given in order, and begin where the registry's incarnation says, which
  * is random: a registry that has been started again does not give the numbers of the
@@ -55,20 +57,12 @@ struct announcement {
 	DECLARE_BITMAP(waiting, DSM_NODES_MAX);
 };
 
-/* At the registry: which nodes may still use a region that is gone. */
-struct departure {
-	struct list_head list;
-	u32 region;
-	DECLARE_BITMAP(using, DSM_NODES_MAX);
-};
-
 /**
  * struct dsm_registry - what node 0 knows beyond its table of regions
  * All of it is protected by node->regions_lock.
  */
 struct dsm_registry {
 	struct list_head announcements;
-	struct list_head departures;
 	u32 last_id;
 };
 
@@ -120,11 +114,25 @@ static void announce_to(struct dsm_node *node, u16 to, u8 type, const struct dsm
 	dsm_node_post(node, to, msg);
 }
 
+/* A node may use a region; if that is gone already, it will find that out. */
+static void grant(struct dsm_node *node, u16 to, u32 id)
+{
+	struct dsm_region *region = xa_load(&node->regions, id);
+
+	if (!region || region->gone)
+		return;
+	region->uses[to]++;
+	if (to == node->id)
+		region->grants++;
+}
+
 /* All that are up know: the one who asked may go on. */
 static void announcement_check(struct dsm_node *node, struct announcement *ann)
 {
 	if (!bitmap_empty(ann->waiting, node->nodes))
 		return;
+	if (ann->type == DSM_REGION_NEW)
+		grant(node, ann->origin, ann->region);
 	reply(node, ann->origin, ann->req, ann->region, 0);
 	list_del(&ann->list);
 	kfree(ann);
@@ -217,7 +225,8 @@ static int registry_create(struct dsm_node *node, struct dsm_msg *msg)
 		reply(node, msg->coh.from, msg->coh.req, 0, PTR_ERR(region));
 		return 0;
 	}
-	err = dsm_region_insert(region);
+	region->uses = kvcalloc(node->nodes, sizeof(*region->uses), GFP_KERNEL_ACCOUNT);
+	err = region->uses ? dsm_region_insert(region) : -ENOMEM;
 	if (err) {
 		dsm_region_put(region);
 		kfree(ann);
@@ -229,14 +238,27 @@ static int registry_create(struct dsm_node *node, struct dsm_msg *msg)
 	return 0;
 }
 
+/* Nobody uses it any more: it is freed everywhere. */
+static void free_unused(struct dsm_region *region)
+{
+	struct dsm_node *node = region->node;
+	u16 id;
+
+	if (!region->gone ||
+	    memchr_inv(region->uses, 0, node->nodes * sizeof(*region->uses)))
+		return;
+	for (id = 0; id < node->nodes; id++)
+		if (id != node->id && !dsm_peer_unhear(node->peers[id], region->id))
+			announce_to(node, id, DSM_REGION_FREE, region);
+	dsm_region_remove(region);
+}
+
 static int registry_unlink(struct dsm_node *node, struct dsm_msg *msg)
 {
 	const char *name = msg->body.region.name;
 	struct dsm_region *region;
 	struct announcement *ann;
-	struct departure *dep;
 	kuid_t uid;
-	u16 id;
 
 	if (!dsm_region_name_valid(name))
 		return -EBADMSG;
@@ -251,20 +273,11 @@ static int registry_unlink(struct dsm_node *node, struct dsm_msg *msg)
 		return 0;
 	}
 	ann = kzalloc(sizeof(*ann), GFP_KERNEL_ACCOUNT);
-	dep = kzalloc(sizeof(*dep), GFP_KERNEL_ACCOUNT);
-	if (!ann || !dep) {
-		kfree(ann);
-		kfree(dep);
+	if (!ann)
 		return -ENOMEM;
-	}
-	dep->region = region->id;
-	bitmap_fill(dep->using, node->nodes);
-	for (id = 0; id < node->nodes; id++)
-		if (id != node->id && READ_ONCE(node->peers[id]->link) == DSM_LINK_STALE)
-			__clear_bit(id, dep->using);
-	list_add_tail(&dep->list, &node->registry->departures);
-	dsm_region_set_gone(region);
 	announce(node, DSM_REGION_GONE, region, msg, ann);
+	dsm_region_set_gone(region);
+	free_unused(region);
 	return 0;
 }
 
@@ -297,37 +310,30 @@ static int registry_ack(struct dsm_node *node, struct dsm_msg *msg)
 	return 0;
 }
 
-/* Nobody uses it any more: it is freed everywhere. */
-static void departure_check(struct dsm_node *node, struct departure *dep)
+static int registry_use(struct dsm_node *node, struct dsm_msg *msg)
 {
-	struct dsm_region *region;
-	u16 id;
+	struct dsm_region *region = xa_load(&node->regions, msg->region);
+	bool over = !region || region->gone;
 
-	if (!bitmap_empty(dep->using, node->nodes))
-		return;
-	region = xa_load(&node->regions, dep->region);
-	list_del(&dep->list);
-	kfree(dep);
-	if (WARN_ON_ONCE(!region))
-		return;
-	for (id = 0; id < node->nodes; id++)
-		if (id != node->id)
-			announce_to(node, id, DSM_REGION_FREE, region);
-	dsm_region_remove(region);
+	if (!over)
+		grant(node, msg->coh.from, msg->region);
+	reply(node, msg->coh.from, msg->coh.req, msg->region, over ? -ENOENT : 0);
+	return 0;
+}
+
+static void give_back(struct dsm_region *region, u16 from, u32 grants)
+{
+	region->uses[from] -= min(region->uses[from], grants);
+	free_unused(region);
 }
 
 static int registry_idle(struct dsm_node *node, struct dsm_msg *msg)
 {
-	struct departure *dep;
+	struct dsm_region *region = xa_load(&node->regions, msg->region);
 
-	list_for_each_entry(dep, &node->registry->departures, list) {
-		if (dep->region != msg->region)
-			continue;
-		__clear_bit(msg->coh.from, dep->using);
-		departure_check(node, dep);
-		return 0;
-	}
-	/* We took it for a node that has lost its memory, and it has not: it is freed. */
+	/* If not, we took it for a node that has lost its memory, and it has not. */
+	if (region)
+		give_back(region, msg->coh.from, msg->coh.req);
 	return 0;
 }
 
@@ -393,10 +399,27 @@ static int node_free(struct dsm_node *node, struct dsm_msg *msg)
 	return 0;
 }
 
+/*
+ * A region's use has been granted, whether somebody still waits for that or not. An
+ * answer to UNLINK has a region, too, but one that is gone.
+ */
+static void granted(struct dsm_node *node, const struct dsm_msg *msg)
+{
+	struct dsm_region *region = xa_load(&node->regions, msg->region);
+
+	/* At the registry that was done with grant(). */
+	if (!region || msg->error || node->id == DSM_REGISTRY_NODE)
+		return;
+	region->grants++;
+	if (region->gone && !atomic_read(&region->users))
+		dsm_registry_idle(region);
+}
+
 static int node_reply(struct dsm_node *node, struct dsm_msg *msg)
 {
 	struct call *call;
 
+	granted(node, msg);
 	spin_lock(&node->calls_lock);
 	list_for_each_entry(call, &node->calls, list) {
 		if (call->req != msg->coh.req)
@@ -439,6 +462,9 @@ int dsm_registry_receive(struct dsm_node *node, struct dsm_msg *msg)
 	case DSM_REGION_TOLD:
 		err = registry ? -EPROTO : node_told(node, msg);
 		break;
+	case DSM_REGION_USE:
+		err = registry ? registry_use(node, msg) : -EPROTO;
+		break;
 	case DSM_REGION_NEW:
 		err = registry ? -EPROTO : node_new(node, msg);
 		break;
@@ -471,15 +497,14 @@ void dsm_registry_begun(struct dsm_node *node, bool other, u64 incarnation)
 /* A node has lost its memory: it uses nothing. */
 void dsm_registry_peer_stale(struct dsm_node *node, u16 peer)
 {
-	struct departure *dep, *next;
+	struct dsm_region *region;
+	unsigned long id;
 
 	if (node->id != DSM_REGISTRY_NODE)
 		return;
 	mutex_lock(&node->regions_lock);
-	list_for_each_entry_safe(dep, next, &node->registry->departures, list) {
-		__clear_bit(peer, dep->using);
-		departure_check(node, dep);
-	}
+	xa_for_each(&node->regions, id, region)
+		give_back(region, peer, U32_MAX);
 	mutex_unlock(&node->regions_lock);
 }
 
@@ -588,13 +613,62 @@ int dsm_registry_create_region(struct dsm_node *node, const struct dsm_region_ar
 
 	mutex_lock(&node->regions_lock);
 	region = xa_load(&node->regions, id);
-	if (region && !region->gone)
-		dsm_region_get_user(region);
-	else
-		err = -ENOENT;
+	if (region)
+		dsm_region_get(region);
 	mutex_unlock(&node->regions_lock);
+	if (!region)
+		return -ENOENT;
+	err = dsm_region_use(region);
+	dsm_region_put(region);
 	*out = region;
 	return err;
+}
+
+/**
+ * dsm_registry_use() - ask for a region's use, if that is not granted
+ * @region: the region
+ *
+ * Sleeps. Return: 0, it was granted, and may have been given back since; -ENOENT, it
+ * has been unlinked; -ETIMEDOUT; -EINTR; -ENOMEM.
+ */
+int dsm_registry_use(struct dsm_region *region)
+{
+	struct dsm_node *node = region->node;
+	struct dsm_msg *msg;
+	int err = 0;
+	u32 id;
+
+	if (mutex_lock_interruptible(&region->use_lock))
+		return -EINTR;
+	if (READ_ONCE(region->grants))
+		goto unlock;
+	err = -ENOMEM;
+	msg = dsm_msg_alloc(GFP_KERNEL);
+	if (!msg)
+		goto unlock;
+	msg->coh.type = DSM_REGION_USE;
+	msg->region = region->id;
+	err = call(node, msg, &id);
+unlock:
+	mutex_unlock(&region->use_lock);
+	return err;
+}
+
+/* Nobody here uses the region any more. */
+void dsm_registry_idle(struct dsm_region *region)
+{
+	struct dsm_node *node = region->node;
+	u32 grants = region->grants;
+	struct dsm_msg *msg;
+
+	lockdep_assert_held(&node->regions_lock);
+
+	WRITE_ONCE(region->grants, 0);
+	if (!grants)
+		return;
+	msg = message(DSM_REGION_IDLE, region->id);
+	msg->coh.req = grants;
+	dsm_node_post(node, DSM_REGISTRY_NODE, msg);
 }
 
 /*
@@ -631,7 +705,6 @@ int dsm_registry_init(struct dsm_node *node)
 	if (!node->registry)
 		return -ENOMEM;
 	INIT_LIST_HEAD(&node->registry->announcements);
-	INIT_LIST_HEAD(&node->registry->departures);
 	node->registry->last_id = id_base(node->incarnation);
 	return 0;
 }
@@ -639,11 +712,8 @@ int dsm_registry_init(struct dsm_node *node)
 void dsm_registry_exit(struct dsm_node *node)
 {
 	struct announcement *ann, *next_ann;
-	struct departure *dep, *next_dep;
 
 	list_for_each_entry_safe(ann, next_ann, &node->registry->announcements, list)
 		kfree(ann);
-	list_for_each_entry_safe(dep, next_dep, &node->registry->departures, list)
-		kfree(dep);
 	kfree(node->registry);
 }

@@ -21,6 +21,8 @@ struct dsm_region_arg;
 int dsm_registry_create_region(struct dsm_node *node, const struct dsm_region_arg *arg,
 			       struct dsm_region **out);
 int dsm_registry_unlink(struct dsm_node *node, const char *name);
+int dsm_registry_use(struct dsm_region *region);
+void dsm_registry_idle(struct dsm_region *region);
 
 void dsm_registry_begun(struct dsm_node *node, bool other, u64 incarnation);
 int dsm_registry_receive(struct dsm_node *node, struct dsm_msg *msg);

@@ -606,3 +606,105 @@ TEST(mutexes_of_a_user)
 	}
 	limit_restore(nodes() - 1, "user_mutexes_max", before);
 }
+
+/* ---- what nobody uses ----------------------------------------------------------- */
+
+static long long shmem_bytes(void)
+{
+	long long kib = -1;
+	char line[128];
+	FILE *file = fopen("/proc/meminfo", "r");
+
+	ASSERT_TRUE(file);
+	while (kib < 0 && fgets(line, sizeof(line), file))
+		sscanf(line, "Shmem: %lld kB", &kib);
+	fclose(file);
+	ASSERT_GE(kib, 0);
+	return kib << 10;
+}
+
+static void fill(char *base, size_t size, int value)
+{
+	for (size_t i = 0; i < size; i += PAGE)
+		base[i] = value;
+}
+
+/*
+ * The last node is down, and has closed the region: that is freed when it is unlinked. A
+ * region that the node still uses is not, and is whole when the node is back.
+ */
+TEST(unlinked_while_a_node_is_down)
+{
+	struct dsm_attr attr = { .home = DSM_HOME_FIRST_TOUCH, .mode = 0600 };
+	const char *names[] = { "closed", "used" };
+	dsm_region *regions[2];
+	long long before = shmem_bytes();
+	int down = nodes() - 1;
+
+	if (nodes() < 3)
+		skip("needs three nodes");
+	for (int i = 0; i < 2; i++) {
+		if (!node()) {
+			regions[i] = dsm_open(names[i], O_RDWR | O_CREAT | O_EXCL, FRAMES_MAX, &attr);
+			ASSERT_TRUE(regions[i]);
+		}
+		together("made-%d", i);
+		if (node()) {
+			regions[i] = dsm_open(names[i], O_RDWR, 0, NULL);
+			ASSERT_TRUE(regions[i]);
+		}
+		if (node() == 1)
+			fill(dsm_base(regions[i]), FRAMES_MAX, 1 + i);
+		together("filled-%d", i);
+	}
+	EXPECT_EQ(*((char *)dsm_base(regions[1]) + PAGE), 2);
+	EXPECT_OK(dsm_close(regions[0]));
+	together("closed");
+	ASSERT_TRUE(WAIT_FOR(!node_get("outstanding"), 20));
+	together("settled");
+	if (node() == down)
+		ASSERT_EQ(run("dsm-node-link", "down", NULL), 0);
+	ASSERT_TRUE(WAIT_FOR(node_get("up") == (node() == down ? 1 : nodes() - 1), 30));
+	together("down");
+	if (node() == 1) {
+		EXPECT_GE(shmem_bytes() - before, 2 * FRAMES_MAX);
+		EXPECT_OK(dsm_unlink(names[0]));
+		EXPECT_OK(dsm_unlink(names[1]));
+	}
+	together("unlinked");
+	if (node() != down)
+		EXPECT_OK(dsm_close(regions[1]));
+	if (node() == 1)
+		EXPECT_TRUE(WAIT_FOR(shmem_bytes() - before < FRAMES_MAX + FRAMES_MAX / 2, 20));
+	together("freed");
+	/* As often as one likes: what the node need not hear is not kept for it. */
+	if (!node()) {
+		char file[64];
+
+		snprintf(file, sizeof(file), "peers/%d/outstanding", down);
+		for (int i = 0; i < 100; i++) {
+			EXPECT_EQ(create("unheard", PAGE), 0);
+			EXPECT_EQ(unlink_name("unheard"), 0);
+		}
+		EXPECT_TRUE(WAIT_FOR(node_get(file) < 20, 20));
+		note("%lld messages for the node that is down", node_get(file));
+	}
+	together("many");
+	if (node() == down)
+		ASSERT_EQ(run("dsm-node-link", "up", NULL), 0);
+	ASSERT_TRUE(WAIT_FOR(node_get("up") == nodes(), 30));
+	together("up");
+	if (node() == down) {
+		char *base = dsm_base(regions[1]);
+		size_t wrong = 0;
+
+		for (size_t i = 0; i < FRAMES_MAX; i += PAGE)
+			wrong += base[i] != 2;
+		EXPECT_EQ(wrong, 0);
+		EXPECT_OK(dsm_close(regions[1]));
+	}
+	together("read");
+	if (node() == 1)
+		EXPECT_TRUE(WAIT_FOR(shmem_bytes() - before < FRAMES_MAX / 2, 20));
+	together("over");
+}

@@ -733,10 +733,11 @@ static void queue_for(struct kunit *test, u8 type, u32 region, u32 req, u32 data
 	dsm_node_post(tn->node, PEER, msg);
 }
 
-/* A region's window is gone: nothing goes from it, and nothing comes. */
+/* A region is gone, and its window: nothing is said of it but by the registry. */
 static void forget_test(struct kunit *test)
 {
-	static const u8 types[] = { DSM_NOP, DSM_NOP, DSM_INV, DSM_GET_M, DSM_DATA };
+	static const u8 types[] = { DSM_NOP, DSM_NOP, DSM_NOP, DSM_GET_M, DSM_DATA,
+				    DSM_REGION_GONE };
 	struct testnode *tn = test->priv;
 	unsigned int i;
 
@@ -746,6 +747,7 @@ static void forget_test(struct kunit *test)
 	queue_for(test, DSM_INV, REGION, 3, 0, 0);
 	queue_for(test, DSM_GET_M, REGION + 1, 4, 0, PAGE_SIZE);
 	queue_for(test, DSM_DATA, REGION + 1, 5, PAGE_SIZE, 0);
+	queue_for(test, DSM_REGION_GONE, REGION, 6, 0, 0);
 	dsm_peers_forget(tn->node, REGION);
 	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer_of(test), TESTNODE_INCARNATION, TESTNODE_SESSION), 0);
 	KUNIT_ASSERT_EQ(test, tn->n_sent, ARRAY_SIZE(types));

@@ -204,6 +204,12 @@ static int announce(struct kunit *test, u8 type, u32 id, const char *name)
 	return testnode_receive(test->priv, 0, &msg, false);
 }
 
+/* The registry grants the region's use, whether that was asked for or not. */
+static void grant(struct kunit *test, u32 id)
+{
+	KUNIT_ASSERT_EQ(test, announce(test, DSM_REGION_REPLY, id, NULL), 0);
+}
+
 static void life_test(struct kunit *test)
 {
 	struct testnode *tn = test->priv;
@@ -213,6 +219,10 @@ static void life_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dsm_region_open(tn->node, "one", false, &region), -ENOENT);
 	KUNIT_ASSERT_EQ(test, announce(test, DSM_REGION_NEW, REGION, "one"), 0);
 	expect_sent(test, 0, DSM_REGION_ACK);
+	tn->node->timeout_ms = 1;
+	KUNIT_EXPECT_EQ(test, dsm_region_open(tn->node, "one", false, &region), -ETIMEDOUT);
+	expect_sent(test, 0, DSM_REGION_USE);
+	grant(test, REGION);
 	KUNIT_ASSERT_EQ(test, dsm_region_open(tn->node, "one", false, &region), 0);
 	KUNIT_EXPECT_EQ(test, region->id, REGION);
 	KUNIT_ASSERT_EQ(test, dsm_region_open(tn->node, "one", true, &again), 0);
@@ -220,8 +230,12 @@ static void life_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, atomic_read(&region->users), 2);
 	/* The name is not gone: who lets go may come again. */
 	dsm_region_put_user(again);
-	dsm_region_put_user(region);
 	expect_nothing_sent(test);
+	grant(test, REGION);
+	dsm_region_put_user(region);
+	KUNIT_EXPECT_EQ(test, le32_to_cpu(tn->sent[0].hdr.req), 2);
+	expect_sent(test, 0, DSM_REGION_IDLE);
+	grant(test, REGION);
 	KUNIT_ASSERT_EQ(test, dsm_region_open(tn->node, "one", false, &region), 0);
 	KUNIT_EXPECT_EQ(test, announce(test, DSM_REGION_FREE, REGION, NULL), -EPROTO);
 
@@ -260,13 +274,14 @@ static void life_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, announce(test, DSM_REGION_FREE, REGION, NULL), -EPROTO);
 }
 
-/* Nobody uses it when it goes: that is said at once. */
+/* Nobody uses it when it goes: what was granted in vain is given back at once. */
 static void unused_test(struct kunit *test)
 {
 	struct testnode *tn = test->priv;
 
 	testnode_acks_stop(test->priv);
 	KUNIT_ASSERT_EQ(test, announce(test, DSM_REGION_NEW, REGION, "one"), 0);
+	grant(test, REGION);
 	tn->n_sent = 0;
 	KUNIT_ASSERT_EQ(test, announce(test, DSM_REGION_GONE, REGION, NULL), 0);
 	KUNIT_ASSERT_EQ(test, tn->n_sent, 2);
@@ -287,6 +302,7 @@ static void numbers_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, announce(test, DSM_REGION_NEW, REGION, "one"), -EPROTO);
 	/* A registry that has started again goes on from the time of day. */
 	KUNIT_ASSERT_EQ(test, announce(test, DSM_REGION_NEW, 1700000000, "one"), 0);
+	grant(test, 1700000000);
 	KUNIT_ASSERT_EQ(test, dsm_region_open(node_of(test), "one", false, &region), 0);
 	KUNIT_EXPECT_EQ(test, region->id, 1700000000);
 	dsm_region_put_user(region);
@@ -298,9 +314,11 @@ static void name_again_test(struct kunit *test)
 	struct dsm_region *old, *new;
 
 	KUNIT_ASSERT_EQ(test, announce(test, DSM_REGION_NEW, REGION, "one"), 0);
+	grant(test, REGION);
 	KUNIT_ASSERT_EQ(test, dsm_region_open(node_of(test), "one", false, &old), 0);
 	KUNIT_ASSERT_EQ(test, announce(test, DSM_REGION_GONE, REGION, NULL), 0);
 	KUNIT_ASSERT_EQ(test, announce(test, DSM_REGION_NEW, REGION + 1, "one"), 0);
+	grant(test, REGION + 1);
 	KUNIT_ASSERT_EQ(test, dsm_region_open(node_of(test), "one", false, &new), 0);
 	KUNIT_EXPECT_EQ(test, new->id, REGION + 1);
 	KUNIT_EXPECT_EQ(test, old->id, REGION);
@@ -379,6 +397,7 @@ static void permission_test(struct kunit *test)
 	if (!param->root)
 		cap_clear(cred->cap_effective);
 	region->mode = param->mode;
+	region->grants = 1;
 	old = override_creds(cred);
 	err = dsm_region_open(node_of(test), "r7", param->rdonly, &out);
 	revert_creds(old);

@@ -200,12 +200,10 @@ static void no_memory_test(struct kunit *test)
 	say(test, 1, DSM_REGION_ACK, id, 0);
 	say(test, 2, DSM_REGION_ACK, id, 0);
 	expect_reply(test, 1, id, 0);
-	for (nth = 1; nth <= 2; nth++) {
-		testmem_fail(nth, 1);
-		KUNIT_EXPECT_EQ(test, ask(test, 2, DSM_REGION_UNLINK, "one"), -EAGAIN);
-		testmem_fail(0, 0);
-		expect_no_more(test, 0);
-	}
+	testmem_fail(1, 1);
+	KUNIT_EXPECT_EQ(test, ask(test, 2, DSM_REGION_UNLINK, "one"), -EAGAIN);
+	testmem_fail(0, 0);
+	expect_no_more(test, 0);
 	unlink_region(test, "one", id);
 }
 
@@ -224,7 +222,7 @@ static void place_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, base_of(test, d), DSM_ADDR_MIN + 3 * CHUNKS * DSM_CHUNK_SIZE);
 	local(test);
 	for (from = 1; from < NODES; from++)
-		KUNIT_EXPECT_EQ(test, say(test, from, DSM_REGION_IDLE, b, 0), 0);
+		KUNIT_EXPECT_EQ(test, say(test, from, DSM_REGION_IDLE, b, 1), 0);
 	expect_no_more(test, 2);
 	KUNIT_EXPECT_EQ(test, base_of(test, create(test, "e")),
 			DSM_ADDR_MIN + CHUNKS * DSM_CHUNK_SIZE);
@@ -238,9 +236,12 @@ static void free_test(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, dsm_region_open(node_of(test), "one", false, &region), 0);
 	unlink_region(test, "one", id);
-	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_IDLE, id, 0), 0);
-	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_IDLE, id, 0), 0);
-	KUNIT_EXPECT_EQ(test, say(test, 2, DSM_REGION_IDLE, id, 0), 0);
+	/* Which is over for some that would like to. */
+	KUNIT_EXPECT_EQ(test, say(test, 2, DSM_REGION_USE, id, REQ), 0);
+	expect_reply(test, 2, id, ENOENT);
+	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_IDLE, id, 2), 0);
+	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_IDLE, id, 1), 0);
+	KUNIT_EXPECT_EQ(test, say(test, 2, DSM_REGION_IDLE, id, 1), 0);
 	expect_no_more(test, 0);
 	dsm_region_put_user(region);
 	local(test);
@@ -248,7 +249,61 @@ static void free_test(struct kunit *test)
 	expect_sent(test, 1, 2, DSM_REGION_FREE);
 	expect_no_more(test, 2);
 	KUNIT_EXPECT_EQ(test, atomic_read(&node_of(test)->n_regions), 0);
-	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_IDLE, id, 0), 0);
+	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_IDLE, id, 1), 0);
+	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_USE, id, REQ), 0);
+	expect_reply(test, 1, id, ENOENT);
+}
+
+/* Grants are counted: one and an IDLE may cross. */
+static void grants_test(struct kunit *test)
+{
+	u32 id = create(test, "one");
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		KUNIT_EXPECT_EQ(test, say(test, 2, DSM_REGION_USE, id, REQ), 0);
+		expect_reply(test, 2, id, 0);
+	}
+	KUNIT_EXPECT_EQ(test, say(test, 2, DSM_REGION_IDLE, id, 1), 0);
+	unlink_region(test, "one", id);
+	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_IDLE, id, 1), 0);
+	local(test);
+	expect_no_more(test, 0);
+	KUNIT_EXPECT_EQ(test, say(test, 2, DSM_REGION_IDLE, id, 1), 0);
+	expect_sent(test, 0, 1, DSM_REGION_FREE);
+	expect_sent(test, 1, 2, DSM_REGION_FREE);
+	expect_no_more(test, 2);
+}
+
+/* A node that is down, and has not heard of a region, need not hear what became of it. */
+static void unheard_test(struct kunit *test)
+{
+	struct testnode *tn = test->priv;
+	struct dsm_peer *peer = tn->node->peers[2];
+	unsigned int i;
+	u32 id;
+
+	dsm_peer_down(peer);
+	for (i = 0; i < 3; i++) {
+		KUNIT_ASSERT_EQ(test, ask(test, 1, DSM_REGION_CREATE, "one"), 0);
+		expect_sent(test, 0, 1, DSM_REGION_NEW);
+		id = le32_to_cpu(tn->sent[0].hdr.region);
+		expect_no_more(test, 1);
+		KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_ACK, id, 0), 0);
+		expect_reply(test, 1, id, 0);
+		KUNIT_ASSERT_EQ(test, ask(test, 1, DSM_REGION_UNLINK, "one"), 0);
+		expect_no_more(test, 1);
+		KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_ACK, id, 1), 0);
+		expect_reply(test, 1, id, 0);
+		KUNIT_EXPECT_EQ(test, peer->n_queue, 2);
+		KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_IDLE, id, 1), 0);
+		expect_sent(test, 0, 1, DSM_REGION_FREE);
+		expect_no_more(test, 1);
+		KUNIT_EXPECT_EQ(test, peer->n_queue, 0);
+		KUNIT_EXPECT_EQ(test, peer->tx_seq, peer->sent_seq);
+	}
+	KUNIT_EXPECT_EQ(test, atomic_read(&tn->node->n_regions), 0);
+	KUNIT_ASSERT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION, TESTNODE_SESSION), 0);
 	expect_no_more(test, 0);
 }
 
@@ -276,11 +331,17 @@ static void down_test(struct kunit *test)
 	expect_no_more(test, 2);
 	dsm_peer_down(peer);
 	expect_reply(test, 1, id, 0);
-	/* But it may use the region yet. */
+	/* It does not use the region, which would keep that from being freed. */
 	local(test);
-	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_IDLE, id, 0), 0);
-	expect_no_more(test, 0);
-	KUNIT_EXPECT_EQ(test, atomic_read(&tn->node->n_regions), 1);
+	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_IDLE, id, 1), 0);
+	expect_sent(test, 0, 1, DSM_REGION_FREE);
+	expect_no_more(test, 1);
+	KUNIT_EXPECT_EQ(test, atomic_read(&tn->node->n_regions), 0);
+	KUNIT_ASSERT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION, TESTNODE_SESSION), 0);
+	expect_sent(test, 0, 2, DSM_REGION_NEW);
+	expect_sent(test, 1, 2, DSM_REGION_GONE);
+	expect_sent(test, 2, 2, DSM_REGION_FREE);
+	expect_no_more(test, 3);
 }
 
 /* Who has lost its memory uses nothing, whether it lost it before or after. */
@@ -290,9 +351,11 @@ static void stale_test(struct kunit *test)
 	struct dsm_peer *peer = tn->node->peers[2];
 	u32 one = create(test, "one"), two = create(test, "two");
 
+	KUNIT_EXPECT_EQ(test, say(test, 2, DSM_REGION_USE, one, REQ), 0);
+	expect_reply(test, 2, one, 0);
 	unlink_region(test, "one", one);
 	local(test);
-	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_IDLE, one, 0), 0);
+	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_IDLE, one, 1), 0);
 	expect_no_more(test, 0);
 	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION + 1, TESTNODE_SESSION + 1), -ESTALE);
 	expect_sent(test, 0, 1, DSM_REGION_FREE);
@@ -304,7 +367,7 @@ static void stale_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_ACK, two, 1), 0);
 	expect_reply(test, 1, two, 0);
 	local(test);
-	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_IDLE, two, 0), 0);
+	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_IDLE, two, 1), 0);
 	expect_sent(test, 0, 1, DSM_REGION_FREE);
 	expect_no_more(test, 1);
 	KUNIT_EXPECT_EQ(test, atomic_read(&tn->node->n_regions), 0);
@@ -383,6 +446,8 @@ static struct kunit_case registry_cases[] = {
 	KUNIT_CASE(no_memory_test),
 	KUNIT_CASE(place_test),
 	KUNIT_CASE(free_test),
+	KUNIT_CASE(grants_test),
+	KUNIT_CASE(unheard_test),
 	KUNIT_CASE(down_test),
 	KUNIT_CASE(stale_test),
 	KUNIT_CASE(restart_test),

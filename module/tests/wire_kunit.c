@@ -49,6 +49,7 @@ static const struct type_param {
 	{ DSM_REGION_REPLY, "REGION_REPLY" },
 	{ DSM_REGION_ASK, "REGION_ASK" },
 	{ DSM_REGION_TOLD, "REGION_TOLD" },
+	{ DSM_REGION_USE, "REGION_USE" },
 	{ DSM_SYNC_REQUEST, "SYNC_REQUEST", sizeof(struct dsm_wire_sync) },
 	{ DSM_SYNC_REPLY, "SYNC_REPLY", sizeof(struct dsm_wire_sync) },
 	{ DSM_NOP, "NOP" },

@@ -100,9 +100,11 @@ struct dsm_node_info {
  * @creator: out: the node that made it
  *
  * CREATE returns when every reachable node has acknowledged the region:
- * EEXIST (exists), ENOSPC (no address range left), ETIMEDOUT (the registry
+ * EEXIST (exists), EDQUOT (as many or as large as a user's may be), ENOSPC
+ * (no address range left, or too many regions), ETIMEDOUT (the registry
  * node did not answer within timeout_ms), ENOTCONN (no helper yet), EINTR.
- * OPEN: ENOENT, EACCES. Both bind the descriptor: EBUSY if it is bound.
+ * OPEN: ENOENT, EACCES; if no process of the node uses the region yet, also
+ * ETIMEDOUT and EINTR. Both bind the descriptor: EBUSY if it is bound.
  */
 struct dsm_region_arg {
 	char  name[DSM_NAME_MAX];

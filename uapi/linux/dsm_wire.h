@@ -81,10 +81,12 @@ enum dsm_wire_type {
 	DSM_REGION_GONE,	/* registry to all: the name is gone; no body */
 	DSM_REGION_FREE,	/* registry to all: nobody uses it; no body */
 	DSM_REGION_ACK,		/* to the registry: NEW or GONE seen; no body */
-	DSM_REGION_IDLE,	/* to the registry: nobody here uses it; no body */
+	DSM_REGION_IDLE,	/* to the registry: nobody here uses it; @req: of how many USEs; no body */
 	DSM_REGION_REPLY,	/* registry to who asked: @error; no body */
 	DSM_REGION_ASK,		/* to the registry: is there a region of this id? no body */
 	DSM_REGION_TOLD,	/* its answer: if there is, NEW came before this; no body */
+
+	DSM_REGION_USE = 58,	/* to the registry: it is about to be used here; no body */
 
 	/* synchronisation objects */
 	DSM_SYNC_REQUEST = 64,	/* to the object's home; body: struct dsm_wire_sync */

@@ -758,7 +758,7 @@ static void forget_test(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, le64_to_cpu(sent->hdr.seq), i + 1);
 		KUNIT_EXPECT_EQ(test, sent->hdr.type, types[i]);
 		KUNIT_EXPECT_EQ(test, sent->data_len, page && types[i] == DSM_DATA ? PAGE_SIZE : 0);
-		KUNIT_EXPECT_EQ(test, sent->expect_len, page && types[i] != DSM_DATA ? PAGE_SIZE : 0);
+		KUNIT_EXPECT_EQ(test, sent->expect_len, types[i] == DSM_GET_M ? PAGE_SIZE : 0);
 	}
 }
 

@@ -129,10 +129,10 @@ static int prefetch_one(struct dsm_region *region, u64 index, bool write, bool f
 		return err;
 	if (!dsm_frames_present(region, index) &&
 	    (dsm_reclaim_full(region) ||
-	     (frames && dsm_frames_prepare(region, index, false))))
+	     (frames && dsm_reclaim_try(region, index))))
 		return -EAGAIN;
 	ev.req = dsm_node_next_req(region->node);
-	err = dsm_block_event(region, chunk, index, &ev, batch, GFP_KERNEL);
+	err = dsm_block_event(region, chunk, index, &ev, batch, DSM_GFP_TRY);
 	if (!err)
 		dsm_stat(region, DSM_STAT_prefetches, 1);
 	return err;
@@ -148,8 +148,8 @@ static bool home_known(struct dsm_region *region, u64 index, bool sure)
 	struct dsm_chunk *chunk;
 
 	if (sure) {
-		chunk = dsm_chunk_get(region, number, GFP_KERNEL);
-		if (!chunk || dsm_chunk_claim(region, chunk, number))
+		chunk = dsm_chunk_get(region, number, DSM_GFP_TRY);
+		if (!chunk || dsm_chunk_claim(region, chunk, number, DSM_GFP_TRY))
 			return false;
 	} else {
 		chunk = dsm_chunk_find(region, number);
@@ -227,9 +227,9 @@ int dsm_block_prefetch(struct dsm_region *region, u64 first, u64 last, bool writ
 	last = min_t(u64, last, first + PREFETCH_CALL_MAX - 1);
 	for (i = first; i <= last && !err; i++) {
 		u64 number = dsm_region_chunk_of(region, i);
-		struct dsm_chunk *chunk = dsm_chunk_get(region, number, GFP_KERNEL);
+		struct dsm_chunk *chunk = dsm_chunk_get(region, number, DSM_GFP_TRY);
 
-		err = chunk ? dsm_chunk_claim(region, chunk, number) : -ENOMEM;
+		err = chunk ? dsm_chunk_claim(region, chunk, number, DSM_GFP_TRY) : -ENOMEM;
 		if (!err && !((i - first) % PREFETCH_BALANCE))
 			dsm_reclaim_balance(region);
 		if (!err)
@@ -255,7 +255,7 @@ struct wanted {
  * wants, if @ahead. Its frames are allocated first if @frames.
  */
 static int ask(struct dsm_region *region, struct dsm_chunk *chunk, u64 index, bool write,
-	       bool ahead, bool frames, struct wanted *wanted)
+	       bool ahead, bool frames, gfp_t gfp, struct wanted *wanted)
 {
 	struct dsm_event ev = {
 		.type = write ? DSM_EV_WRITE : DSM_EV_READ,
@@ -268,7 +268,7 @@ static int ask(struct dsm_region *region, struct dsm_chunk *chunk, u64 index, bo
 	int err;
 
 	dsm_batch_init(&batch);
-	err = dsm_block_event(region, chunk, index, &ev, &batch, GFP_KERNEL);
+	err = dsm_block_event(region, chunk, index, &ev, &batch, gfp);
 	if (!err) {
 		dsm_batch_run(&batch, region);
 		wanted->n = !settled(block, write);
@@ -296,7 +296,7 @@ int dsm_block_ask(struct dsm_region *region, u64 index, bool write)
 
 	struct wanted wanted;
 
-	return ask(region, chunk, index, write, false, false, &wanted);
+	return ask(region, chunk, index, write, false, false, DSM_GFP_TRY, &wanted);
 }
 
 /* Frames for what is on its way: they are this thread's to pay for. */
@@ -305,10 +305,10 @@ static int prepare(struct dsm_region *region, u64 index, const struct wanted *wa
 {
 	u32 i;
 
-	if (dsm_frames_prepare(region, index, false))
+	if (dsm_reclaim_try(region, index))
 		return dsm_reclaim_frames(region, index, deadline);
 	for (i = 1; i < wanted->n; i++)
-		if (dsm_frames_prepare(region, wanted->first + i - 1, false))
+		if (dsm_reclaim_try(region, wanted->first + i - 1))
 			break;
 	return 0;
 }
@@ -319,6 +319,50 @@ static int wait_settled(struct dsm_node *node, struct dsm_block *block, bool wri
 	dsm_spin(&node->spins[DSM_SPIN_FAULT], READ_ONCE(node->spin_us),
 		 data_race(usable(&block->line, write) || stable(&block->line)));
 	return dsm_wait_killable(dsm_waitqueue(block), settled(block, write), deadline);
+}
+
+/* One attempt of dsm_block_acquire(), which allocates with @gfp. */
+static int acquire(struct dsm_region *region, u64 index, bool write, gfp_t gfp,
+		   unsigned long deadline)
+{
+	u64 number = dsm_region_chunk_of(region, index);
+	struct dsm_chunk *chunk;
+	struct dsm_block *block;
+	struct wanted wanted;
+	bool first = true, tight;
+	int err;
+
+	chunk = dsm_chunk_get(region, number, gfp);
+	if (!chunk)
+		return -ENOMEM;
+	err = dsm_chunk_claim(region, chunk, number, gfp) ?:
+	      dsm_chunk_wait_home(region, chunk, number, deadline);
+	if (err)
+		return err;
+	block = dsm_chunk_block(region, chunk, index);
+	for (;; first = false) {
+		tight = dsm_reclaim_balance(region);
+		if (tight && !dsm_frames_present(region, index)) {
+			err = dsm_reclaim_frames(region, index, deadline);
+			if (err)
+				return err;
+		}
+		err = ask(region, chunk, index, write, first, tight, gfp, &wanted);
+		if (err)
+			return err;
+		if (first && wanted.n) {
+			dsm_stat(region, write ? DSM_STAT_faults_remote_write :
+						 DSM_STAT_faults_remote_read, 1);
+			err = tight ? 0 : prepare(region, index, &wanted, deadline);
+			if (err)
+				return err;
+		}
+		err = wait_settled(region->node, block, write, deadline);
+		/* A guess as well: dsm_block_use() looks with the lock. */
+		if (err || data_race(usable(&block->line, write)))
+			return err;
+		dsm_stat(region, DSM_STAT_retries, 1);
+	}
 }
 
 /**
@@ -336,14 +380,10 @@ static int wait_settled(struct dsm_node *node, struct dsm_block *block, bool wri
  */
 int dsm_block_acquire(struct dsm_region *region, u64 index, bool write)
 {
-	struct dsm_node *node = region->node;
-	unsigned long deadline = jiffies + msecs_to_jiffies(READ_ONCE(node->timeout_ms));
-	u64 number = dsm_region_chunk_of(region, index);
+	unsigned long deadline = jiffies +
+				 msecs_to_jiffies(READ_ONCE(region->node->timeout_ms));
 	ktime_t start = ktime_get();
-	struct dsm_chunk *chunk;
-	struct dsm_block *block;
-	struct wanted wanted;
-	bool first = true, tight;
+	gfp_t gfp = DSM_GFP_TRY;
 	int err;
 
 	err = dsm_user_take_block(region, index);
@@ -351,37 +391,17 @@ int dsm_block_acquire(struct dsm_region *region, u64 index, bool write)
 		err = dsm_reclaim_frames(region, index, deadline);
 	if (err)
 		return err;
-	chunk = dsm_chunk_get(region, number, GFP_KERNEL);
-	if (!chunk)
-		return -ENOMEM;
-	err = dsm_chunk_wait_home(region, chunk, number, deadline);
-	if (err)
-		goto out;
-	block = dsm_chunk_block(region, chunk, index);
-	for (;; first = false) {
-		tight = dsm_reclaim_balance(region);
-		if (tight && !dsm_frames_present(region, index)) {
-			err = dsm_reclaim_frames(region, index, deadline);
-			if (err)
-				break;
-		}
-		err = ask(region, chunk, index, write, first, tight, &wanted);
-		if (err)
-			return err;
-		if (first && wanted.n) {
-			dsm_stat(region, write ? DSM_STAT_faults_remote_write :
-						 DSM_STAT_faults_remote_read, 1);
-			err = tight ? 0 : prepare(region, index, &wanted, deadline);
-			if (err)
-				break;
-		}
-		err = wait_settled(node, block, write, deadline);
-		/* A guess as well: dsm_block_use() looks with the lock. */
-		if (err || data_race(usable(&block->line, write)))
+	for (;;) {
+		err = acquire(region, index, write, gfp, deadline);
+		if (err != -ENOMEM || gfp == GFP_KERNEL)
 			break;
-		dsm_stat(region, DSM_STAT_retries, 1);
+		err = dsm_reclaim_room(region, deadline);
+		/* Nothing can be evicted: the kernel's rules apply, OOM killer and all. */
+		if (err == -ENOMEM)
+			gfp = GFP_KERNEL;
+		else if (err)
+			break;
 	}
-out:
 	dsm_stat(region, DSM_STAT_fault_wait_ns, ktime_to_ns(ktime_sub(ktime_get(), start)));
 	if (err == -ETIMEDOUT)
 		dsm_stat(region, DSM_STAT_timeouts, 1);

@@ -49,6 +49,12 @@ struct dsm_batch_needs {
 	bool sharers;
 };
 
+/*
+ * How a thread allocates that can make room, and try again: without the OOM killer,
+ * which would run at the limit of the thread's memory cgroup.
+ */
+#define DSM_GFP_TRY	(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN)
+
 void dsm_batch_init(struct dsm_batch *batch);
 struct dsm_msg *dsm_batch_take(struct dsm_batch *batch);
 void dsm_batch_give(struct dsm_batch *batch, struct dsm_msg *msg);

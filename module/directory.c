@@ -192,14 +192,14 @@ static void set_home(struct dsm_region *region, struct dsm_chunk *chunk, u16 hom
 }
 
 /* Ask for the chunk's home, if nobody has yet. Does not wait. */
-int dsm_chunk_claim(struct dsm_region *region, struct dsm_chunk *chunk, u64 number)
+int dsm_chunk_claim(struct dsm_region *region, struct dsm_chunk *chunk, u64 number, gfp_t gfp)
 {
 	u16 steward = dsm_chunk_steward(region, number);
 	struct dsm_node *node = region->node;
 	struct dsm_msg *msg;
 	u16 home;
 
-	if (dsm_chunk_home(chunk) != DSM_NO_HOME)
+	if (dsm_chunk_home(chunk) != DSM_NO_HOME || READ_ONCE(chunk->claiming))
 		return 0;
 	if (steward == node->id) {
 		spin_lock(&chunk->lock);
@@ -210,7 +210,7 @@ int dsm_chunk_claim(struct dsm_region *region, struct dsm_chunk *chunk, u64 numb
 		set_home(region, chunk, home);
 		return 0;
 	}
-	msg = dsm_msg_alloc(GFP_KERNEL);
+	msg = dsm_msg_alloc(gfp);
 	if (!msg)
 		return -ENOMEM;
 	msg->coh.type = DSM_CLAIM;
@@ -241,7 +241,7 @@ int dsm_chunk_claim(struct dsm_region *region, struct dsm_chunk *chunk, u64 numb
 int dsm_chunk_wait_home(struct dsm_region *region, struct dsm_chunk *chunk, u64 number,
 			unsigned long deadline)
 {
-	int err = dsm_chunk_claim(region, chunk, number);
+	int err = dsm_chunk_claim(region, chunk, number, GFP_KERNEL);
 
 	if (err)
 		return err;

@@ -85,7 +85,7 @@ u64 *dsm_sharers_replace(struct dsm_block *block, u64 *sharers);
 
 u16 dsm_chunk_home(const struct dsm_chunk *chunk);
 u16 dsm_chunk_steward(const struct dsm_region *region, u64 number);
-int dsm_chunk_claim(struct dsm_region *region, struct dsm_chunk *chunk, u64 number);
+int dsm_chunk_claim(struct dsm_region *region, struct dsm_chunk *chunk, u64 number, gfp_t gfp);
 int dsm_chunk_wait_home(struct dsm_region *region, struct dsm_chunk *chunk, u64 number,
 			unsigned long deadline);
 struct dsm_chunk *dsm_chunk_ask(struct dsm_region *region, u64 number, unsigned long deadline);

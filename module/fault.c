@@ -162,7 +162,7 @@ static vm_fault_t have_page(struct vm_fault *vmf, struct dsm_region *region, u64
 	unsigned long deadline;
 	int err;
 
-	if (dsm_frames_present(region, index) || !dsm_frames_prepare(region, index, false))
+	if (dsm_frames_present(region, index) || !dsm_reclaim_try(region, index))
 		return 0;
 	if (may_drop && vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;
@@ -261,6 +261,9 @@ static vm_fault_t mkwrite(struct vm_fault *vmf, struct dsm_region *region, u64 i
 		if (asked)
 			break;
 		err = dsm_block_ask(region, index, true);
+		/* The fault that follows makes room for the request, and waits. */
+		if (err == -ENOMEM)
+			break;
 		if (err)
 			return error_of(err);
 	}

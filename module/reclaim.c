@@ -52,6 +52,8 @@ enum reclaim_limits {
 	WINDOW		= 2,			/* times as many are looked at: clean ones go first */
 	RESERVE		= 2 << 20,		/* bytes that are to stay free, below a limit, */
 	RESERVE_PART	= 4,			/* or this part of it */
+	MARGIN		= 1 << 20,		/* bytes of a cgroup that copies never take, */
+	MARGIN_PART	= 16,			/* or this part of it */
 	WINDOW_PART	= 8,			/* of cache_bytes is asked for ahead, in one go */
 	AVAILABLE_PART	= 16,			/* of the machine's memory stays available */
 	TRIES		= 10,			/* of WAIT_SLICE, with nothing to evict */
@@ -198,21 +200,23 @@ bool dsm_reclaim_later(struct dsm_region *region, u64 index)
  * How much there is
  */
 
-/* How many bytes less than the reserve are left below @max. */
-static s64 short_of(u64 max, u64 used)
+/* How many bytes less than @reserve, or than a @part of @max, are left below @max. */
+static s64 short_of(u64 max, u64 used, u32 part, u64 reserve)
 {
-	return (s64)(used + min_t(u64, max / RESERVE_PART, RESERVE)) - (s64)max;
+	return (s64)(used + min_t(u64, max / part, reserve)) - (s64)max;
 }
 
 static s64 limit_short(struct dsm_region *region)
 {
 	u64 limit = READ_ONCE(region->reclaim.limit);
 
-	return limit ? short_of(limit, dsm_reclaim_cached_bytes(region)) : S64_MIN;
+	if (!limit)
+		return S64_MIN;
+	return short_of(limit, dsm_reclaim_cached_bytes(region), RESERVE_PART, RESERVE);
 }
 
 /* Of the memory cgroup of this thread, and of all above it. */
-static s64 cgroup_short(void)
+static s64 cgroup_short_of(u32 part, u64 reserve)
 {
 	s64 most = S64_MIN;
 #ifdef CONFIG_MEMCG
@@ -226,11 +230,17 @@ static s64 cgroup_short(void)
 
 		if (max < PAGE_COUNTER_MAX)
 			most = max(most, short_of(max << PAGE_SHIFT,
-						  (u64)page_counter_read(counter) << PAGE_SHIFT));
+						  (u64)page_counter_read(counter) << PAGE_SHIFT,
+						  part, reserve));
 	}
 	rcu_read_unlock();
 #endif
 	return most;
+}
+
+static s64 cgroup_short(void)
+{
+	return cgroup_short_of(RESERVE_PART, RESERVE);
 }
 
 static s64 memory_short(void)
@@ -344,11 +354,15 @@ static bool ask_home(struct dsm_region *region, u64 index, struct dsm_event *ev,
 		     struct dsm_batch *batch)
 {
 	struct dsm_chunk *chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, index));
+	unsigned int noreclaim;
 	int err;
 
 	ev->req = dsm_node_next_req(region->node);
-	err = dsm_block_event(region, chunk, index, ev, batch, GFP_KERNEL | __GFP_NOWARN);
+	/* What frees memory may exceed the limit of the thread's cgroup by a little. */
+	noreclaim = memalloc_noreclaim_save();
+	err = dsm_block_event(region, chunk, index, ev, batch, DSM_GFP_TRY);
 	dsm_batch_run(batch, region);
+	memalloc_noreclaim_restore(noreclaim);
 	return !err;
 }
 
@@ -477,6 +491,50 @@ static bool may_have(struct dsm_region *region, u64 index)
 }
 
 /**
+ * dsm_reclaim_try() - allocate a block's frames if there is room for them
+ * @region: the region
+ * @index: the block
+ *
+ * As long as there are copies that could go, part of the thread's cgroup is left to
+ * what the kernel charges: page tables, for one, at which the OOM killer runs.
+ *
+ * Return: 0; -ENOMEM; -ENOSPC.
+ */
+int dsm_reclaim_try(struct dsm_region *region, u64 index)
+{
+	if (atomic_long_read(&all_cached) && cgroup_short_of(MARGIN_PART, MARGIN) > 0 &&
+	    !dsm_frames_present(region, index))
+		return -ENOMEM;
+	return dsm_frames_prepare(region, index, false);
+}
+
+/**
+ * dsm_reclaim_room() - make room after an allocation with DSM_GFP_TRY has failed
+ * @region: a region
+ * @deadline: jiffies
+ *
+ * Evicts something, and waits until something was freed, or for a moment.
+ *
+ * Return: 0, try again; -ENOMEM, there is nothing to evict; -EINTR, killed; -ETIMEDOUT.
+ */
+int dsm_reclaim_room(struct dsm_region *region, unsigned long deadline)
+{
+	struct dsm_reclaim *r = &region->reclaim;
+	unsigned long slice = jiffies + WAIT_SLICE;
+	int seen = atomic_read(&r->freed);
+	int err;
+
+	dsm_stat(region, DSM_STAT_reclaim_waits, 1);
+	if (!evict_anywhere(region, cgroup_short() > 0, true) && !atomic_long_read(&r->going))
+		return -ENOMEM;
+	err = dsm_wait_killable(dsm_waitqueue(r), atomic_read(&r->freed) != seen,
+				time_before(slice, deadline) ? slice : deadline);
+	if (err == -EINTR)
+		return err;
+	return time_after_eq(jiffies, deadline) ? -ETIMEDOUT : 0;
+}
+
+/**
  * dsm_reclaim_frames() - wait until a block has frames
  * @region: the region
  * @index: the block
@@ -488,6 +546,7 @@ static bool may_have(struct dsm_region *region, u64 index)
 int dsm_reclaim_frames(struct dsm_region *region, u64 index, unsigned long deadline)
 {
 	struct dsm_reclaim *r = &region->reclaim;
+	bool margin = true;
 	unsigned int tries;
 
 	for (tries = 0;; tries++) {
@@ -498,7 +557,8 @@ int dsm_reclaim_frames(struct dsm_region *region, u64 index, unsigned long deadl
 		unsigned int n;
 
 		if (room && !err)
-			err = dsm_frames_prepare(region, index, false);
+			err = margin ? dsm_reclaim_try(region, index) :
+				       dsm_frames_prepare(region, index, false);
 		if (room && !err)
 			return 0;
 		if (!tries)
@@ -508,6 +568,8 @@ int dsm_reclaim_frames(struct dsm_region *region, u64 index, unsigned long deadl
 			n = evict(region, batch_of(region), false, tries > 1);
 		else
 			n = evict_anywhere(region, cgroup_short() > 0, tries > 1);
+		/* Better than to wait for what may not go. */
+		margin = n || tries < 2;
 		/* Nothing of ours is to be had: the kernel's rules apply, OOM killer and all. */
 		if (room && !n && !atomic_long_read(&r->going) &&
 		    (tries >= TRIES || !atomic_long_read(&all_cached)))

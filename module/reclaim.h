@@ -71,6 +71,8 @@ bool dsm_reclaim_later(struct dsm_region *region, u64 index);
 bool dsm_reclaim_balance(struct dsm_region *region);
 bool dsm_reclaim_full(struct dsm_region *region);
 u32 dsm_reclaim_window(struct dsm_region *region);
+int dsm_reclaim_try(struct dsm_region *region, u64 index);
+int dsm_reclaim_room(struct dsm_region *region, unsigned long deadline);
 int dsm_reclaim_frames(struct dsm_region *region, u64 index, unsigned long deadline);
 
 int dsm_reclaim_set_limit(struct dsm_region *region, u64 bytes);

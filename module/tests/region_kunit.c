@@ -592,7 +592,7 @@ static void steward_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, hear(test, 0, DSM_CLAIM, SELF, 0, 0), 0);
 	KUNIT_EXPECT_EQ(test, le16_to_cpu(tn->sent[0].hdr.node), 2);
 	expect_sent(test, 0, DSM_HOME);
-	KUNIT_EXPECT_EQ(test, dsm_chunk_claim(region_of(test), chunk, SELF), 0);
+	KUNIT_EXPECT_EQ(test, dsm_chunk_claim(region_of(test), chunk, SELF, GFP_KERNEL), 0);
 	KUNIT_EXPECT_EQ(test, dsm_chunk_home(chunk), 2);
 	expect_nothing_sent(test);
 }
@@ -673,7 +673,7 @@ static void claim_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dsm_chunk_wait_home(region, chunk, 2, jiffies + 1), -ETIMEDOUT);
 	expect_sent(test, 2, DSM_CLAIM);
 	/* Asked once. */
-	KUNIT_EXPECT_EQ(test, dsm_chunk_claim(region, chunk, 2), 0);
+	KUNIT_EXPECT_EQ(test, dsm_chunk_claim(region, chunk, 2, GFP_KERNEL), 0);
 	expect_nothing_sent(test);
 	KUNIT_EXPECT_EQ(test, hear(test, 0, DSM_HOME, 2, 0, 0), -EPROTO);
 	KUNIT_EXPECT_EQ(test, hear(test, 2, DSM_HOME, 2, NODES, 0), -EPROTO);
@@ -711,7 +711,7 @@ static void early_test(struct kunit *test)
 	testnode_acks_stop(test->priv);
 	/* We cannot be, not having asked. */
 	KUNIT_EXPECT_EQ(test, hear(test, 0, DSM_GET_S, block, 0, 11), -EPROTO);
-	KUNIT_ASSERT_EQ(test, dsm_chunk_claim(region_of(test), chunk, 2), 0);
+	KUNIT_ASSERT_EQ(test, dsm_chunk_claim(region_of(test), chunk, 2, GFP_KERNEL), 0);
 	expect_sent(test, 2, DSM_CLAIM);
 	testmem_fail(1, 1);
 	KUNIT_EXPECT_EQ(test, hear(test, 0, DSM_GET_S, block, 0, 11), -EAGAIN);
@@ -750,7 +750,7 @@ static void early_elsewhere_test(struct kunit *test)
 	struct dsm_chunk *chunk = chunk_create(test, 2);
 
 	testnode_acks_stop(test->priv);
-	KUNIT_ASSERT_EQ(test, dsm_chunk_claim(region_of(test), chunk, 2), 0);
+	KUNIT_ASSERT_EQ(test, dsm_chunk_claim(region_of(test), chunk, 2, GFP_KERNEL), 0);
 	expect_sent(test, 2, DSM_CLAIM);
 	KUNIT_EXPECT_EQ(test, hear(test, 0, DSM_GET_S, block_of(test, 2), 0, 11), 0);
 	KUNIT_EXPECT_EQ(test, hear(test, 2, DSM_HOME, 2, 2, 0), 0);
@@ -764,7 +764,7 @@ static void early_destroyed_test(struct kunit *test)
 	struct dsm_chunk *chunk = chunk_create(test, 2);
 	u64 block = block_of(test, 2);
 
-	KUNIT_ASSERT_EQ(test, dsm_chunk_claim(region_of(test), chunk, 2), 0);
+	KUNIT_ASSERT_EQ(test, dsm_chunk_claim(region_of(test), chunk, 2, GFP_KERNEL), 0);
 	KUNIT_EXPECT_EQ(test, hear(test, 0, DSM_GET_S, block, 0, 11), 0);
 	KUNIT_ASSERT_NOT_NULL(test, dsm_chunk_get(region_of(test), SELF, GFP_KERNEL));
 	KUNIT_EXPECT_EQ(test, hear(test, 2, DSM_CLAIM, SELF, 0, 0), 0);
@@ -788,7 +788,7 @@ static void early_race_test(struct kunit *test)
 	struct dsm_chunk *chunk = chunk_create(test, 2);
 
 	testnode_acks_stop(test->priv);
-	KUNIT_ASSERT_EQ(test, dsm_chunk_claim(region_of(test), chunk, 2), 0);
+	KUNIT_ASSERT_EQ(test, dsm_chunk_claim(region_of(test), chunk, 2, GFP_KERNEL), 0);
 	expect_sent(test, 2, DSM_CLAIM);
 	testmem_call(tell_home, region_of(test));
 	KUNIT_EXPECT_EQ(test, hear(test, 0, DSM_GET_S, block_of(test, 2), 0, 11), 0);

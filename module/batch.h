@@ -55,6 +55,12 @@ struct dsm_batch_needs {
  */
 #define DSM_GFP_TRY	(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN)
 
+/*
+ * For what cannot fail any more: the charge may exceed the limit of the thread's memory
+ * cgroup by a little. With __GFP_NOFAIL alone, the OOM killer would run before that.
+ */
+#define DSM_GFP_MUST	(GFP_KERNEL | __GFP_NORETRY | __GFP_NOFAIL)
+
 void dsm_batch_init(struct dsm_batch *batch);
 struct dsm_msg *dsm_batch_take(struct dsm_batch *batch);
 void dsm_batch_give(struct dsm_batch *batch, struct dsm_msg *msg);

@@ -66,16 +66,11 @@ void dsm_wakes_run(struct dsm_wakes *wakes)
 /*
  * An event of our own making. It is refused where another node has said what
  * it had no right to, and only that node's block is the worse for it.
- *
- * The allocation does not fail: the charge may exceed the limit of the thread's
- * memory cgroup. With __GFP_NOFAIL alone the OOM killer would run before that.
  */
 static void own_event(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
 		      const struct dsm_event *ev, struct dsm_batch *batch)
 {
-	gfp_t gfp = GFP_KERNEL | __GFP_NOFAIL | __GFP_NORETRY;
-
-	if (dsm_block_event(region, chunk, index, ev, batch, gfp))
+	if (dsm_block_event(region, chunk, index, ev, batch, DSM_GFP_MUST))
 		pr_warn_ratelimited("node %u: region %u, block %llu: another node's fault (%s)\n",
 				    region->node->id, region->id, index,
 				    ev->type == DSM_EV_MSG ? dsm_msg_name(ev->msg.type) : "hold");
@@ -515,7 +510,7 @@ int dsm_block_event(struct dsm_region *region, struct dsm_chunk *chunk, u64 inde
 		if (err)
 			return err;
 		/* What follows cannot be taken back, so it cannot fail. */
-		gfp |= __GFP_NOFAIL;
+		gfp = DSM_GFP_MUST;
 		if (after.revoke) {
 			if (revoke_takes_long(region)) {
 				revoke_elsewhere(region, index, after.revoke, batch->hold);

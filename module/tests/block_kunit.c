@@ -466,9 +466,12 @@ static void timeout_test(struct kunit *test)
 	int err;
 
 	fix->tn->node->timeout_ms = 1;
-	/* The chunk, its place in the table, a message; then the chunk is there. */
+	/*
+	 * The chunk, its place in the table, a message; then the chunk is there. With nothing
+	 * to evict, each is tried twice.
+	 */
 	for (nth = 1;; nth++) {
-		testmem_fail(nth, 1);
+		testmem_fail(nth, 2);
 		err = dsm_block_acquire(fix->region, 0, true);
 		testmem_fail(0, 0);
 		if (err != -ENOMEM)
@@ -484,6 +487,10 @@ static void timeout_test(struct kunit *test)
 	/* A new helper is told that its bytes may come. */
 	KUNIT_EXPECT_EQ(test, dsm_block_expect_all(fix->region), 0);
 	KUNIT_EXPECT_EQ(test, fix->tn->expects, 1);
+	testmem_fail(1, 1);
+	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 1, true), -ETIMEDOUT);
+	testmem_fail(0, 0);
+	expect_sent(test, fix, HOME, DSM_GET_M);
 }
 
 /* The only frame since then asks to read so many blocks. */

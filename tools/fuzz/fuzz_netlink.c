@@ -107,6 +107,11 @@ struct dsm_node *dsm_node_of(struct net *net)
 	return &w.node;
 }
 
+void dsm_node_set_helper(struct dsm_node *node, u32 port)
+{
+	node->helper = port;
+}
+
 int dsm_node_configure(struct dsm_node *node, u32 id, u32 nodes)
 {
 	FUZZ_CHECK(node->helper_lock.lock.held, "who we are is said by two at a time");
@@ -680,7 +685,9 @@ static void forget_do(struct fuzz_input *in)
 		for (u64 i = model[id].acked; i < model[id].said_count; i++) {
 			struct said *said = &model[id].said[i];
 
-			if (said->region == what && said->place)
+			/* What the registry says of a region outlives it. */
+			if (said->region == what && (said->type < DSM_REGION_CREATE ||
+						     said->type >= DSM_SYNC_REQUEST))
 				*said = (struct said){ .type = DSM_NOP, .region = what };
 		}
 	}

@@ -12,6 +12,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,6 +28,7 @@ typedef int64_t s64;
 typedef unsigned int gfp_t;
 typedef int64_t ktime_t;
 typedef struct { s64 counter; } atomic64_t;
+typedef struct { long counter; } atomic_long_t;
 typedef struct { int counter; } atomic_t;
 typedef atomic_t refcount_t;
 typedef struct { unsigned int val; } kuid_t;

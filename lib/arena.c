@@ -496,6 +496,22 @@ void dsm_arena_rebuild(struct dsm_heap *heap)
 /* ---- locks ------------------------------------------------------------ */
 
 /*
+ * Why a robust mutex of pthreads will do, though it is in memory that other nodes can have.
+ *
+ * When its holder dies, the kernel marks the mutex: exit_robust_list() reads its word and
+ * changes it, as the task that dies, which still has its memory. Both may be page faults,
+ * like any other access's: where another node has the block, the module fetches it, for
+ * timeout_ms at most. A task that was killed does not wait in vain, since SIGKILL is not
+ * pending any more when it comes to that; where it is (the task was killed in exit(2), or
+ * while it dumped core), the module does not let it end the wait: module/wait.h.
+ *
+ * That fails only if the other node has the block and does not answer for timeout_ms. No
+ * node has it by what this library does: each touches its own arena only, and counters that
+ * others read are on another block. One that does have it is a hostile sharer, or has a
+ * stray pointer; it could as well have written to the lock (dsm(7), "A hostile sharer").
+ */
+
+/*
  * A node's processes may come here at once, and one may die here, or have
  * taken the lock already. An initialised mutex is zero but for words that
  * no operation changes: so each of them writes the same words, once.

@@ -32,6 +32,7 @@
 #include "reclaim.h"
 #include "region.h"
 #include "trace.h"
+#include "wait.h"
 
 /*
  * A mapping does not grow; it is not dumped, since a dump would fetch the whole
@@ -119,7 +120,8 @@ static vm_fault_t acquire(struct vm_fault *vmf, struct dsm_region *region, u64 b
 	unsigned int flags = vmf->flags;
 	int err;
 
-	if (fault_flag_allow_retry_first(flags)) {
+	/* To come again is not for a task that exits: see wait.h. */
+	if (fault_flag_allow_retry_first(flags) && !dsm_task_exits()) {
 		if (flags & FAULT_FLAG_RETRY_NOWAIT)
 			return VM_FAULT_RETRY;
 		lock_drop(vmf, region);
@@ -210,7 +212,7 @@ static vm_fault_t fault(struct vm_fault *vmf, struct dsm_region *region, u64 ind
 		unlock_page(vmf->page);
 		put_page(vmf->page);
 		vmf->page = NULL;
-		if (fatal_signal_pending(current))
+		if (dsm_task_killed())
 			return VM_FAULT_SIGBUS;
 	}
 }
@@ -249,7 +251,9 @@ static vm_fault_t mkwrite(struct vm_fault *vmf, struct dsm_region *region, u64 i
 	if (WARN_ON_ONCE(!block))
 		return VM_FAULT_SIGBUS;
 	for (asked = false;; asked = true) {
-		if (folio_lock_killable(folio))
+		if (dsm_task_exits())
+			folio_lock(folio);
+		else if (folio_lock_killable(folio))
 			return VM_FAULT_SIGBUS;
 		if (folio->mapping != mapping) {
 			folio_unlock(folio);

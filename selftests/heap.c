@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "layout.h"
 #include "test.h"
 
 enum {
@@ -531,6 +532,78 @@ static void expect_named(void *ptr)
 	EXPECT_EQ(status, 0);
 	EXPECT_TRUE(strstr(said, address));
 	ASSERT_OK(unsetenv("DSM_HEAP_ABORT"));
+}
+
+/* ---- killed while another node has what the kernel is to mark ------------- */
+
+/* Takes the blocks from whoever has them, and changes nothing. */
+static void take_blocks(char *start, size_t size, const _Atomic uint64_t *stop)
+{
+	while (!atomic_load(stop))
+		for (size_t at = 0; at < size; at += 4096) {
+			(void)*(volatile char *)(start + at);
+			atomic_fetch_or(word(start + at, 20), 0);
+		}
+}
+
+/* Of a node, in a region of blocks of 4096 bytes: see lib/layout.h. */
+static char *arena_of(dsm_region *region, int whose, size_t *size)
+{
+	size_t table = TABLE_OFF + (dsm_size(region) >> CHUNK_SHIFT) * sizeof(uint32_t);
+	size_t first = 4096 + (table + 4095) / 4096 * 4096;
+
+	*size = (sizeof(struct dsm_arena) + 4095) / 4096 * 4096;
+	return (char *)dsm_base(region) + first + whose * (*size + 2 * 4096);
+}
+
+/* Large objects, which the arena's lock is needed for. */
+static void use_lock(dsm_region *region)
+{
+	for (;;)
+		dsm_free(dsm_heap_malloc(region, 3 * MIB));
+}
+
+TEST_SECONDS(killed_while_others_have_the_lock, 900)
+{
+	enum { KILLS = 200 };
+	dsm_region *region = share_region((size_t)1024 * MIB, DSM_HOME_FIRST_TOUCH, 4096);
+	const struct timespec nap = { .tv_nsec = 1000000 };
+	_Atomic uint64_t *stop;
+	size_t size;
+	char *arena = arena_of(region, 0, &size);
+
+	if (!node()) {
+		stop = dsm_heap_calloc(region, 1, sizeof(*stop));
+		ASSERT_TRUE(stop);
+		ASSERT_OK(dsm_set_root(region, (void *)stop));
+	}
+	together("root");
+	stop = dsm_root(region);
+	if (node()) {
+		take_blocks(arena, size, stop);
+	} else {
+		for (int i = 0; i < KILLS; i++) {
+			pid_t pid = fork();
+			void *object;
+
+			if (!pid)
+				use_lock(region);
+			for (int naps = i % 5; naps >= 0; naps--)
+				nanosleep(&nap, NULL);
+			ASSERT_OK(kill(pid, SIGKILL));
+			ASSERT_EQ(waitpid(pid, NULL, 0), pid);
+			/* if that hangs, the test's time is up */
+			object = dsm_heap_malloc(region, 3 * MIB);
+			ASSERT_TRUE(object);
+			dsm_free(object);
+		}
+		note("the lock's holder was killed %llu times",
+		     (unsigned long long)stats_of(region, 0).locks_broken);
+		EXPECT_GT(stats_of(region, 0).locks_broken, 0);
+		atomic_store(stop, 1);
+	}
+	together("killed");
+	unshare_region(region);
 }
 
 TEST(wrong_frees_are_named)

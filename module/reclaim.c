@@ -617,6 +617,16 @@ static bool free_leaving(struct dsm_region *region)
 	return i;
 }
 
+/* How many blocks exceed cache_bytes, of which the home has not been asked to take any. */
+static long excess(struct dsm_region *region)
+{
+	struct dsm_reclaim *r = &region->reclaim;
+	u64 limit = READ_ONCE(r->limit);
+	long cached = atomic_long_read(&r->cached) - atomic_long_read(&r->going);
+
+	return limit ? max(cached - (long)(limit >> region->block_shift), 0L) : 0;
+}
+
 static void reclaim_work(struct work_struct *work)
 {
 	struct dsm_region *region = container_of(to_delayed_work(work), struct dsm_region,
@@ -632,16 +642,25 @@ static void reclaim_work(struct work_struct *work)
 	if (target > 0) {
 		long n = evict(region, batch_of(region), false, false);
 
+		/* A limit holds for what was used lately as well. */
+		if (!n && excess(region))
+			n = evict(region, min_t(long, excess(region), batch_of(region)),
+				  false, true);
+
 		/* What cannot go now need not be tried again at once. */
 		atomic_long_sub(n ? min(n, target) : target, &r->target);
 		target -= n;
 		if (!n)
 			target = 0;
 	}
-	if (target > 0)
+	if (target > 0) {
 		kick(region, 0);
-	else if (READ_ONCE(r->n_leaving))
+	} else if (excess(region)) {
+		atomic_long_set(&r->target, excess(region));
+		kick(region, FREE_DELAY_LONG);
+	} else if (READ_ONCE(r->n_leaving)) {
 		kick(region, freed ? FREE_DELAY : FREE_DELAY_LONG);
+	}
 	memalloc_noreclaim_restore(noreclaim);
 	dsm_region_put(region);
 }

@@ -57,6 +57,7 @@ enum reclaim_limits {
 	WINDOW_PART	= 8,			/* of cache_bytes is asked for ahead, in one go */
 	AVAILABLE_PART	= 16,			/* of the machine's memory stays available */
 	TRIES		= 10,			/* of WAIT_SLICE, with nothing to evict */
+	SCAN_MAX	= 4096,			/* blocks looked at in one go: some milliseconds */
 	WAIT_SLICE	= HZ / 50 ? HZ / 50 : 1,
 	FREE_DELAY	= HZ / 250 ? HZ / 250 : 1,
 	FREE_DELAY_LONG	= HZ / 50 ? HZ / 50 : 1, /* ... when nothing has arrived since then */
@@ -388,10 +389,10 @@ static unsigned int evict(struct dsm_region *region, unsigned int want, bool cha
 	if (!mutex_trylock(&r->scan))
 		return 1;
 	cached = atomic_long_read(&r->cached);
-	budget = force ? cached : min(cached, WINDOW * (long)want);
+	budget = min(cached, force ? SCAN_MAX : WINDOW * (long)want);
 	want = min_t(unsigned int, want, EVICT_MAX);
 	dsm_batch_init(&batch);
-	for (; n < want && budget > 0; budget--) {
+	for (; n < want && budget > 0 && !fatal_signal_pending(current); budget--) {
 		struct dsm_chunk *chunk;
 		u64 index;
 
@@ -521,12 +522,19 @@ int dsm_reclaim_room(struct dsm_region *region, unsigned long deadline)
 {
 	struct dsm_reclaim *r = &region->reclaim;
 	unsigned long slice = jiffies + WAIT_SLICE;
+	long rounds = 1 + atomic_long_read(&r->cached) / SCAN_MAX;
 	int seen = atomic_read(&r->freed);
 	int err;
 
 	dsm_stat(region, DSM_STAT_reclaim_waits, 1);
-	if (!evict_anywhere(region, cgroup_short() > 0, true) && !atomic_long_read(&r->going))
-		return -ENOMEM;
+	while (!evict_anywhere(region, cgroup_short() > 0, true)) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		if (atomic_long_read(&r->going))
+			break;
+		if (!--rounds)
+			return -ENOMEM;
+	}
 	err = dsm_wait_killable(dsm_waitqueue(r), atomic_read(&r->freed) != seen,
 				time_before(slice, deadline) ? slice : deadline);
 	if (err == -EINTR)
@@ -547,7 +555,7 @@ int dsm_reclaim_frames(struct dsm_region *region, u64 index, unsigned long deadl
 {
 	struct dsm_reclaim *r = &region->reclaim;
 	bool margin = true;
-	unsigned int tries;
+	unsigned int tries, vain = 0;
 
 	for (tries = 0;; tries++) {
 		int seen = atomic_read(&r->freed);
@@ -570,9 +578,14 @@ int dsm_reclaim_frames(struct dsm_region *region, u64 index, unsigned long deadl
 			n = evict_anywhere(region, cgroup_short() > 0, tries > 1);
 		/* Better than to wait for what may not go. */
 		margin = n || tries < 2;
-		/* Nothing of ours is to be had: the kernel's rules apply, OOM killer and all. */
-		if (room && !n && !atomic_long_read(&r->going) &&
-		    (tries >= TRIES || !atomic_long_read(&all_cached)))
+		/*
+		 * Nothing of ours is to be had: the kernel's rules apply, OOM killer and all.
+		 * All copies have been looked at by then, by this thread or by those that
+		 * keep it from looking.
+		 */
+		if (room && !atomic_long_read(&r->going) &&
+		    ((vain >= TRIES + atomic_long_read(&r->cached) / SCAN_MAX) ||
+		     (!n && !atomic_long_read(&all_cached))))
 			return quota ?: dsm_frames_prepare(region, index, true);
 		err = dsm_wait_killable(dsm_waitqueue(r), atomic_read(&r->freed) != seen,
 					time_before(slice, deadline) ? slice : deadline);
@@ -580,6 +593,7 @@ int dsm_reclaim_frames(struct dsm_region *region, u64 index, unsigned long deadl
 			return err;
 		if (time_after_eq(jiffies, deadline))
 			return -ETIMEDOUT;
+		vain = atomic_read(&r->freed) == seen ? vain + 1 : 0;
 	}
 }
 

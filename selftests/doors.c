@@ -10,6 +10,7 @@
  */
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/io_uring.h>
 #include <linux/userfaultfd.h>
 #include <pwd.h>
 #include <signal.h>
@@ -19,6 +20,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <linux/dsm.h>
@@ -31,6 +33,8 @@ enum {
 	PAGES	= 16,
 	SIZE	= PAGES * PAGE,
 	HUGE	= 2 << 20,
+	PIPE_PAGES = 256,
+	REFERENCE_PIPES = 5,
 };
 
 /* Of a newer kernel than the C library's headers. */
@@ -465,6 +469,158 @@ TEST(discarding)
 	together("zeroes");
 	if (!node())
 		*word(page(base, 3), 0) = 1003;
+	ASSERT_OK(munmap(at, SIZE));
+	close(fd);
+	finish(region);
+}
+
+/* ---- pins that last ------------------------------------------------------- */
+
+static bool kernel_before(int major, int minor)
+{
+	struct utsname name;
+	int is_major, is_minor;
+
+	ASSERT_OK(uname(&name));
+	ASSERT_EQ(sscanf(name.release, "%d.%d", &is_major, &is_minor), 2);
+	return is_major < major || (is_major == major && is_minor < minor);
+}
+
+static int ring_open(void)
+{
+	struct io_uring_params params = {};
+	int fd = syscall(SYS_io_uring_setup, 4, &params);
+
+	ASSERT_OK(fd);
+	return fd;
+}
+
+/* Pins the page until the ring is closed. */
+static int ring_register(int fd, void *at)
+{
+	struct iovec buffer = { at, PAGE };
+
+	return syscall(SYS_io_uring_register, fd, IORING_REGISTER_BUFFERS, &buffer, 1);
+}
+
+/*
+ * Before Linux 6.5 io_uring refuses every file's pages but shmem's. Since then
+ * the kernel decides: it takes pages that are mapped for writing already.
+ */
+static bool pins_mapped_pages(void)
+{
+	return !kernel_before(6, 5);
+}
+
+/*
+ * Register a page that this node does not have, in vain, and one that it has
+ * just written, so that it is mapped for writing. Returns the ring that pins it,
+ * on kernels on which it can.
+ */
+static int pin_page(char *base)
+{
+	int error = pins_mapped_pages() ? EFAULT : EOPNOTSUPP;
+	int ring = ring_open();
+
+	EXPECT_ERRNO(ring_register(ring, page(base, 1)), error);
+	*word(page(base, 5), 1) = 7;
+	if (pins_mapped_pages())
+		/* As dsm(7) says: the page may have gone again, so try again. */
+		EXPECT_TRUE(WAIT_FOR(!madvise(page(base, 5), PAGE, MADV_POPULATE_WRITE) &&
+				     !ring_register(ring, page(base, 5)), 20));
+	else
+		EXPECT_ERRNO(ring_register(ring, page(base, 5)), error);
+	return ring;
+}
+
+/*
+ * A buffer of io_uring's is pinned for as long as the ring is there. Another
+ * node waits for it, gets SIGBUS, and gets the page when the ring is gone. What
+ * lies beside it is had as ever.
+ */
+TEST(pinned_for_long)
+{
+	dsm_region *region;
+	char *base = share_numbered(&region);
+	long long timeout = node_get("timeout_ms");
+	int signal = pins_mapped_pages() ? SIGBUS : 0, ring = -1;
+
+	/* Node 1 has page 1, for writing: no other node has it mapped. */
+	if (node() == 1)
+		*word(page(base, 1), 0) = 1001;
+	together("placed");
+	if (!node())
+		ring = pin_page(base);
+	together("registered");
+	if (node() == 1) {
+		ASSERT_EQ(node_set("timeout_ms", 2000), 0);
+		EXPECT_EQ(access_signal(page(base, 5), true), signal);
+		ASSERT_EQ(node_set("timeout_ms", timeout), 0);
+		EXPECT_EQ(access_signal(page(base, 4), true), 0);
+		EXPECT_EQ(access_signal(page(base, 6), true), 0);
+	}
+	together("waited");
+	if (!node()) {
+		/* Since another node asked for the page, this one waits for it as well. */
+		ASSERT_EQ(node_set("timeout_ms", 2000), 0);
+		EXPECT_EQ(access_signal(page(base, 5), true), signal);
+		ASSERT_EQ(node_set("timeout_ms", timeout), 0);
+		close(ring);
+	}
+	together("closed");
+	if (node() == 1) {
+		/* The kernel unpins what a closed ring had a little later. */
+		EXPECT_TRUE(WAIT_FOR(!access_signal(page(base, 5), true), 20));
+		EXPECT_EQ(*word(page(base, 5), 1), 7);
+		*word(page(base, 5), 1) = 8;
+	}
+	together("written-later");
+	EXPECT_EQ(*word(page(base, 5), 1), 8);
+	finish(region);
+}
+
+/* Very many references to a page, by who may only read it; they look like a pin. */
+static void pipe_references(int fds[REFERENCE_PIPES][2], void *at)
+{
+	struct iovec parts[PIPE_PAGES];
+
+	for (int i = 0; i < PIPE_PAGES; i++)
+		parts[i] = (struct iovec){ at, PAGE };
+	for (int i = 0; i < REFERENCE_PIPES; i++) {
+		ASSERT_OK(pipe2(fds[i], O_CLOEXEC));
+		ASSERT_EQ(fcntl(fds[i][1], F_SETPIPE_SZ, PIPE_PAGES * PAGE), PIPE_PAGES * PAGE);
+		ASSERT_EQ(vmsplice(fds[i][1], parts, PIPE_PAGES, 0), PIPE_PAGES * PAGE);
+	}
+}
+
+/* A reader can make writers wait, for that block alone, and for no longer than it is there. */
+TEST(referenced_by_a_reader)
+{
+	dsm_region *region;
+	char *base = share_numbered(&region), *at;
+	long long timeout = node_get("timeout_ms");
+	int fd, pipes[REFERENCE_PIPES][2], last = nodes() - 1;
+
+	at = map_readonly(&fd);
+	EXPECT_EQ(*word(page(at, 6), 0), 1006);
+	together("mapped");
+	if (node() == last)
+		pipe_references(pipes, page(at, 6));
+	together("referenced");
+	if (!node()) {
+		ASSERT_EQ(node_set("timeout_ms", 2000), 0);
+		EXPECT_EQ(access_signal(page(base, 6), true), SIGBUS);
+		ASSERT_EQ(node_set("timeout_ms", timeout), 0);
+		EXPECT_EQ(access_signal(page(base, 7), true), 0);
+	}
+	together("waited");
+	for (int i = 0; node() == last && i < REFERENCE_PIPES; i++) {
+		close(pipes[i][0]);
+		close(pipes[i][1]);
+	}
+	together("closed");
+	if (!node())
+		EXPECT_TRUE(WAIT_FOR(!access_signal(page(base, 6), true), 20));
 	ASSERT_OK(munmap(at, SIZE));
 	close(fd);
 	finish(region);

@@ -278,6 +278,7 @@ int dsm_frames_create(struct dsm_region *region)
 	close_door(writers, FMODE_READ);
 	writers->private_data = region;
 	region->frames = frames;
+	region->inode = inode;
 	region->writers = writers;
 	return 0;
 }
@@ -446,10 +447,14 @@ u64 dsm_frames_bytes(const struct dsm_region *region)
 	return (u64)READ_ONCE(region->frames->f_mapping->nrpages) << PAGE_SHIFT;
 }
 
-/* The same with what has been swapped out; i_blocks has the unit of stat(2). */
+/*
+ * The same with what has been swapped out; i_blocks has the unit of stat(2). The
+ * caller has a reference to the region, or has found it under RCU: then the file may
+ * be another's by now, but the inode is freed after an RCU grace period.
+ */
 u64 dsm_frames_taken(const struct dsm_region *region)
 {
-	return (u64)READ_ONCE(file_inode(region->frames)->i_blocks) << 9;
+	return (u64)READ_ONCE(region->inode->i_blocks) << 9;
 }
 
 /* What all frames of all nodes here may take together, in bytes. */

@@ -40,6 +40,7 @@ struct dsm_words;
  * @gid: group
  * @user: the owner, as far as this node counts what is the owner's
  * @frames: the shmem file whose pages are this node's copies
+ * @inode: that of @frames; those who find the region under RCU may read it
  * @writers: of the same pages, the file of mappings that may write, see frames.c
  * @chunks: struct dsm_chunk by number, made when first needed
  * @ref: references
@@ -88,6 +89,7 @@ struct dsm_region {
 	struct dsm_user *user;
 
 	struct file *frames;
+	struct inode *inode;
 	struct file *writers;
 	struct xarray chunks;
 

@@ -105,7 +105,7 @@ void dsm_peers_forget(struct dsm_node *node, u32 region)
  * @region: the region's id
  *
  * What was to be said about it is taken from the queue, which could grow without end
- * otherwise. The helper has not got it, so those behind may have its numbers. Return:
+ * otherwise. Replies stay: the peer waits for each of them. The helper has not got it, so those behind may have its numbers. Return:
  * whether that was so, and the peer need not hear that it is freed.
  */
 bool dsm_peer_unhear(struct dsm_peer *peer, u32 region)
@@ -121,7 +121,8 @@ bool dsm_peer_unhear(struct dsm_peer *peer, u32 region)
 			   msg->seq > peer->sent_seq;
 	list_for_each_entry_safe(msg, next, &peer->queue, list) {
 		msg->seq -= n;
-		if (!unheard || msg->region != region || msg->seq + n <= peer->sent_seq)
+		if (!unheard || msg->region != region || msg->seq + n <= peer->sent_seq ||
+		    msg->coh.type == DSM_REGION_REPLY)
 			continue;
 		if (peer->unsent == &msg->list)
 			peer->unsent = msg->list.next;

@@ -238,7 +238,22 @@ static int registry_create(struct dsm_node *node, struct dsm_msg *msg)
 	return 0;
 }
 
-/* Nobody uses it any more: it is freed everywhere. */
+/* Nobody waits for a peer that will not hear of the region. */
+static void announcements_unheard(struct dsm_node *node, u32 region, u16 peer)
+{
+	struct announcement *ann, *next;
+
+	lockdep_assert_held(&node->regions_lock);
+
+	list_for_each_entry_safe(ann, next, &node->registry->announcements, list) {
+		if (ann->region != region)
+			continue;
+		__clear_bit(peer, ann->waiting);
+		announcement_check(node, ann);
+	}
+}
+
+/* Nobody uses it any more: it is freed everywhere. Its announcements may be over after this. */
 static void free_unused(struct dsm_region *region)
 {
 	struct dsm_node *node = region->node;
@@ -247,9 +262,14 @@ static void free_unused(struct dsm_region *region)
 	if (!region->gone ||
 	    memchr_inv(region->uses, 0, node->nodes * sizeof(*region->uses)))
 		return;
-	for (id = 0; id < node->nodes; id++)
-		if (id != node->id && !dsm_peer_unhear(node->peers[id], region->id))
+	for (id = 0; id < node->nodes; id++) {
+		if (id == node->id)
+			continue;
+		if (dsm_peer_unhear(node->peers[id], region->id))
+			announcements_unheard(node, region->id, id);
+		else
 			announce_to(node, id, DSM_REGION_FREE, region);
+	}
 	dsm_region_remove(region);
 }
 

@@ -421,11 +421,40 @@ int dsm_chunk_receive(struct dsm_region *region, struct dsm_msg *msg)
 	return 0;
 }
 
-/* Keep a request for which we may turn out to be the home. */
+/* A node asks once, until it has its answer; and not for everything at once. */
+static int check_early(const struct dsm_chunk *chunk, const struct dsm_msg *msg)
+{
+	const struct dsm_msg *other;
+	unsigned int n = 0;
+
+	lockdep_assert_held(&chunk->lock);
+
+	list_for_each_entry(other, &chunk->early, list) {
+		if (other->coh.from != msg->coh.from)
+			continue;
+		if (other->coh.type == msg->coh.type && other->block == msg->block)
+			return -EPROTO;
+		n++;
+	}
+	return n < DSM_CHUNK_EARLY_MAX ? 0 : -ENOMEM;
+}
+
+/**
+ * dsm_chunk_defer_early() - keep a request for which we may turn out to be the home
+ * @chunk: the chunk
+ * @msg: the request
+ *
+ * If the request has to be sent again, its node's link waits until we know the home.
+ * The answer that tells us cannot be behind it: the steward says who is the home first
+ * to the home, then to others, so what it waits for was on its way before.
+ *
+ * Return: 0; -EAGAIN, the home is known by now; -ENOMEM, the message has to be sent
+ * again; -EPROTO.
+ */
 int dsm_chunk_defer_early(struct dsm_chunk *chunk, const struct dsm_msg *msg)
 {
 	struct dsm_msg *copy = dsm_msg_alloc(GFP_KERNEL);
-	int err = 0;
+	int err;
 
 	if (!copy)
 		return -ENOMEM;
@@ -436,6 +465,8 @@ int dsm_chunk_defer_early(struct dsm_chunk *chunk, const struct dsm_msg *msg)
 	else if (!chunk->claiming)
 		err = -EPROTO;
 	else
+		err = check_early(chunk, msg);
+	if (!err)
 		list_add_tail(&copy->list, &chunk->early);
 	spin_unlock(&chunk->lock);
 	if (err)

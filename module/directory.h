@@ -18,6 +18,14 @@ struct dsm_region;
 /* ... and those that may have copies of blocks whose home is another node. */
 #define DSM_CHUNK_CACHED XA_MARK_1
 
+enum dsm_chunk_limits {
+	/*
+	 * Messages in a chunk's @early from one node. More have to be sent again:
+	 * the node is at fault, or faster than the steward, and only its link waits.
+	 */
+	DSM_CHUNK_EARLY_MAX	= 64,
+};
+
 /**
  * struct dsm_block - what this node knows of a block
  *

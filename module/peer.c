@@ -313,18 +313,28 @@ static void gap_begin(struct dsm_peer *peer)
 	schedule_delayed_work(&peer->resend_work, msecs_to_jiffies(peer->resend_ms));
 }
 
-/* The peer asks for all that it has not acknowledged. */
+/*
+ * The peer asks for all that it has not acknowledged. Right after it got that, it is
+ * not obeyed: as long as it misses something, it asks again by itself.
+ */
 static void send_again(struct dsm_peer *peer)
 {
-	const struct dsm_msg *msg;
+	ktime_t now = ktime_get();
+	u64 end;
 
 	spin_lock(&peer->lock);
-	list_for_each_entry(msg, &peer->queue, list) {
-		if (&msg->list == peer->unsent)
-			break;
-		atomic64_inc(&peer->resent);
+	if (peer->unsent == peer->queue.next ||
+	    (peer->again && ktime_ms_delta(now, peer->again) < DSM_PEER_AGAIN_MS)) {
+		spin_unlock(&peer->lock);
+		return;
 	}
+	/* The numbers in the queue have no gaps. */
+	end = peer->unsent == &peer->queue ? peer->tx_seq + 1 :
+	      list_entry(peer->unsent, struct dsm_msg, list)->seq;
+	atomic64_add(end - list_first_entry(&peer->queue, struct dsm_msg, list)->seq,
+		     &peer->resent);
 	peer->unsent = peer->queue.next;
+	peer->again = now;
 	spin_unlock(&peer->lock);
 	set_bit(peer->id, peer->node->dirty);
 }

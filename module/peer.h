@@ -3,6 +3,7 @@
 #define _DSM_PEER_H
 
 #include <linux/kobject.h>
+#include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
@@ -28,6 +29,7 @@ enum dsm_peer_limits {
 	DSM_PEER_RETRY_MS	= 20,	/* what there was no memory or no room for */
 	DSM_PEER_RESEND_MIN_MS	= 1,	/* from what cannot be taken to the first RESEND, */
 	DSM_PEER_RESEND_MAX_MS	= 1000,	/* and then twice as long each time, up to this */
+	DSM_PEER_AGAIN_MS	= 5,	/* from one RESEND that is obeyed to the next */
 };
 
 /**
@@ -46,6 +48,7 @@ enum dsm_peer_limits {
  * @unsent: the first in @queue the helper has not got, or &@queue
  * @tx_seq: the last number given
  * @sent_seq: the last number the helper got on this connection
+ * @again: when we obeyed a RESEND last, or 0
  * @credits: SENDs the helper will take
  * @n_queue: messages in @queue
  * @rx_lock: serialises what it sends us
@@ -74,6 +77,7 @@ struct dsm_peer {
 	struct list_head *unsent;
 	u64 tx_seq;
 	u64 sent_seq;
+	ktime_t again;
 	u32 credits;
 	u32 n_queue;
 

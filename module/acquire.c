@@ -40,6 +40,17 @@ static bool stable(const struct dsm_line *line)
 	       line->state == DSM_LINE_M;
 }
 
+/* Could the bytes not be read where they were? They will not come. */
+static bool lost(struct dsm_block *block)
+{
+	bool ret;
+
+	spin_lock(&block->lock);
+	ret = stable(&block->line) && block->line.lost;
+	spin_unlock(&block->lock);
+	return ret;
+}
+
 /* Nothing more will happen without another request. */
 static bool settled(struct dsm_block *block, bool write)
 {
@@ -118,7 +129,7 @@ static int prefetch_one(struct dsm_region *region, u64 index, bool write, bool f
 		return 0;
 	block = dsm_chunk_block(region, chunk, index);
 	spin_lock(&block->lock);
-	wanted = stable(&block->line) && !usable(&block->line, write) &&
+	wanted = stable(&block->line) && !usable(&block->line, write) && !block->line.lost &&
 		 !(dsm_chunk_home(chunk) == region->node->id &&
 		   block->dir.state == DSM_DIR_ZERO);
 	spin_unlock(&block->lock);
@@ -361,6 +372,8 @@ static int acquire(struct dsm_region *region, u64 index, bool write, gfp_t gfp,
 		/* A guess as well: dsm_block_use() looks with the lock. */
 		if (err || data_race(usable(&block->line, write)))
 			return err;
+		if (lost(block))
+			return -EIO;
 		dsm_stat(region, DSM_STAT_retries, 1);
 	}
 }
@@ -375,8 +388,8 @@ static int acquire(struct dsm_region *region, u64 index, bool write, gfp_t gfp,
  * got may be lost again before it is used: the caller looks, with a folio of the block
  * locked, and asks again if need be.
  *
- * Return: 0; -EINTR, killed; -ETIMEDOUT, the request is still under way;
- * -ENOMEM; -EDQUOT, -ENOSPC, see dsm_user_take_block().
+ * Return: 0; -EINTR, killed; -ETIMEDOUT, the request is still under way; -EIO, the
+ * bytes are lost; -ENOMEM; -EDQUOT, -ENOSPC, see dsm_user_take_block().
  */
 int dsm_block_acquire(struct dsm_region *region, u64 index, bool write)
 {

@@ -111,10 +111,11 @@ struct after {
 	bool hold_over;
 	bool pull;
 	bool free;	/* what is left of a copy that was evicted */
+	bool unreadable;	/* it was to be sent, and has a memory error */
 };
 
 static void send_one(struct dsm_region *region, u64 index, struct dsm_coh_msg coh,
-		     struct dsm_batch *batch)
+		     struct dsm_batch *batch, struct after *after)
 {
 	struct dsm_node *node = region->node;
 	struct dsm_msg *msg = dsm_batch_take(batch);
@@ -129,10 +130,15 @@ static void send_one(struct dsm_region *region, u64 index, struct dsm_coh_msg co
 		list_add_tail(&msg->list, &batch->local);
 		return;
 	}
-	if (coh.type == DSM_DATA) {
+	if (coh.type == DSM_DATA && dsm_frames_poisoned(region, index)) {
+		dsm_msg_lose(msg);
+		after->unreadable = true;
+	} else if (coh.type == DSM_DATA) {
 		msg->data_len = size;
 		dsm_stat(region, DSM_STAT_bytes_out, size);
 	}
+	if (msg->coh.type == DSM_LOST)
+		dsm_stat(region, DSM_STAT_lost, 1);
 	ours = coh.type == DSM_GET_S || coh.type == DSM_GET_M ||
 	       ((coh.type == DSM_FWD_GET_S || coh.type == DSM_FWD_GET_M) &&
 		coh.node == node->id);
@@ -142,7 +148,8 @@ static void send_one(struct dsm_region *region, u64 index, struct dsm_coh_msg co
 }
 
 static void send_sharers(struct dsm_region *region, u64 index, struct dsm_block *block,
-			 const struct dsm_action *act, struct dsm_batch *batch)
+			 const struct dsm_action *act, struct dsm_batch *batch,
+			 struct after *after)
 {
 	const u64 *sharers = block->dir.sharers;
 	u32 nodes = region->node->nodes, id;
@@ -154,7 +161,7 @@ static void send_sharers(struct dsm_region *region, u64 index, struct dsm_block 
 		if (id == act->skip || id == msg.node)
 			continue;
 		msg.to = id;
-		send_one(region, index, msg, batch);
+		send_one(region, index, msg, batch, after);
 	}
 }
 
@@ -197,10 +204,10 @@ static struct dsm_msg *perform(struct dsm_region *region, u64 index, struct dsm_
 
 		switch ((enum dsm_action_type)act->type) {
 		case DSM_ACT_SEND:
-			send_one(region, index, act->msg, batch);
+			send_one(region, index, act->msg, batch, after);
 			break;
 		case DSM_ACT_SEND_SHARERS:
-			send_sharers(region, index, block, act, batch);
+			send_sharers(region, index, block, act, batch, after);
 			break;
 		case DSM_ACT_REVOKE:
 			after->revoke = act->type;
@@ -246,6 +253,8 @@ static void count(struct dsm_region *region, const struct dsm_event *ev, u8 befo
 		return;
 	if (ev->msg.type == DSM_DATA)
 		dsm_stat(region, DSM_STAT_bytes_in, dsm_region_block_size(region));
+	else if (ev->msg.type == DSM_LOST)
+		dsm_stat(region, DSM_STAT_lost, 1);
 	else if (ev->msg.type == DSM_GRANT && (ev->msg.flags & DSM_WIRE_ZERO))
 		dsm_stat(region, DSM_STAT_zero_grants, 1);
 	else if (ev->msg.type == DSM_GRANT && before == DSM_LINE_SM)
@@ -531,7 +540,8 @@ int dsm_block_event(struct dsm_region *region, struct dsm_chunk *chunk, u64 inde
 		} else if (after.pull) {
 			next = (struct dsm_event){ .type = DSM_EV_WRITE, .prefetch = true,
 						   .req = dsm_node_next_req(region->node) };
-		} else if (after.free) {
+		} else if (after.free || after.unreadable) {
+			/* Before it is fetched into again; not if it is in use. */
 			next = (struct dsm_event){ .type = DSM_EV_FREE };
 		} else {
 			return 0;
@@ -597,13 +607,14 @@ static bool wants_bytes(struct dsm_block *block, u32 req)
 
 /*
  * Bytes that are not where they were expected. If they are wanted, the helper
- * did not know: it is told, and they come again.
+ * did not know, or could not write there: it is told, and they come again.
  */
 static int data_lost(struct dsm_region *region, struct dsm_block *block,
 		     const struct dsm_msg *msg)
 {
 	if (!wants_bytes(block, msg->coh.req))
 		return -EPROTO;
+	dsm_frames_repair(region, msg->block);
 	return dsm_netlink_expect(region->node, region->id, msg->block << region->block_shift,
 				  msg->data_len, msg->coh.req) ?: -EAGAIN;
 }
@@ -658,7 +669,7 @@ int dsm_block_receive(struct dsm_region *region, struct dsm_msg *msg, bool in_wi
 			return data_lost(region, block, msg);
 	}
 	/* Before the page is in use: if this is refused, see data_lost(). */
-	if (msg->coh.type == DSM_DATA || msg->coh.type == DSM_GRANT)
+	if (msg->coh.type == DSM_DATA || msg->coh.type == DSM_LOST || msg->coh.type == DSM_GRANT)
 		expect_over(region, chunk, msg);
 	err = dsm_block_event(region, chunk, msg->block, &ev, batch, GFP_KERNEL);
 	if (!err)
@@ -691,6 +702,28 @@ struct dsm_block *dsm_block_find(struct dsm_region *region, u64 index)
 	struct dsm_chunk *chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, index));
 
 	return chunk ? dsm_chunk_block(region, chunk, index) : NULL;
+}
+
+/**
+ * dsm_block_unreadable() - are bytes lost that are to be sent again?
+ * @node: us
+ * @id: the region
+ * @index: the block
+ *
+ * Sleeps.
+ */
+bool dsm_block_unreadable(struct dsm_node *node, u32 id, u64 index)
+{
+	struct dsm_region *region = dsm_region_get_id(node, id);
+	bool lost;
+
+	if (!region)
+		return false;
+	lost = dsm_frames_unreadable(region, index);
+	if (lost)
+		dsm_stat(region, DSM_STAT_lost, 1);
+	dsm_region_put(region);
+	return lost;
 }
 
 /* Tell a new helper of every request for which bytes may come. */

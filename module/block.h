@@ -8,6 +8,7 @@
 #include "directory.h"
 
 struct dsm_hold;
+struct dsm_node;
 struct dsm_region;
 
 void dsm_batch_run(struct dsm_batch *batch, struct dsm_region *region);
@@ -30,6 +31,7 @@ bool dsm_block_upgrading(struct dsm_block *block);
 void dsm_block_wait_upgrade(struct dsm_region *region, struct dsm_block *block);
 struct dsm_block *dsm_block_find(struct dsm_region *region, u64 index);
 
+bool dsm_block_unreadable(struct dsm_node *node, u32 id, u64 index);
 int dsm_block_expect_all(struct dsm_region *region);
 
 void dsm_block_hold_over(struct dsm_hold *hold);

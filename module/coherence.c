@@ -36,6 +36,12 @@
  *    that takes it from all who have it, by INVs that say ZERO, whose INV_ACKs it
  *    gets itself; then it answers DISCARDED. No bytes move, and the copy of the
  *    node that asks is one like the others'.
+ *  - LOST stands in place of DATA when the bytes cannot be read. It is a grant like
+ *    DATA, of a copy that nobody can use: the directory does not know the difference,
+ *    and the transaction ends as any other. The copy stays lost wherever it goes, its
+ *    holder answers LOST in turn, until DISCARD makes the block zeroes, or a node whose
+ *    copy is good writes and so takes it away. A node asks for no other copy when a
+ *    thread wants to use a lost one.
  *  - PUT_S and PUT_M only ask the home to take the block; it does so by an
  *    INV or a request of its own, if need be after one that is under way. The
  *    copy at the home is never evicted: it may be the last.
@@ -66,7 +72,7 @@ enum line_input {
 	IN_FWD_GET_M,
 	IN_INV,
 	IN_DROP,	/* INV that says ZERO */
-	IN_DATA,
+	IN_DATA,	/* or LOST */
 	IN_GRANT,
 	IN_INV_ACK,
 	IN_REVOKED,
@@ -280,6 +286,8 @@ static void line_complete(struct dsm_coh *coh, u8 next, bool done)
 
 	line->written = demand && line->state != DSM_LINE_IS;
 	line->state = next;
+	/* Nobody can use what is lost. */
+	demand &= !line->lost;
 	/* A prefetch does not end the hold of what it upgrades, nor begin one. */
 	line->held |= demand;
 	line->demand = false;
@@ -304,13 +312,15 @@ static enum dsm_coh_result line_arrived(struct dsm_coh *coh, const struct dsm_co
 	if (msg->req != line->req || line->have || line->fwd.type)
 		return DSM_COH_BAD;
 	if (line->state == DSM_LINE_IS) {
-		if (modified && (msg->acks || msg->type != DSM_DATA))
+		if (modified && (msg->acks || msg->type == DSM_GRANT))
 			return DSM_COH_BAD;
+		line->lost = msg->type == DSM_LOST;
 		line_complete(coh, modified ? DSM_LINE_M : DSM_LINE_S, done);
 		return DSM_COH_OK;
 	}
 	if (!modified || msg->acks >= coh->nodes || line->acks > msg->acks)
 		return DSM_COH_BAD;
+	line->lost |= msg->type == DSM_LOST;
 	line->have = true;
 	line->acks_due = msg->acks;
 	if (line->acks == line->acks_due)
@@ -351,13 +361,13 @@ static void line_answer(struct dsm_coh *coh, const struct dsm_coh_msg *fwd)
 	if (fwd->type == DSM_INV) {
 		msg.type = DSM_INV_ACK;
 	} else {
-		msg.type = DSM_DATA;
+		msg.type = coh->line->lost ? DSM_LOST : DSM_DATA;
 		msg.acks = fwd->acks;
 		if (fwd->type == DSM_FWD_GET_M || fwd->flags & DSM_WIRE_MODIFIED)
 			msg.flags = DSM_WIRE_MODIFIED;
 	}
 	send(coh, msg);
-	if (msg.type == DSM_DATA && !msg.acks && coh->self == coh->home)
+	if (msg.type != DSM_INV_ACK && !msg.acks && coh->self == coh->home)
 		send_done(coh, msg.req, fwd->flags & DSM_WIRE_MODIFIED);
 }
 
@@ -402,6 +412,7 @@ static enum line_input line_input_of(const struct dsm_coh_msg *msg)
 	case DSM_INV:
 		return msg->flags & DSM_WIRE_ZERO ? IN_DROP : IN_INV;
 	case DSM_DATA:
+	case DSM_LOST:
 		return IN_DATA;
 	case DSM_GRANT:
 		return IN_GRANT;
@@ -484,6 +495,8 @@ static enum dsm_coh_result line_input(struct dsm_coh *coh, enum line_input in,
 		line->written = false;
 		line->state = row->next;
 		line_answer(coh, &fwd);
+		if (row->next != DSM_LINE_S)
+			line->lost = false;
 		act(coh, DSM_ACT_WAKE);
 		return DSM_COH_OK;
 	case OP_FREED:
@@ -877,6 +890,9 @@ enum dsm_coh_result dsm_coh_event(struct dsm_coh *coh, const struct dsm_event *e
 	switch (ev->type) {
 	case DSM_EV_READ:
 	case DSM_EV_WRITE:
+		/* What is lost here would take good copies from others, for nothing. */
+		if (coh->line->lost && !dsm_line_outstanding(coh->line) && !ev->prefetch)
+			return DSM_COH_OK;
 		/* A thread has joined a prefetch under way: hold what comes. */
 		if (!ev->prefetch && dsm_line_outstanding(coh->line))
 			coh->line->demand = true;

@@ -10,6 +10,10 @@
  * between any two nodes in the order they were sent. A message to the node
  * itself is an event like any other.
  *
+ * A caller whose bytes of a block cannot be read sends LOST in place of a DATA that
+ * it has been told to send, then or whenever the DATA is sent again. The sender's
+ * state is the same in both cases.
+ *
  * What a line in IS or IM has in its frames is of no use, and a GRANT that says
  * ZERO does not change that: the caller sees to it that they are empty before
  * the event.
@@ -73,6 +77,8 @@ struct dsm_coh_msg {
  * @acks_due: INV_ACKs to wait for, valid with @have
  * @req: the number of the request under way
  * @discards: the home has been asked to discard the block, and has not answered
+ * @lost: the bytes could not be read where they were: this node has the copy as far as
+ *	the protocol goes, but nobody may use it; IM: valid with @have
  * @fwd: the request of the home that is waiting for the hold or for the
  *	frames to be revoked; type 0 if none
  */
@@ -84,6 +90,7 @@ struct dsm_line {
 	bool written;
 	bool put;
 	bool discards;
+	bool lost;
 	u16 acks;
 	u16 acks_due;
 	u32 req;
@@ -207,13 +214,13 @@ unsigned int dsm_coh_sends_max(const struct dsm_coh *coh);
 
 static inline bool dsm_line_readable(const struct dsm_line *line)
 {
-	return line->state == DSM_LINE_S || line->state == DSM_LINE_M ||
-	       line->state == DSM_LINE_SM || line->state == DSM_LINE_MS_R;
+	return !line->lost && (line->state == DSM_LINE_S || line->state == DSM_LINE_M ||
+			       line->state == DSM_LINE_SM || line->state == DSM_LINE_MS_R);
 }
 
 static inline bool dsm_line_writable(const struct dsm_line *line)
 {
-	return line->state == DSM_LINE_M;
+	return !line->lost && line->state == DSM_LINE_M;
 }
 
 static inline bool dsm_line_outstanding(const struct dsm_line *line)

@@ -310,7 +310,8 @@ static int revoke_page(struct address_space *mapping, pgoff_t index, bool clean)
 		if (folio_mkclean(folio))
 			folio_mark_dirty(folio);
 	} else {
-		unmap_mapping_pages(mapping, index, 1, false);
+		/* Also what stands in page tables for a page with a memory error. */
+		unmap_mapping_pages(mapping, index, 1, true);
 	}
 	/* A device may still be writing to it, or reading what is to change. */
 	if (folio_maybe_dma_pinned(folio))
@@ -347,6 +348,19 @@ bool dsm_frames_free(struct dsm_region *region, u64 index)
 	return true;
 }
 
+static void free_page_at(struct address_space *mapping, pgoff_t index)
+{
+	loff_t start = (loff_t)index << PAGE_SHIFT;
+
+	shmem_truncate_range(mapping->host, start, start + PAGE_SIZE - 1);
+}
+
+/* How to allocate frames ahead of need: if there is no memory now, there may be then. */
+static gfp_t prepare_gfp(struct address_space *mapping)
+{
+	return mapping_gfp_mask(mapping) | __GFP_NORETRY | __GFP_NOWARN;
+}
+
 /**
  * dsm_frames_zero() - make a block's frames read as zeroes
  * @region: the region
@@ -364,15 +378,97 @@ void dsm_frames_zero(struct dsm_region *region, u64 index)
 		struct folio *folio = dsm_filemap_lock_folio(mapping, page);
 
 		if (folio) {
-			clear_highpage(folio_file_page(folio, page));
-			folio_mark_dirty(folio);
+			bool poisoned = PageHWPoison(folio_file_page(folio, page));
+
+			if (!poisoned) {
+				clear_highpage(folio_file_page(folio, page));
+				folio_mark_dirty(folio);
+			}
 			folio_unlock(folio);
 			folio_put(folio);
-		} else if (present(mapping, page, page)) {
-			/* Swapped out. */
-			shmem_truncate_range(mapping->host, (loff_t)page << PAGE_SHIFT,
-					     ((loff_t)(page + 1) << PAGE_SHIFT) - 1);
+			if (!poisoned)
+				continue;
 		}
+		/* Swapped out, or of no use any more. */
+		if (present(mapping, page, page))
+			free_page_at(mapping, page);
+	}
+}
+
+/**
+ * dsm_frames_poisoned() - has a page of a block a memory error?
+ * @region: the region
+ * @index: the block
+ *
+ * Does not sleep.
+ */
+bool dsm_frames_poisoned(struct dsm_region *region, u64 index)
+{
+	struct address_space *mapping = region->frames->f_mapping;
+	unsigned int shift = region->block_shift - PAGE_SHIFT;
+	bool poisoned = false;
+	pgoff_t page;
+
+	for (page = index << shift; page < (index + 1) << shift && !poisoned; page++) {
+		struct folio *folio = dsm_filemap_get_folio(mapping, page);
+
+		if (!folio)
+			continue;
+		poisoned = PageHWPoison(folio_file_page(folio, page));
+		folio_put(folio);
+	}
+	return poisoned;
+}
+
+/* Has the page a memory error, or can it not be read from swap? */
+static bool unreadable(struct address_space *mapping, pgoff_t index)
+{
+	struct page *page = shmem_read_mapping_page_gfp(mapping, index, prepare_gfp(mapping));
+
+	if (!IS_ERR(page))
+		put_page(page);
+	return PTR_ERR_OR_ZERO(page) == -EIO;
+}
+
+/**
+ * dsm_frames_unreadable() - are bytes of a block lost?
+ * @region: the region
+ * @index: the block
+ *
+ * Brings the frames into memory to find out. Without memory for that they are not lost.
+ * Sleeps.
+ */
+bool dsm_frames_unreadable(struct dsm_region *region, u64 index)
+{
+	struct address_space *mapping = region->frames->f_mapping;
+	unsigned int shift = region->block_shift - PAGE_SHIFT;
+	pgoff_t page;
+
+	for (page = index << shift; page < (index + 1) << shift; page++)
+		if (unreadable(mapping, page))
+			return true;
+	return false;
+}
+
+/**
+ * dsm_frames_repair() - replace frames that nothing can be written to
+ * @region: the region
+ * @index: the block; its state gives no access, and its bytes are still to come
+ *
+ * Sleeps.
+ */
+void dsm_frames_repair(struct dsm_region *region, u64 index)
+{
+	struct address_space *mapping = region->frames->f_mapping;
+	unsigned int shift = region->block_shift - PAGE_SHIFT;
+	pgoff_t page;
+
+	for (page = index << shift; page < (index + 1) << shift; page++) {
+		if (!unreadable(mapping, page))
+			continue;
+		free_page_at(mapping, page);
+		/* The window's page table has an entry that says so, too. */
+		unmap_mapping_pages(mapping, page, 1, true);
 	}
 }
 

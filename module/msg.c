@@ -40,6 +40,7 @@ static const struct msg_kind kinds[DSM_WIRE_HELPER] = {
 	[DSM_DONE]		= { "DONE", BODY_NONE, DSM_WIRE_MODIFIED, .run = true },
 	[DSM_DISCARD]		= { "DISCARD", .run = true },
 	[DSM_DISCARDED]		= { "DISCARDED", .run = true },
+	[DSM_LOST]		= { "LOST", BODY_NONE, DSM_WIRE_MODIFIED, .run = true },
 	[DSM_CLAIM]		= { "CLAIM", BODY_NONE, DSM_WIRE_ASK },
 	[DSM_HOME]		= { "HOME", BODY_NONE, DSM_WIRE_ASK },
 	[DSM_REGION_CREATE]	= { "REGION_CREATE", BODY_REGION, DSM_WIRE_PRIVILEGED },
@@ -95,6 +96,13 @@ void dsm_msg_free_list(struct list_head *list)
 	list_for_each_entry_safe(msg, next, list, list)
 		dsm_msg_free(msg);
 	INIT_LIST_HEAD(list);
+}
+
+/* DATA whose bytes cannot be read. */
+void dsm_msg_lose(struct dsm_msg *msg)
+{
+	msg->coh.type = DSM_LOST;
+	msg->data_len = 0;
 }
 
 static u32 body_len(const struct msg_kind *kind)

@@ -44,6 +44,7 @@ struct dsm_msg {
 struct dsm_msg *dsm_msg_alloc(gfp_t gfp);
 void dsm_msg_reset(struct dsm_msg *msg);
 void dsm_msg_free(struct dsm_msg *msg);
+void dsm_msg_lose(struct dsm_msg *msg);
 void dsm_msg_free_list(struct list_head *list);
 
 int dsm_msg_encode_len(const struct dsm_msg *msg);

@@ -26,6 +26,7 @@
  * the other, if neither has regions, and if one has, the other is not talked to.
  */
 #include <linux/slab.h>
+#include "block.h"
 #include "msg.h"
 #include "netlink.h"
 #include "node.h"
@@ -505,6 +506,37 @@ void dsm_peer_credit(struct dsm_peer *peer, u32 credits)
 	dsm_peer_flush(peer);
 }
 
+/*
+ * The last connection may have ended because the helper could not read bytes that it was
+ * to send. It would come to the same bytes again, so each is looked at: what is lost is
+ * said to be lost. It sleeps, and drops @peer->lock for that; with @peer->rx_lock held no
+ * message leaves the queue meanwhile.
+ */
+static void check_bytes(struct dsm_peer *peer)
+{
+	struct dsm_msg *msg;
+
+	lockdep_assert_held(&peer->rx_lock);
+	spin_lock(&peer->lock);
+	list_for_each_entry(msg, &peer->queue, list) {
+		u32 region = msg->region;
+		u64 block = msg->block;
+		bool lost;
+
+		if (msg->seq > peer->sent_seq)
+			break;
+		if (msg->coh.type != DSM_DATA)
+			continue;
+		spin_unlock(&peer->lock);
+		lost = dsm_block_unreadable(peer->node, region, block);
+		cond_resched();
+		spin_lock(&peer->lock);
+		if (lost && msg->coh.type == DSM_DATA)
+			dsm_msg_lose(msg);
+	}
+	spin_unlock(&peer->lock);
+}
+
 static bool have_regions(struct dsm_node *node)
 {
 	return atomic_read(&node->n_regions);
@@ -597,6 +629,7 @@ int dsm_peer_up(struct dsm_peer *peer, u64 incarnation, u64 session)
 	int err;
 
 	mutex_lock(&peer->rx_lock);
+	check_bytes(peer);
 	/* The registry announces no region between our looking and our beginning anew. */
 	mutex_lock(&node->regions_lock);
 	spin_lock(&peer->lock);

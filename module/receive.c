@@ -100,6 +100,7 @@ static const struct receiver {
 	[DSM_DONE]		= { receive_block },
 	[DSM_DISCARD]		= { receive_block, .early = true },
 	[DSM_DISCARDED]		= { receive_block },
+	[DSM_LOST]		= { receive_block },
 	[DSM_CLAIM]		= { receive_chunk, .early = true },
 	[DSM_HOME]		= { receive_chunk },
 	[DSM_REGION_CREATE]	= { receive_registry },

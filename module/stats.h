@@ -21,6 +21,7 @@
 	X(evicted_clean)	/* copies taken to make room, unwritten */ \
 	X(evicted_dirty)	/* ... or written: the bytes were sent */ \
 	X(reclaim_waits)	/* allocations that waited for room */	\
+	X(lost)			/* blocks that went or came without bytes */ \
 	X(held)			/* revocations that waited for hold_us */ \
 	X(pinned)		/* ... for a page under DMA */		\
 	X(revoked_later)	/* ... left to a worker, for many mappings */ \

@@ -288,7 +288,7 @@ static void bad_frames(const struct forger *f)
 	EXPECT_FRAME(hdr.view = htole32(node_get("view") + 1), ESTALE);
 	EXPECT_FRAME(hdr.view = UINT32_MAX, ESTALE);
 	for (int type = 0; type < 256; type++) {
-		bool known = (type >= DSM_GET_S && type <= DSM_DISCARDED) || type == DSM_CLAIM ||
+		bool known = (type >= DSM_GET_S && type <= DSM_LOST) || type == DSM_CLAIM ||
 			     type == DSM_HOME ||
 			     (type >= DSM_REGION_CREATE && type <= DSM_REGION_TOLD) ||
 			     type == DSM_SYNC_REQUEST || type == DSM_SYNC_REPLY ||
@@ -310,7 +310,7 @@ static void out_of_turn(const struct forger *f)
 	static const uint8_t block_types[] = {
 		DSM_GET_S, DSM_GET_M, DSM_PUT_S, DSM_PUT_M, DSM_FWD_GET_S, DSM_FWD_GET_M,
 		DSM_INV, DSM_INV_ACK, DSM_DATA, DSM_GRANT, DSM_DONE, DSM_DISCARD,
-		DSM_DISCARDED,
+		DSM_DISCARDED, DSM_LOST,
 	};
 	/* Of a block that this node does not have and has not asked for. */
 	static const uint8_t unasked[] = {

@@ -40,6 +40,7 @@ struct fixture {
 	struct completion sent;
 	struct dsm_coh_msg reply;
 	struct work_struct work;
+	struct page *poisoned;
 	int err;
 };
 
@@ -162,6 +163,22 @@ static void unpin(struct folio *folio)
 	folio_put_refs(folio, GUP_PIN_COUNTING_BIAS + 1);
 }
 
+/* As the kernel does with a page that has a memory error. The mark goes with the page. */
+static void poison(struct kunit *test, struct fixture *fix, pgoff_t index)
+{
+	struct folio *folio = shmem_read_folio(fix->region->frames->f_mapping, index);
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+	fix->poisoned = &folio->page;
+	SetPageHWPoison(fix->poisoned);
+}
+
+static void unpoison(struct fixture *fix)
+{
+	ClearPageHWPoison(fix->poisoned);
+	put_page(fix->poisoned);
+}
+
 /* ------------------------------------------------------------------------
  * Being granted access
  */
@@ -222,6 +239,105 @@ static void downgrade_test(struct kunit *test)
 	expect_sent(test, fix, OTHER, DSM_DATA);
 	KUNIT_EXPECT_EQ(test, dsm_block_find(fix->region, 1)->line.state, DSM_LINE_S);
 	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_downgrades), 1);
+}
+
+static bool poison_is_known(struct kunit *test)
+{
+	if (IS_ENABLED(CONFIG_MEMORY_FAILURE))
+		return true;
+	kunit_mark_skipped(test, "no CONFIG_MEMORY_FAILURE");
+	return false;
+}
+
+/* What cannot be read is not sent, and its frame goes. */
+static void poisoned_test(struct kunit *test)
+{
+	struct fixture *fix = fixture_create(test);
+
+	if (!poison_is_known(test))
+		return;
+	fix->tn->node->hold_us = 0;
+	write_granted(test, fix, 1);
+	poison(test, fix, 1);
+	KUNIT_EXPECT_EQ(test, forward(fix, 1, DSM_FWD_GET_M), 0);
+	KUNIT_EXPECT_EQ(test, fix->tn->sent[0].hdr.flags, DSM_WIRE_MODIFIED);
+	KUNIT_EXPECT_EQ(test, fix->tn->sent[0].data_len, 0);
+	expect_sent(test, fix, OTHER, DSM_LOST);
+	KUNIT_EXPECT_EQ(test, dsm_block_find(fix->region, 1)->line.state, DSM_LINE_I);
+	KUNIT_EXPECT_FALSE(test, dsm_frames_present(fix->region, 1));
+	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_lost), 1);
+	unpoison(fix);
+}
+
+/* The error comes when the bytes are on their way: what is sent again is another thing. */
+static void poisoned_on_the_way_test(struct kunit *test)
+{
+	struct fixture *fix = fixture_create(test);
+	struct dsm_peer *peer = fix->tn->node->peers[OTHER];
+
+	if (!poison_is_known(test))
+		return;
+	fix->tn->node->hold_us = 0;
+	write_granted(test, fix, 1);
+	write_granted(test, fix, 3);
+	touch(test, fix, 1);
+	touch(test, fix, 3);
+	KUNIT_EXPECT_EQ(test, forward(fix, 1, DSM_FWD_GET_S), 0);
+	expect_sent(test, fix, OTHER, DSM_DATA);
+	KUNIT_EXPECT_EQ(test, forward(fix, 3, DSM_FWD_GET_S), 0);
+	expect_sent(test, fix, OTHER, DSM_DATA);
+	poison(test, fix, 1);
+	dsm_peer_down(peer);
+	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION, TESTNODE_SESSION),
+			0);
+	KUNIT_ASSERT_EQ(test, fix->tn->n_sent, 2);
+	KUNIT_EXPECT_EQ(test, fix->tn->sent[0].hdr.type, DSM_LOST);
+	KUNIT_EXPECT_EQ(test, fix->tn->sent[0].data_len, 0);
+	KUNIT_EXPECT_EQ(test, fix->tn->sent[1].hdr.type, DSM_DATA);
+	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_lost), 1);
+	unpoison(fix);
+}
+
+/* Bytes come, and the helper could not write them: the frame is another one next time. */
+static void poisoned_where_it_comes_test(struct kunit *test)
+{
+	struct fixture *fix = fixture_create(test);
+	struct dsm_msg data = { .coh.type = DSM_DATA, .region = REGION, .block = 1,
+				.data_len = PAGE_SIZE };
+
+	if (!poison_is_known(test))
+		return;
+	KUNIT_ASSERT_NOT_NULL(test, dsm_chunk_get(fix->region, 0, GFP_KERNEL));
+	KUNIT_ASSERT_EQ(test, dsm_block_ask(fix->region, 1, false), 0);
+	data.coh.req = le32_to_cpu(fix->tn->sent[0].hdr.req);
+	expect_sent(test, fix, HOME, DSM_GET_S);
+	poison(test, fix, 1);
+	KUNIT_EXPECT_TRUE(test, dsm_frames_poisoned(fix->region, 1));
+	KUNIT_EXPECT_EQ(test, testnode_receive(fix->tn, HOME, &data, false), -EAGAIN);
+	KUNIT_EXPECT_FALSE(test, dsm_frames_poisoned(fix->region, 1));
+	KUNIT_EXPECT_EQ(test, testnode_receive(fix->tn, HOME, &data, true), 0);
+	KUNIT_EXPECT_TRUE(test, dsm_line_readable(&dsm_block_find(fix->region, 1)->line));
+	unpoison(fix);
+}
+
+/* Others cannot read it: an access fails at once. */
+static void lost_test(struct kunit *test)
+{
+	struct fixture *fix = fixture_create(test);
+	struct dsm_coh_msg lost = { .type = DSM_LOST };
+
+	KUNIT_ASSERT_NOT_NULL(test, dsm_chunk_get(fix->region, 0, GFP_KERNEL));
+	KUNIT_ASSERT_EQ(test, dsm_block_ask(fix->region, 1, false), 0);
+	lost.req = le32_to_cpu(fix->tn->sent[0].hdr.req);
+	expect_sent(test, fix, HOME, DSM_GET_S);
+	KUNIT_EXPECT_EQ(test, hear(fix, 1, lost), 0);
+	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 1, false), -EIO);
+	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 1, true), -EIO);
+	KUNIT_EXPECT_FALSE(test, dsm_block_use(fix->region, dsm_block_find(fix->region, 1),
+					       false, true));
+	KUNIT_EXPECT_EQ(test, fix->tn->n_sent, 0);
+	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_lost), 1);
+	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_timeouts), 0);
 }
 
 /* Nothing is left of what is discarded. */
@@ -700,6 +816,10 @@ static struct kunit_case block_cases[] = {
 	KUNIT_CASE(done_test),
 	KUNIT_CASE(revoke_test),
 	KUNIT_CASE(downgrade_test),
+	KUNIT_CASE(poisoned_test),
+	KUNIT_CASE(poisoned_on_the_way_test),
+	KUNIT_CASE(poisoned_where_it_comes_test),
+	KUNIT_CASE(lost_test),
 	KUNIT_CASE(discarded_test),
 	KUNIT_CASE(discarded_while_sending_test),
 	KUNIT_CASE(zeroes_over_stale_test),

@@ -38,6 +38,8 @@ enum input {
 	IN_GRANT_M,
 	IN_INV_ACK,
 	IN_DISCARDED,
+	IN_LOST,
+	IN_LOST_M,
 	IN_REVOKED,
 	IN_HOLD_OVER,
 	INPUTS
@@ -46,7 +48,7 @@ enum input {
 static const char * const input_names[INPUTS] = {
 	"READ", "WRITE", "EVICT", "FREE", "DISCARD", "FWD_GET_S", "FWD_GET_S_M",
 	"FWD_GET_M", "INV", "DROP", "DATA", "DATA_M", "HOME_DATA", "HOME_DATA_M", "GRANT_ZERO", "GRANT_M", "INV_ACK",
-	"DISCARDED", "REVOKED", "HOLD_OVER",
+	"DISCARDED", "LOST", "LOST_M", "REVOKED", "HOLD_OVER",
 };
 
 static const char * const state_names[DSM_LINE_STATES] = {
@@ -76,6 +78,8 @@ static const struct dsm_event inputs[INPUTS] = {
 	[IN_GRANT_M]	= MSG(DSM_GRANT, DSM_WIRE_MODIFIED, HOME, 0, 0, REQ),
 	[IN_INV_ACK]	= MSG(DSM_INV_ACK, 0, OTHER, 0, 0, REQ),
 	[IN_DISCARDED]	= MSG(DSM_DISCARDED, 0, HOME, 0, 0, REQ),
+	[IN_LOST]	= MSG(DSM_LOST, 0, OTHER, 0, 0, REQ),
+	[IN_LOST_M]	= MSG(DSM_LOST, DSM_WIRE_MODIFIED, OTHER, 0, 0, REQ),
 	[IN_REVOKED]	= { DSM_EV_REVOKED },
 	[IN_HOLD_OVER]	= { DSM_EV_HOLD_OVER },
 };
@@ -121,10 +125,15 @@ static const struct table_case {
 	/* The home, who was alone in it, knows that it is over. */
 	{ DSM_LINE_IS, IN_HOME_DATA, DSM_LINE_S, .action = DSM_ACT_WAKE },
 	{ DSM_LINE_IS, IN_HOME_DATA_M, DSM_LINE_M, .action = DSM_ACT_WAKE },
+	/* To the home it is all the same. */
+	{ DSM_LINE_IS, IN_LOST, DSM_LINE_S, DSM_DONE, HOME, .action = DSM_ACT_WAKE },
+	{ DSM_LINE_IS, IN_LOST_M, DSM_LINE_M, DSM_DONE, HOME, DSM_WIRE_MODIFIED,
+	  .action = DSM_ACT_WAKE },
 	{ DSM_LINE_IS, IN_GRANT_ZERO, DSM_LINE_S, .action = DSM_ACT_WAKE },
 
 	{ DSM_LINE_IM, IN_DATA_M, DSM_LINE_M, DSM_DONE, HOME, .action = DSM_ACT_WAKE },
 	{ DSM_LINE_IM, IN_HOME_DATA_M, DSM_LINE_M, .action = DSM_ACT_WAKE },
+	{ DSM_LINE_IM, IN_LOST_M, DSM_LINE_M, DSM_DONE, HOME, .action = DSM_ACT_WAKE },
 	{ DSM_LINE_IM, IN_INV_ACK, DSM_LINE_IM },
 
 	{ DSM_LINE_SM, IN_FWD_GET_S, DSM_LINE_SM, DSM_DATA, OTHER },
@@ -480,6 +489,41 @@ static void line_refuses_grant_before_answer_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, memcmp(&line, &before, sizeof(line)), 0);
 }
 
+/* A lost copy is one that nobody can use; where it goes it is lost. */
+static void line_lost_test(struct kunit *test)
+{
+	struct dsm_line line = line_in(DSM_LINE_IM);
+	struct dsm_coh coh = coh_of(&line);
+
+	line.demand = true;
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, with_acks(IN_LOST_M, 1)), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_IM);
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_INV_ACK]), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_M);
+	KUNIT_EXPECT_FALSE(test, dsm_line_readable(&line));
+	KUNIT_EXPECT_FALSE(test, dsm_line_writable(&line));
+	KUNIT_EXPECT_FALSE(test, line.held);
+	feed(&coh, inputs[IN_WRITE]);
+	KUNIT_EXPECT_EQ(test, coh.n_actions, 0);
+
+	feed(&coh, inputs[IN_FWD_GET_S]);
+	feed(&coh, inputs[IN_REVOKED]);
+	KUNIT_EXPECT_EQ(test, coh.actions[0].msg.type, DSM_LOST);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_S);
+	KUNIT_EXPECT_FALSE(test, dsm_line_readable(&line));
+	/* Others may have good copies, which a thread's wish to write does not cost them. */
+	feed(&coh, inputs[IN_WRITE]);
+	KUNIT_EXPECT_EQ(test, coh.n_actions, 0);
+
+	feed(&coh, inputs[IN_DROP]);
+	feed(&coh, inputs[IN_REVOKED]);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_I);
+	KUNIT_EXPECT_FALSE(test, line.lost);
+	feed(&coh, inputs[IN_READ]);
+	feed(&coh, inputs[IN_DATA]);
+	KUNIT_EXPECT_TRUE(test, dsm_line_readable(&line));
+}
+
 static void line_refuses_unknown_event_test(struct kunit *test)
 {
 	struct dsm_event ev = { .type = DSM_EV_HOLD_OVER + 1 };
@@ -499,7 +543,9 @@ static void line_refuses_other_requests_test(struct kunit *test)
 	} cases[] = {
 		{ DSM_LINE_IS, IN_DATA },
 		{ DSM_LINE_IS, IN_GRANT_ZERO },
+		{ DSM_LINE_IS, IN_LOST },
 		{ DSM_LINE_IM, IN_DATA_M },
+		{ DSM_LINE_IM, IN_LOST_M },
 		{ DSM_LINE_IM, IN_INV_ACK },
 		{ DSM_LINE_SM, IN_GRANT_M },
 		{ DSM_LINE_SM, IN_INV_ACK },
@@ -753,6 +799,7 @@ static struct kunit_case coherence_cases[] = {
 	KUNIT_CASE(line_evicts_once_test),
 	KUNIT_CASE(line_hold_over_after_upgrade_request_test),
 	KUNIT_CASE(line_gives_away_test),
+	KUNIT_CASE(line_lost_test),
 	KUNIT_CASE(home_refuses_unasked_gift_test),
 	{}
 };

@@ -37,6 +37,7 @@ static const struct type_param {
 	{ DSM_DONE, "DONE", 0, DSM_WIRE_MODIFIED },
 	{ DSM_DISCARD, "DISCARD" },
 	{ DSM_DISCARDED, "DISCARDED" },
+	{ DSM_LOST, "LOST", 0, DSM_WIRE_MODIFIED },
 	{ DSM_CLAIM, "CLAIM", 0, DSM_WIRE_ASK },
 	{ DSM_HOME, "HOME", 0, DSM_WIRE_ASK },
 	{ DSM_REGION_CREATE, "REGION_CREATE", sizeof(struct dsm_wire_region), DSM_WIRE_PRIVILEGED },
@@ -209,7 +210,7 @@ static void header_test(struct kunit *test)
 
 static bool of_block(u8 type)
 {
-	return type >= DSM_GET_S && type <= DSM_DISCARDED;
+	return type >= DSM_GET_S && type <= DSM_LOST;
 }
 
 /* How many messages a frame may stand for, of which kind, and with what body. */

@@ -207,6 +207,18 @@ static bool data_spend(struct conn *conn)
 			    le16toh(conn->hdr.more) + 1);
 }
 
+/*
+ * A page of the window cannot be had: there is no memory for it, or it has a memory error.
+ * The rest of the body is dropped. The module hears that the bytes are not in the window,
+ * sees to the page, and has them sent again.
+ */
+static void data_unwritable(struct conn *conn)
+{
+	log_limited(&conn->links->limit, LOG_ERR, "a page of region %u's window cannot be written",
+		    conn->window->region);
+	conn_divert(conn);
+}
+
 static void data_end(struct conn *conn)
 {
 	bool in_window = conn->expected;
@@ -222,17 +234,13 @@ static void data_end(struct conn *conn)
 	receive(conn, &conn->hdr, sizeof(conn->hdr), in_window);
 }
 
-static bool data_copy(struct conn *conn, unsigned int length)
+static void data_copy(struct conn *conn, unsigned int length)
 {
-	if (conn->window && !window_copy(conn->body, conn->in + conn->in_start, length)) {
-		conn_fail(conn, LOG_ERR, "a page of region %u's window cannot be written",
-			  conn->window->region);
-		return false;
-	}
+	if (conn->window && !window_copy(conn->body, conn->in + conn->in_start, length))
+		data_unwritable(conn);
 	conn->in_start += length;
 	conn->body += length;
 	conn->body_left -= length;
-	return true;
 }
 
 /* The header is taken from the buffer, and as much of the body as is there. */
@@ -248,7 +256,8 @@ static void data_begin(struct conn *conn, const struct dsm_wire_hdr *hdr)
 	have = conn->in_end - conn->in_start;
 	if (have > conn->body_left)
 		have = conn->body_left;
-	if (data_copy(conn, have) && !conn->body_left)
+	data_copy(conn, have);
+	if (!conn->body_left)
 		data_end(conn);
 }
 
@@ -257,13 +266,14 @@ static void frame_heard(struct conn *conn, const struct dsm_wire_hdr *hdr)
 {
 	const unsigned char *frame = conn->in + conn->in_start;
 	uint32_t length = sizeof(*hdr) + le32toh(hdr->len);
+	bool no_bytes = hdr->type == DSM_GRANT || hdr->type == DSM_LOST;
 
 	conn->in_start += length;
 	if (hdr->type >= DSM_WIRE_HELPER) {
 		input_types[hdr->type - DSM_WIRE_HELPER].handle(conn, hdr, frame + sizeof(*hdr));
 		return;
 	}
-	for (uint32_t i = 0; hdr->type == DSM_GRANT && i <= le16toh(hdr->more); i++)
+	for (uint32_t i = 0; no_bytes && i <= le16toh(hdr->more); i++)
 		links_expect_end(conn->links, le32toh(hdr->req) + i);
 	receive(conn, frame, length, false);
 	/* What a long run asks for is on its way while the next is looked at. */
@@ -296,15 +306,6 @@ static void input_parse(struct conn *conn)
 	}
 }
 
-static void read_failed(struct conn *conn, int err)
-{
-	if (err == EFAULT)
-		conn_fail(conn, LOG_ERR, "a page of region %u's window cannot be written",
-			  le32toh(conn->hdr.region));
-	else
-		conn_fail(conn, LOG_INFO, "%s", strerror(err));
-}
-
 /* True if there may be more to read. */
 static bool input_read(struct conn *conn)
 {
@@ -323,8 +324,12 @@ static bool input_read(struct conn *conn)
 
 	if (n < 0 && errno == EAGAIN)
 		return false;
+	if (n < 0 && errno == EFAULT && conn->body_left && conn->window) {
+		data_unwritable(conn);
+		return true;
+	}
 	if (n < 0) {
-		read_failed(conn, errno);
+		conn_fail(conn, LOG_INFO, "%s", strerror(errno));
 		return false;
 	}
 	if (!n) {

@@ -3,7 +3,7 @@
  * The windows: mappings of regions' frames, opened when first needed and kept
  * until the module says that the region is gone.
  *
- * A frame that cannot be had (no memory, its file truncated) makes a system
+ * A frame that cannot be had (no memory, a memory error, its file truncated) makes a system
  * call that touches it fail with EFAULT, and a plain access raise SIGBUS:
  * window_copy() turns the second into an error too.
  */
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include "log.h"
 #include "window.h"
@@ -138,6 +139,8 @@ void window_copy_init(void)
 	struct sigaction action = { .sa_handler = copy_failed, .sa_flags = SA_NODEFER };
 
 	sigaction(SIGBUS, &action, NULL);
+	/* A page with a memory error is no reason to die before it is used. */
+	prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_LATE, 0, 0);
 }
 
 /* memcpy() into a window. False if a frame could not be had. */

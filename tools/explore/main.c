@@ -13,7 +13,7 @@
  * of events in which messages between two nodes stay in order, and those of
  * a node to itself in none. At any moment any node may want to read or to
  * write, with or without a thread that waits for it, may ask to get rid of its
- * copy, and may be done with a grant. Taking access away, holding a grant, and
+ * copy, and may be done with a grant. Any bytes under way may become unreadable. Taking access away, holding a grant, and
  * the home's taking the block are steps of their own, in any order with all
  * else. tools/model/model.c lists what is checked in every state and after
  * every step. Every node, with all it can know, is told every lie that it has
@@ -54,6 +54,7 @@ enum {
 	DISCARD	= BIT(DISCARD),
 	FREE	= BIT(FREE),
 	USED	= BIT(USED),
+	LOSE	= BIT(LOSE),
 	MOST	= ACCESS | PREFETCH | EVICT | USED,
 	ALL	= MOST | DISCARD | FREE,
 };
@@ -101,8 +102,16 @@ static const struct {
 	{ CHECK, { .name = "3_nodes", .nodes = 3, .blocks = 1, .steps = MOST } },
 	{ QUICK | CHECK, { .name = "2_nodes_discard", .nodes = 2, .blocks = 1, .steps = ALL } },
 	{ QUICK, { .name = "3_nodes_discard", .nodes = 3, .blocks = 1, .steps = ACCESS | DISCARD } },
+	{ QUICK, { .name = "3_nodes_lose", .nodes = 3, .blocks = 1, .steps = ACCESS | LOSE } },
+	{ QUICK, { .name = "2_nodes_lose_discard", .nodes = 2, .blocks = 1,
+		   .steps = ACCESS | PREFETCH | DISCARD | FREE | LOSE } },
+	{ CHECK, { .name = "2_nodes_lose", .nodes = 2, .blocks = 1, .steps = ALL | LOSE } },
+	{ CHECK, { .name = "3_nodes_lose_evict", .nodes = 3, .blocks = 1,
+		   .steps = ACCESS | EVICT | LOSE } },
 	{ CHECK, { .name = "3_nodes_free", .nodes = 3, .blocks = 1,
 		   .steps = ACCESS | DISCARD | FREE } },
+	{ DEEP, { .name = "3_nodes_lose_discard", .nodes = 3, .blocks = 1,
+		  .steps = ACCESS | DISCARD | LOSE } },
 	{ DEEP, { .name = "2_nodes_2_blocks_evict", .nodes = 2, .blocks = 2,
 		  .steps = ACCESS | EVICT } },
 	{ DEEP, { .name = "2_nodes_2_blocks_prefetch", .nodes = 2, .blocks = 2,

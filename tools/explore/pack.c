@@ -147,7 +147,8 @@ static void put_copy(struct packer *p, const struct model_copy *copy)
 	u8 revoke = copy->revoke == DSM_ACT_REVOKE ? REVOKE : copy->revoke == DSM_ACT_DROP ? DROP :
 		    copy->revoke ? CLEAN : 0;
 	enum owed owed = owed_of(copy);
-	bool fwd = any_fwd(&line->fwd), more = fwd || owed || line->discards || line->written;
+	bool fwd = any_fwd(&line->fwd);
+	bool more = fwd || owed || line->discards || line->written || line->lost;
 
 	put(p, line->state | line->held << 4 | line->demand << 5 | line->have << 6 | more << 7);
 	put(p, line->acks | line->acks_due << 3 | copy->wanted << 6 | copy->hold << 7);
@@ -155,7 +156,7 @@ static void put_copy(struct packer *p, const struct model_copy *copy)
 	put(p, req_of(p, line->req) | copy->leaving << 7);
 	if (!more)
 		return;
-	put(p, fwd | owed << 1 | line->discards << 3 | line->written << 4);
+	put(p, fwd | owed << 1 | line->discards << 3 | line->written << 4 | line->lost << 5);
 	if (fwd)
 		put_msg(p, &line->fwd, 0);
 	if (owed == OWED_OTHER)
@@ -174,7 +175,7 @@ static void put_block(struct packer *p, const struct model_block *block)
 	for (i = 0; i < p->m->nodes; i++)
 		sharers |= (block->sharers >> i & 1) << node[i];
 	put(p, dir->state | dir->busy << 2 | block->pull << 6 | block->written << 7);
-	put(p, owner | requester << 4);
+	put(p, owner | block->lost << 3 | requester << 4);
 	put(p, sharers | block->n_waiting << 4);
 	put(p, req_of(p, dir->req) | dir->migratory << 7);
 	for (i = 0; i < block->n_waiting; i++) {
@@ -300,6 +301,7 @@ static void get_copy(struct unpacker *u, struct model_copy *copy, u16 home, u16 
 	more = get(u);
 	line->discards = copy->discards = more >> 3 & 1;
 	line->written = more >> 4 & 1;
+	line->lost = more >> 5 & 1;
 	if (more & 1)
 		get_msg(u, &line->fwd, home, self);
 	if ((more >> 1 & 3) == OWED_FWD)
@@ -316,7 +318,8 @@ static void get_block(struct unpacker *u, struct model_block *block)
 	block->dir.busy = a >> 2 & 15;
 	block->pull = a >> 6 & 1;
 	block->written = a >> 7;
-	block->dir.owner = b & 15;
+	block->dir.owner = b & 7;
+	block->lost = b >> 3 & 1;
 	block->dir.requester = b >> 4;
 	block->sharers = c & 15;
 	block->n_waiting = c >> 4;

@@ -79,7 +79,7 @@ static bool decode(struct dsm_msg *msg, const void *bytes, size_t length, u16 pe
 static const u8 types[] = {
 	DSM_GET_S, DSM_GET_M, DSM_PUT_S, DSM_PUT_M, DSM_FWD_GET_S, DSM_FWD_GET_M, DSM_INV,
 	DSM_INV_ACK, DSM_DATA, DSM_GRANT, DSM_DONE, DSM_CLAIM, DSM_REGION_NEW, DSM_SYNC_REQUEST,
-	DSM_NOP, DSM_ACK,
+	DSM_LOST, DSM_ACK,
 };
 
 static u32 body_of(u8 type)
@@ -101,7 +101,7 @@ static size_t frame_make(const struct lies *l, struct fuzz_input *in, unsigned i
 		.magic = cpu_to_le32(DSM_WIRE_MAGIC),
 		.len = cpu_to_le32(type == DSM_DATA ? BLOCK_SIZE : (u32)body),
 		.type = type,
-		.flags = type == DSM_GRANT || type == DSM_DATA || type == DSM_FWD_GET_S ||
+		.flags = type == DSM_GRANT || type == DSM_DATA || type == DSM_LOST || type == DSM_FWD_GET_S ||
 			 type == DSM_DONE ? how >> 2 & 3 : 0,
 		.src = cpu_to_le16(l->liar),
 		.view = cpu_to_le32(VIEW),
@@ -134,7 +134,7 @@ static size_t frame_make(const struct lies *l, struct fuzz_input *in, unsigned i
 
 static bool is_block_type(u8 type)
 {
-	return type >= DSM_GET_S && type <= DSM_DISCARDED;
+	return type >= DSM_GET_S && type <= DSM_LOST;
 }
 
 /* The liar speaks, and receive_block() and dsm_block_receive() do what they do. */

@@ -12,8 +12,8 @@
  *  - entries and lines stay what they can be, nobody sends to a node that does
  *    not exist, or more than its caller has set aside.
  *
- * The first does not hold for a block after the liar has said DATA, or
- * INV_ACK to a requester, with the number of a request that is under way there:
+ * The first does not hold for a block after the liar has said DATA or
+ * LOST, or INV_ACK to a requester, with the number of a request that is under way there:
  * a requester does not know who has the block and who must drop it, so it
  * cannot tell. Nor does the liar have to serve, so that a block may be stuck.
  */
@@ -158,7 +158,7 @@ enum dsm_coh_result lies_feed(struct lies *l, unsigned int b, u16 node, const st
 		return DSM_COH_BAD;
 	}
 	FUZZ_CHECK(coh.n_actions <= DSM_ACTIONS_MAX, "%u actions", coh.n_actions);
-	if (lie && (ev->msg.type == DSM_DATA ||
+	if (lie && (ev->msg.type == DSM_DATA || ev->msg.type == DSM_LOST ||
 		    (ev->msg.type == DSM_INV_ACK && busy != DSM_PUT_S && busy != DSM_DISCARD)))
 		l->broken |= 1U << b;
 	if (perform(l, b, &coh, ev, &sends))

@@ -8,6 +8,8 @@
  *  - One writer and no reader, or no writer: by what page tables let threads
  *    do, not by what lines are called.
  *  - Whoever can read has the bytes last written.
+ *  - No copy is lost but where bytes have been, since the block was zeroes; and then
+ *    nobody can use it.
  *  - Bytes under way do not change at their sender, who may send them from
  *    the frame itself.
  *  - A request of the home's is answered: once, to whom and with what it
@@ -67,8 +69,12 @@ static bool check_access(const struct model *m, unsigned int b, struct model_rep
 	for (n = 0; n < m->nodes; n++) {
 		const struct model_copy *copy = &block->copy[n];
 
+		if (copy->line.lost && !block->lost)
+			return wrong(report, "node %u has a lost copy, and nothing was lost", n);
 		if (copy->pte == ACCESS_NONE)
 			continue;
+		if (copy->line.lost)
+			return wrong(report, "node %u can read what is lost", n);
 		readers++;
 		writers += copy->pte == ACCESS_WRITE;
 		if (!copy->fresh)
@@ -188,17 +194,24 @@ struct happening {
 	bool deferred;
 	bool next;
 	bool begins;		/* a hold */
+	bool lost;		/* the copy was, before */
 	unsigned int sent;
 	unsigned int messages;	/* set aside */
 	bool sharers;		/* so is room for them */
 	struct model_report *report;
 };
 
+/* The bytes, or what stands in place of them. */
+static bool carries(u8 type)
+{
+	return type == DSM_DATA || type == DSM_LOST;
+}
+
 /* Whoever is told that access is gone can rely on it. */
 static bool check_answer(struct happening *h, const struct dsm_coh_msg *msg)
 {
 	const struct dsm_coh_msg *owed = &h->copy->owed;
-	u8 type = owed->type == DSM_INV ? DSM_INV_ACK : DSM_DATA;
+	u8 type = owed->type == DSM_INV ? DSM_INV_ACK : h->lost ? DSM_LOST : DSM_DATA;
 	/* What is migratory goes away, or is shared. */
 	bool migrates = owed->type == DSM_FWD_GET_S && owed->flags & msg->flags & DSM_WIRE_MODIFIED;
 	u8 flags = owed->type == DSM_FWD_GET_M || migrates ? DSM_WIRE_MODIFIED : 0;
@@ -233,9 +246,10 @@ static bool check_discarded(struct happening *h)
 		block->copy[n].fresh = false;
 	}
 	for (n = 0; n < h->m->n_flight; n++)
-		if (h->m->flight[n].block == h->b && h->m->flight[n].coh.type == DSM_DATA)
+		if (h->m->flight[n].block == h->b && carries(h->m->flight[n].coh.type))
 			return wrong(h->report, "bytes of what is discarded are under way");
 	block->written = false;
+	block->lost = false;
 	return true;
 }
 
@@ -254,7 +268,7 @@ static bool send(struct happening *h, const struct dsm_coh_msg *msg)
 	h->sent++;
 	if (msg->from != h->node || msg->to >= m->nodes)
 		return wrong(h->report, "node %u sends from %u to %u", h->node, msg->from, msg->to);
-	if ((msg->type == DSM_DATA || msg->type == DSM_INV_ACK) && !check_answer(h, msg))
+	if ((carries(msg->type) || msg->type == DSM_INV_ACK) && !check_answer(h, msg))
 		return false;
 	if ((msg->type == DSM_GET_S || msg->type == DSM_GET_M || msg->type == DSM_PUT_S ||
 	     msg->type == DSM_PUT_M || msg->type == DSM_DISCARD) && !check_request(h, msg))
@@ -392,8 +406,8 @@ static bool before(struct happening *h, bool fresh)
 				     model_msg_name(copy->owed.type));
 		copy->owed = *msg;
 	}
-	if (msg->type == DSM_DATA) {
-		copy->fresh = fresh;
+	if (carries(msg->type)) {
+		copy->fresh = msg->type == DSM_DATA && fresh;
 		for (i = 0; i < h->m->n_flight; i++)
 			if (h->m->flight[i].block == h->b && h->m->flight[i].coh.type == DSM_DATA &&
 			    h->m->flight[i].coh.from == h->node)
@@ -420,14 +434,20 @@ static bool promise(struct happening *h, const struct dsm_line *was)
 			     "does not wait for its discard");
 	if (h->ev.type == DSM_EV_READ || h->ev.type == DSM_EV_WRITE) {
 		if (line->state == DSM_LINE_I ||
-		    (line->state == DSM_LINE_S && h->ev.type == DSM_EV_WRITE))
+		    (line->state == DSM_LINE_S && h->ev.type == DSM_EV_WRITE && !line->lost))
 			return wrong(h->report, "node %u does not ask for what it wants", h->node);
+		if (was->state == DSM_LINE_S && was->lost && line->state != DSM_LINE_S &&
+		    !h->ev.prefetch)
+			return wrong(h->report, "node %u takes good copies from others, for nothing",
+				     h->node);
 		if (!h->ev.prefetch && dsm_line_outstanding(line))
 			copy->wanted = true;
 		return true;
 	}
 	if (!dsm_line_outstanding(was) || dsm_line_outstanding(line))
 		return true;
+	/* What is lost the thread gets as an error, and no promise. */
+	copy->wanted &= !line->lost;
 	if (copy->wanted != h->begins)
 		return wrong(h->report, "node %u %s", h->node, copy->wanted ?
 			     "gets what its thread waits for, and begins no hold" :
@@ -500,6 +520,7 @@ static bool event(struct happening *h)
 
 	h->next = false;
 	h->begins = false;
+	h->lost = was.lost;
 	h->deferred = false;
 	if (dsm_coh_event(&coh, &h->ev) != DSM_COH_OK)
 		return wrong(h->report, "node %u refuses %s in %s", h->node,
@@ -671,6 +692,10 @@ unsigned int model_steps(const struct model *m, unsigned int types, struct model
 		if (deliverable(m, i))
 			add(steps, &n, types, (struct model_step){
 				STEP_DELIVER, m->flight[i].block, m->flight[i].coh.to, i });
+	for (i = 0; i < m->n_flight; i++)
+		if (m->flight[i].coh.type == DSM_DATA)
+			add(steps, &n, types, (struct model_step){
+				STEP_LOSE, m->flight[i].block, m->flight[i].coh.from, i });
 	for (b = 0; b < m->blocks; b++) {
 		if (m->block[b].pull)
 			add(steps, &n, types, (struct model_step){
@@ -702,6 +727,16 @@ static bool deliver(struct model *m, const struct model_step *step, struct model
 		(m->n_flight - step->msg) * sizeof(m->flight[0]));
 	memset(&m->flight[m->n_flight], 0, sizeof(m->flight[0]));
 	return happen(m, msg.block, msg.coh.to, &ev, msg.fresh, report);
+}
+
+static bool lose(struct model *m, const struct model_step *step, struct model_report *report)
+{
+	struct model_msg *msg = &m->flight[step->msg];
+
+	msg->coh.type = DSM_LOST;
+	msg->fresh = false;
+	m->block[msg->block].lost = true;
+	return check(m, report);
 }
 
 bool model_take(struct model *m, const struct model_step *step, struct model_report *report)
@@ -740,6 +775,8 @@ bool model_take(struct model *m, const struct model_step *step, struct model_rep
 		ev.type = DSM_EV_DISCARD;
 		ev.req = m->next_req++;
 		break;
+	case STEP_LOSE:
+		return lose(m, step, report);
 	case STEP_USED:
 	case STEP_HOLD_OVER:
 		copy->hold = false;

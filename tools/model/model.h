@@ -15,6 +15,8 @@
  *    any moment all other copies, and bytes under way, are stale, and a
  *    writer whose own bytes were stale stays so. Stale bytes never become
  *    fresh by writing less often: if this finds no stale read, none exists.
+ *  - Any bytes under way may turn out to be unreadable, at any moment: DATA becomes
+ *    LOST. When its sender finds out makes no difference to the sender.
  */
 #ifndef _MODEL_H
 #define _MODEL_H
@@ -27,7 +29,7 @@ enum model_limits {
 	MODEL_BLOCKS	= 2,
 	MODEL_FLIGHT	= 32,	/* messages under way */
 	MODEL_WAITING	= 16,	/* deferred, a block */
-	MODEL_STEPS	= MODEL_NODES * MODEL_BLOCKS * 9 + MODEL_FLIGHT + MODEL_BLOCKS,
+	MODEL_STEPS	= MODEL_NODES * MODEL_BLOCKS * 9 + 2 * MODEL_FLIGHT + MODEL_BLOCKS,
 	MODEL_WHY	= 160,
 };
 
@@ -81,6 +83,7 @@ struct model_copy {
  * @pull: the home has to take it: DSM_ACT_PULL
  * @written: somebody could write it since it was discarded, or ever: it is not
  *	zeroes
+ * @lost: bytes of it were, since then
  * @dir: the home's entry; its sharers are in @sharers
  * @waiting: deferred messages, the oldest first
  */
@@ -88,6 +91,7 @@ struct model_block {
 	u16 home;
 	bool pull;
 	bool written;
+	bool lost;
 	u8 n_waiting;
 	struct dsm_dir dir;
 	u64 sharers;
@@ -125,6 +129,7 @@ enum model_step_type {
 	STEP_EVICT,
 	STEP_FREE,		/* frames without a copy are freed */
 	STEP_DISCARD,
+	STEP_LOSE,		/* bytes under way cannot be read */
 	STEP_USED,		/* HOLD_OVER before it was asked for */
 	STEP_DELIVER,		/* a message comes */
 	STEP_REVOKED,		/* access has been taken away */
@@ -138,7 +143,7 @@ enum model_step_type {
  * @type: enum model_step_type
  * @block: to which block
  * @node: where
- * @msg: DELIVER: which of the messages under way
+ * @msg: DELIVER, LOSE: which of the messages under way
  */
 struct model_step {
 	u8 type;

@@ -21,12 +21,12 @@ static const char *const msg_names[] = {
 	[DSM_PUT_M] = "PUT_M", [DSM_FWD_GET_S] = "FWD_GET_S", [DSM_FWD_GET_M] = "FWD_GET_M",
 	[DSM_INV] = "INV", [DSM_INV_ACK] = "INV_ACK", [DSM_DATA] = "DATA",
 	[DSM_GRANT] = "GRANT", [DSM_DONE] = "DONE", [DSM_DISCARD] = "DISCARD",
-	[DSM_DISCARDED] = "DISCARDED",
+	[DSM_DISCARDED] = "DISCARDED", [DSM_LOST] = "LOST",
 };
 
 static const char *const step_names[STEP_TYPES] = {
 	"read", "write", "prefetch, read", "prefetch, write", "evict", "free",
-	"discard", "used", "deliver", "REVOKED", "HOLD_OVER", "pull",
+	"discard", "lose", "used", "deliver", "REVOKED", "HOLD_OVER", "pull",
 };
 
 static const char *name(const char *const *names, unsigned int n, unsigned int i)
@@ -59,8 +59,9 @@ static void print_copy(const struct model_copy *copy, unsigned int n, FILE *out)
 		fprintf(out, " #%u, %u acks", line->req, line->acks);
 	if (line->have)
 		fprintf(out, " of %u", line->acks_due);
-	fprintf(out, "; threads %s%s%s%s", access[copy->pte], line->held ? ", held" : "",
-		line->demand ? ", demand" : "", copy->fresh ? ", fresh" : "");
+	fprintf(out, "; threads %s%s%s%s%s", access[copy->pte], line->held ? ", held" : "",
+		line->demand ? ", demand" : "", copy->fresh ? ", fresh" : "",
+		line->lost ? ", lost" : "");
 	if (copy->owed.type)
 		fprintf(out, "; owes node %u an answer to %s #%u", copy->owed.node,
 			model_msg_name(copy->owed.type), copy->owed.req);

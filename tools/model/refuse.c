@@ -95,7 +95,7 @@ static bool grant_is_wrong(const struct view *v, const struct dsm_coh_msg *msg)
 
 	if (!dsm_line_outstanding(line) || msg->req != line->req || line->have || line->fwd.type)
 		return true;
-	if (msg->type == DSM_DATA && line->state == DSM_LINE_SM)
+	if (msg->type != DSM_GRANT && line->state == DSM_LINE_SM)
 		return true;
 	if (msg->type == DSM_GRANT && line->state != DSM_LINE_SM && !zero)
 		return true;
@@ -140,6 +140,7 @@ static bool is_wrong(const struct view *v, const struct dsm_coh_msg *msg)
 	case DSM_INV:
 		return forward_is_wrong(v, msg);
 	case DSM_DATA:
+	case DSM_LOST:
 	case DSM_GRANT:
 		return grant_is_wrong(v, msg);
 	case DSM_INV_ACK:
@@ -176,7 +177,7 @@ static bool tell(const struct view *v, const struct dsm_coh_msg *msg,
 static bool tell_variants(const struct view *v, struct dsm_coh_msg msg,
 			  struct model_report *report)
 {
-	bool grants = msg.type == DSM_DATA || msg.type == DSM_GRANT;
+	bool grants = msg.type == DSM_DATA || msg.type == DSM_LOST || msg.type == DSM_GRANT;
 	unsigned int flags = grants ? DSM_WIRE_ZERO | DSM_WIRE_MODIFIED :
 			     msg.type == DSM_INV ? DSM_WIRE_ZERO :
 			     msg.type == DSM_FWD_GET_S || msg.type == DSM_DONE ?
@@ -197,7 +198,7 @@ bool model_refuses(const struct model *m, unsigned int b, unsigned int node,
 	static const u8 types[] = {
 		0, DSM_GET_S, DSM_GET_M, DSM_PUT_S, DSM_PUT_M, DSM_FWD_GET_S, DSM_FWD_GET_M,
 		DSM_INV, DSM_INV_ACK, DSM_DATA, DSM_GRANT, DSM_DONE, DSM_DISCARD,
-		DSM_DISCARDED, DSM_DISCARDED + 1, DSM_CLAIM, DSM_NOP, 255,
+		DSM_DISCARDED, DSM_LOST, DSM_LOST + 1, DSM_CLAIM, DSM_NOP, 255,
 	};
 	const struct model_block *block = &m->block[b];
 	struct view v = {

@@ -69,6 +69,7 @@ enum dsm_wire_type {
 	DSM_DONE,		/* requester to home: transaction over; not if the home was alone in it */
 	DSM_DISCARD,		/* to home: the block is to be zeroes, and nobody's */
 	DSM_DISCARDED,		/* home's answer: it is */
+	DSM_LOST,		/* owner to requester: in place of DATA; the bytes cannot be read */
 
 	/* homes of chunks */
 	DSM_CLAIM = 32,		/* to the chunk's steward: whose is it? mine, if nobody's */
@@ -106,7 +107,7 @@ enum dsm_wire_type {
 
 /* enum dsm_wire_type's @flags */
 #define DSM_WIRE_ZERO		(1U << 0)	/* GRANT: the block is all zeroes; INV: it is to be */
-/* GRANT, DATA: for writing; FWD_GET_S: it may be given so; DONE: a read was */
+/* GRANT, DATA, LOST: for writing; FWD_GET_S: it may be given so; DONE: a read was */
 #define DSM_WIRE_MODIFIED	(1U << 1)
 #define DSM_WIRE_ASK		(1U << 2)	/* CLAIM: not mine, tell me; HOME: what was asked */
 #define DSM_WIRE_RESEND		(1U << 3)	/* ACK: send again what comes after @ack */
@@ -130,7 +131,7 @@ enum dsm_wire_type {
  * @req: the requester's number for its transaction
  * @block: which block of the region; CLAIM, HOME: which chunk
  * @node: FWD_*, INV: the requester; HOME: the home
- * @acks: DATA, GRANT, FWD_GET_M: how many INV_ACKs the requester will get
+ * @acks: DATA, LOST, GRANT, FWD_GET_M: how many INV_ACKs the requester will get
  * @error: REGION_REPLY: 0 or a positive Linux errno
  * @more: coherence: how many messages of the run follow; or 0
  */

@@ -58,14 +58,6 @@ static inline struct folio *dsm_filemap_lock_folio(struct address_space *mapping
 	return IS_ERR(folio) ? NULL : folio;
 }
 
-/* The same. */
-static inline struct folio *dsm_filemap_get_folio(struct address_space *mapping, pgoff_t index)
-{
-	struct folio *folio = filemap_get_folio(mapping, index);
-
-	return IS_ERR(folio) ? NULL : folio;
-}
-
 /*
  * To map another file in our mmap(2), as a stacked file system does. Since 6.16
  * that file may have .mmap_prepare in the place of .mmap; vfs_mmap() calls

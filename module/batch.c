@@ -11,6 +11,7 @@
 #include "batch.h"
 #include "block.h"
 #include "directory.h"
+#include "engine.h"
 #include "hold.h"
 #include "msg.h"
 
@@ -46,7 +47,7 @@ void dsm_batch_give(struct dsm_batch *batch, struct dsm_msg *msg)
 	batch->n_spare++;
 }
 
-bool dsm_batch_has(const struct dsm_batch *batch, const struct dsm_batch_needs *needs)
+bool dsm_batch_has(const struct dsm_batch *batch, const struct dsm_engine_needs *needs)
 {
 	return batch->n_spare >= needs->messages && (!needs->hold || batch->hold) &&
 	       (!needs->sharers || batch->sharers);
@@ -54,7 +55,7 @@ bool dsm_batch_has(const struct dsm_batch *batch, const struct dsm_batch_needs *
 
 /* Set aside what is missing. Sleeps. Return: 0, or -ENOMEM. */
 int dsm_batch_reserve(struct dsm_batch *batch, const struct dsm_region *region,
-		      const struct dsm_batch_needs *needs, gfp_t gfp)
+		      const struct dsm_engine_needs *needs, gfp_t gfp)
 {
 	while (batch->n_spare < needs->messages) {
 		struct dsm_msg *msg = dsm_msg_alloc(gfp);

@@ -6,6 +6,7 @@
 #include <linux/list.h>
 #include <linux/types.h>
 
+struct dsm_engine_needs;
 struct dsm_hold;
 struct dsm_msg;
 struct dsm_region;
@@ -37,18 +38,6 @@ struct dsm_batch {
 	struct dsm_wakes wakes;
 };
 
-/**
- * struct dsm_batch_needs - what an event may take, as it has to be there before
- * @messages: to be sent, or kept
- * @hold: a struct dsm_hold
- * @sharers: storage for a sharer set
- */
-struct dsm_batch_needs {
-	unsigned int messages;
-	bool hold;
-	bool sharers;
-};
-
 /*
  * How a thread allocates that can make room, and try again: without the OOM killer,
  * which would run at the limit of the thread's memory cgroup.
@@ -65,9 +54,9 @@ void dsm_batch_init(struct dsm_batch *batch);
 struct dsm_msg *dsm_batch_take(struct dsm_batch *batch);
 void dsm_batch_give(struct dsm_batch *batch, struct dsm_msg *msg);
 void dsm_batch_give_list(struct dsm_batch *batch, struct list_head *list);
-bool dsm_batch_has(const struct dsm_batch *batch, const struct dsm_batch_needs *needs);
+bool dsm_batch_has(const struct dsm_batch *batch, const struct dsm_engine_needs *needs);
 int dsm_batch_reserve(struct dsm_batch *batch, const struct dsm_region *region,
-		      const struct dsm_batch_needs *needs, gfp_t gfp);
+		      const struct dsm_engine_needs *needs, gfp_t gfp);
 void dsm_wakes_run(struct dsm_wakes *wakes);
 void dsm_batch_wake(struct dsm_batch *batch);
 void dsm_batch_trim(struct dsm_batch *batch);

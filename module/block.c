@@ -2,15 +2,15 @@
 /*
  * Blocks: the coherence protocol at work.
  *
- * An event of a block is taken under the block's lock; dsm_coh_event() says
- * what follows, and perform() does what can be done under the lock: messages
- * to peers go to their queues, those to ourselves to the caller's batch, a
- * request that has to wait to the block. What sleeps is done after, in the
- * caller's context: taking access from page tables, which is then an event of
- * the block again, and delivering the batch's messages.
+ * engine.c drives the protocol; here are its operations. An event of a block is
+ * taken under the block's lock. What can be done under the lock is: messages to
+ * peers go to their queues, those to ourselves to the caller's batch, a request
+ * that has to wait to the block. What sleeps is done after, in the caller's
+ * context: taking access from page tables, which is then an event of the block
+ * again, and delivering the batch's messages.
  *
  * Nothing is allocated under the lock, and nothing fails once an event has
- * been taken: messages are set aside first.
+ * been taken: memory is reserved first.
  *
  * Messages to ourselves are in their batch's order, and may overtake those of
  * another batch. The protocol never has two in flight from the home to its own
@@ -23,6 +23,7 @@
 #include "compat.h"
 #include "directory.h"
 #include "discard.h"
+#include "engine.h"
 #include "frames.h"
 #include "hold.h"
 #include "msg.h"
@@ -105,150 +106,182 @@ void dsm_batch_end(struct dsm_batch *batch, struct dsm_region *region)
  * Events
  */
 
-/* What is left to do when the block's lock has been dropped. */
-struct after {
-	u8 revoke;	/* DSM_ACT_REVOKE, _CLEAN or _DROP, or 0 */
-	bool hold_over;
-	bool pull;
-	bool free;	/* what is left of a copy that was evicted */
-	bool unreadable;	/* it was to be sent, and has a memory error */
+/**
+ * struct step - an event of a block, and what follows from it
+ * @engine: the protocol, around @block
+ * @region: the block's region
+ * @chunk: ... chunk
+ * @index: ... number
+ * @block: the block
+ * @batch: where messages come from and go to
+ * @revoke: DSM_ACT_REVOKE, _CLEAN or _DROP is to be done when the lock has been dropped;
+ *	or 0
+ * @free: what is left of a copy that was evicted is of no use
+ * @unreadable: bytes were to be sent, and have a memory error
+ */
+struct step {
+	struct dsm_engine engine;
+	struct dsm_region *region;
+	struct dsm_chunk *chunk;
+	u64 index;
+	struct dsm_block *block;
+	struct dsm_batch *batch;
+	u8 revoke;
+	bool free;
+	bool unreadable;
 };
 
-static void send_one(struct dsm_region *region, u64 index, struct dsm_coh_msg coh,
-		     struct dsm_batch *batch, struct after *after)
+static struct step *step_of(struct dsm_engine *engine)
 {
+	return container_of(engine, struct step, engine);
+}
+
+static void step_send(struct dsm_engine *engine, const struct dsm_coh_msg *coh)
+{
+	struct step *step = step_of(engine);
+	struct dsm_region *region = step->region;
 	struct dsm_node *node = region->node;
-	struct dsm_msg *msg = dsm_batch_take(batch);
+	struct dsm_msg *msg = dsm_batch_take(step->batch);
 	u32 size = dsm_region_block_size(region);
 	bool ours;
 
-	msg->coh = coh;
+	msg->coh = *coh;
 	msg->region = region->id;
-	msg->block = index;
-	msg->offset = index << region->block_shift;
-	if (coh.to == node->id) {
-		list_add_tail(&msg->list, &batch->local);
+	msg->block = step->index;
+	msg->offset = step->index << region->block_shift;
+	if (coh->to == node->id) {
+		list_add_tail(&msg->list, &step->batch->local);
 		return;
 	}
-	if (coh.type == DSM_DATA && dsm_frames_poisoned(region, index)) {
+	if (coh->type == DSM_DATA && dsm_frames_poisoned(region, step->index)) {
 		dsm_msg_lose(msg);
-		after->unreadable = true;
-	} else if (coh.type == DSM_DATA) {
+		step->unreadable = true;
+	} else if (coh->type == DSM_DATA) {
 		msg->data_len = size;
 		dsm_stat(region, DSM_STAT_bytes_out, size);
 	}
 	if (msg->coh.type == DSM_LOST)
 		dsm_stat(region, DSM_STAT_lost, 1);
-	ours = coh.type == DSM_GET_S || coh.type == DSM_GET_M ||
-	       ((coh.type == DSM_FWD_GET_S || coh.type == DSM_FWD_GET_M) &&
-		coh.node == node->id);
+	ours = coh->type == DSM_GET_S || coh->type == DSM_GET_M ||
+	       ((coh->type == DSM_FWD_GET_S || coh->type == DSM_FWD_GET_M) &&
+		coh->node == node->id);
 	if (ours)
 		msg->expect_len = size;
-	dsm_peer_queue(node->peers[coh.to], msg);
+	dsm_peer_queue(node->peers[coh->to], msg);
 }
 
-static void send_sharers(struct dsm_region *region, u64 index, struct dsm_block *block,
-			 const struct dsm_action *act, struct dsm_batch *batch,
-			 struct after *after)
+static void step_keep(struct dsm_engine *engine, const struct dsm_coh_msg *coh)
 {
-	const u64 *sharers = block->dir.sharers;
-	u32 nodes = region->node->nodes, id;
+	struct step *step = step_of(engine);
+	struct dsm_msg *msg = dsm_batch_take(step->batch);
 
-	for (id = dsm_sharers_next(sharers, nodes, 0); id < nodes;
-	     id = dsm_sharers_next(sharers, nodes, id + 1)) {
-		struct dsm_coh_msg msg = act->msg;
-
-		if (id == act->skip || id == msg.node)
-			continue;
-		msg.to = id;
-		send_one(region, index, msg, batch, after);
-	}
+	msg->coh = *coh;
+	list_add_tail(&msg->list, &step->block->waiting);
 }
 
-/* A fresh grant has to be given away: now, or in a while? */
-static bool hold(struct dsm_region *region, u64 index, struct dsm_block *block,
-		 struct dsm_batch *batch)
+static bool step_next(struct dsm_engine *engine, struct dsm_coh_msg *coh)
 {
-	struct dsm_hold *hold = batch->hold;
-	u64 left_ns = dsm_hold_left(block);
+	struct step *step = step_of(engine);
+	struct dsm_msg *msg = list_first_entry_or_null(&step->block->waiting, struct dsm_msg, list);
 
-	if (!left_ns)
+	if (!msg)
 		return false;
-	batch->hold = NULL;
-	dsm_region_get(region);
-	hold->region = region;
-	hold->index = index;
-	hold->event = DSM_EV_HOLD_OVER;
-	block->hold = hold;
-	dsm_hold_start(hold, left_ns);
-	dsm_stat(region, DSM_STAT_held, 1);
+	*coh = msg->coh;
+	list_del(&msg->list);
+	dsm_batch_give(step->batch, msg);
 	return true;
 }
 
-/* What the home tells the sharers of. */
-static bool tells_sharers(u8 type)
+static bool step_kept(struct dsm_engine *engine, u16 from, u8 type)
 {
-	return type == DSM_GET_M || type == DSM_DISCARD;
+	const struct dsm_msg *msg;
+
+	list_for_each_entry(msg, &step_of(engine)->block->waiting, list)
+		if (msg->coh.from == from && msg->coh.type == type)
+			return true;
+	return false;
 }
 
-/* Returns a deferred message to be taken next, before the lock is dropped. */
-static struct dsm_msg *perform(struct dsm_region *region, u64 index, struct dsm_block *block,
-			       const struct dsm_coh *coh, const struct dsm_event *ev,
-			       struct dsm_batch *batch, struct after *after)
+static void step_revoke(struct dsm_engine *engine, u8 how)
 {
-	struct dsm_msg *msg, *next = NULL;
-	u8 i;
-
-	for (i = 0; i < coh->n_actions; i++) {
-		const struct dsm_action *act = &coh->actions[i];
-
-		switch ((enum dsm_action_type)act->type) {
-		case DSM_ACT_SEND:
-			send_one(region, index, act->msg, batch, after);
-			break;
-		case DSM_ACT_SEND_SHARERS:
-			send_sharers(region, index, block, act, batch, after);
-			break;
-		case DSM_ACT_REVOKE:
-			after->revoke = act->type;
-			dsm_stat(region, DSM_STAT_invalidations, 1);
-			break;
-		case DSM_ACT_DROP:
-			after->revoke = act->type;
-			if (ev->type != DSM_EV_FREE)
-				dsm_stat(region, DSM_STAT_invalidations, 1);
-			break;
-		case DSM_ACT_CLEAN:
-			after->revoke = act->type;
-			dsm_stat(region, DSM_STAT_downgrades, 1);
-			break;
-		case DSM_ACT_HOLD:
-			after->hold_over = !hold(region, index, block, batch);
-			break;
-		case DSM_ACT_WAKE:
-			if (act->held)
-				dsm_hold_granted(block, READ_ONCE(region->node->hold_us));
-			__set_bit(dsm_waitqueue_index(block), batch->wakes.queues);
-			break;
-		case DSM_ACT_DEFER:
-			msg = dsm_batch_take(batch);
-			msg->coh = ev->msg;
-			list_add_tail(&msg->list, &block->waiting);
-			block->writes_waiting += tells_sharers(msg->coh.type);
-			break;
-		case DSM_ACT_NEXT:
-			next = list_first_entry_or_null(&block->waiting, struct dsm_msg, list);
-			break;
-		case DSM_ACT_PULL:
-			after->pull = true;
-			break;
-		}
-	}
-	return next;
+	step_of(engine)->revoke = how;
 }
 
-static void count(struct dsm_region *region, const struct dsm_event *ev, u8 before)
+/* A fresh grant has to be given away: now, or in a while? */
+static bool step_hold(struct dsm_engine *engine)
 {
+	struct step *step = step_of(engine);
+	struct dsm_hold *hold = step->batch->hold;
+	u64 left_ns = dsm_hold_left(step->block);
+
+	if (!left_ns)
+		return false;
+	step->batch->hold = NULL;
+	dsm_region_get(step->region);
+	hold->region = step->region;
+	hold->index = step->index;
+	hold->event = DSM_EV_HOLD_OVER;
+	step->block->hold = hold;
+	dsm_hold_start(hold, left_ns);
+	dsm_stat(step->region, DSM_STAT_held, 1);
+	return true;
+}
+
+static void step_wake(struct dsm_engine *engine, bool held)
+{
+	struct step *step = step_of(engine);
+
+	if (held)
+		dsm_hold_granted(step->block, READ_ONCE(step->region->node->hold_us));
+	__set_bit(dsm_waitqueue_index(step->block), step->batch->wakes.queues);
+}
+
+static const struct dsm_engine_ops step_ops = {
+	.send	= step_send,
+	.keep	= step_keep,
+	.next	= step_next,
+	.kept	= step_kept,
+	.revoke	= step_revoke,
+	.hold	= step_hold,
+	.wake	= step_wake,
+};
+
+static void step_init(struct step *step, struct dsm_region *region, struct dsm_chunk *chunk,
+		      u64 index, struct dsm_batch *batch)
+{
+	struct dsm_block *block = dsm_chunk_block(region, chunk, index);
+	struct dsm_node *node = region->node;
+
+	*step = (struct step){
+		.engine = {
+			.coh = {
+				.self = node->id,
+				.home = dsm_chunk_home(chunk),
+				.nodes = node->nodes,
+				.line = &block->line,
+			},
+			.ops = &step_ops,
+			.writes_kept = &block->writes_waiting,
+		},
+		.region = region,
+		.chunk = chunk,
+		.index = index,
+		.block = block,
+		.batch = batch,
+	};
+	if (step->engine.coh.home == node->id)
+		step->engine.coh.dir = &block->dir;
+}
+
+/* @before: the line's state when the event came. */
+static void count(const struct step *step, const struct dsm_event *ev, u8 before)
+{
+	struct dsm_region *region = step->region;
+
+	if (step->revoke == DSM_ACT_CLEAN)
+		dsm_stat(region, DSM_STAT_downgrades, 1);
+	else if (step->revoke && ev->type != DSM_EV_FREE)
+		dsm_stat(region, DSM_STAT_invalidations, 1);
 	if (ev->type != DSM_EV_MSG)
 		return;
 	if (ev->msg.type == DSM_DATA)
@@ -261,133 +294,72 @@ static void count(struct dsm_region *region, const struct dsm_event *ev, u8 befo
 		dsm_stat(region, DSM_STAT_upgrades, 1);
 }
 
-/* May the event take access away? Then it may have to wait. */
-static bool may_hold(const struct dsm_event *ev)
+/* At the home: may the event let it pull another node's copy? That waits for memory. */
+static bool may_pull(const struct step *step, const struct dsm_event *ev)
 {
-	if (ev->type == DSM_EV_MSG)
-		return ev->msg.type == DSM_FWD_GET_S || ev->msg.type == DSM_FWD_GET_M ||
-		       ev->msg.type == DSM_INV;
-	return ev->type == DSM_EV_HOLD_OVER || ev->type == DSM_EV_FREE;
-}
-
-static bool is_request(u8 type)
-{
-	return type == DSM_GET_S || type == DSM_GET_M || type == DSM_PUT_S ||
-	       type == DSM_PUT_M || type == DSM_DISCARD;
-}
-
-/* A correct node has one request of a kind for a block at a time. */
-static bool waits_already(const struct dsm_block *block, const struct dsm_event *ev)
-{
-	const struct dsm_msg *msg;
-
-	if (ev->type != DSM_EV_MSG || !is_request(ev->msg.type))
-		return false;
-	list_for_each_entry(msg, &block->waiting, list)
-		if (msg->coh.from == ev->msg.from && msg->coh.type == ev->msg.type)
-			return true;
-	return false;
+	return step->engine.coh.dir &&
+	       (step->block->line.put || !list_empty(&step->block->waiting) ||
+		(ev->type == DSM_EV_MSG &&
+		 (ev->msg.type == DSM_PUT_S || ev->msg.type == DSM_PUT_M)));
 }
 
 /*
- * Sharers are told only where a write is served, which has come or waits for what
- * is over now: a home of many sharers does not set messages aside for them at
- * each event. A DONE that adds two may let that write in.
+ * Take the block's lock with all that @ev needs reserved. Memory is reserved without
+ * the lock, and the block may need more by then.
  */
-static struct dsm_batch_needs needs_of(const struct dsm_coh *coh, const struct dsm_block *block,
-			     const struct dsm_event *ev)
+static int lock_reserved(struct step *step, const struct dsm_event *ev, gfp_t gfp)
 {
-	struct dsm_batch_needs needs = { .messages = DSM_SENDS_MAX, .hold = may_hold(ev) };
-	const struct dsm_dir *dir = coh->dir;
-	u8 type = ev->msg.type;
+	struct dsm_block *block = step->block;
+	struct dsm_engine_needs needs;
+	int err;
 
-	if (!dir)
-		return needs;
-	/* Another's copy may have to be pulled, which waits until there is memory. */
-	needs.hold |= block->line.put || !list_empty(&block->waiting);
-	if (ev->type != DSM_EV_MSG)
-		return needs;
-	needs.hold |= type == DSM_PUT_S || type == DSM_PUT_M;
-	if (dir->busy ? block->writes_waiting && (type == DSM_DONE || type == DSM_INV_ACK) :
-			tells_sharers(type))
-		needs.messages = dsm_coh_sends_max(coh) + 2;
-	needs.sharers = dir->busy == DSM_GET_S && type == DSM_DONE &&
-			dsm_sharers_missing(block);
-	return needs;
-}
-
-/* One event, under the block's lock, and the deferred ones it lets in. */
-static int step(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
-		const struct dsm_event *first, struct dsm_batch *batch, gfp_t gfp,
-		struct after *after)
-{
-	struct dsm_block *block = dsm_chunk_block(region, chunk, index);
-	struct dsm_node *node = region->node;
-	struct dsm_event ev = *first;
-	struct dsm_coh coh = {
-		.self = node->id,
-		.home = dsm_chunk_home(chunk),
-		.nodes = node->nodes,
-		.line = &block->line,
-	};
-	struct dsm_msg *next;
-	bool deferred = false, lost = false, put;
-	struct dsm_batch_needs needs;
-	u64 *unused = NULL;
-	u8 line, dir;
-	int err = 0;
-
-	if (coh.home == node->id)
-		coh.dir = &block->dir;
-	/* Set aside what it takes; that may have become more meanwhile. */
 	for (;;) {
 		spin_lock(&block->lock);
-		needs = needs_of(&coh, block, first);
-		if (dsm_batch_has(batch, &needs))
+		needs = dsm_engine_needs(&step->engine, ev);
+		needs.sharers = needs.sharers && dsm_sharers_missing(block);
+		needs.hold = needs.hold || may_pull(step, ev);
+		if (dsm_batch_has(step->batch, &needs))
 			break;
 		spin_unlock(&block->lock);
-		err = dsm_batch_reserve(batch, region, &needs, gfp);
+		err = dsm_batch_reserve(step->batch, step->region, &needs, gfp);
 		if (err)
 			return err;
 	}
 	if (needs.sharers)
-		batch->sharers = dsm_sharers_replace(block, batch->sharers);
-	if (waits_already(block, first)) {
-		spin_unlock(&block->lock);
-		return -EPROTO;
-	}
+		step->batch->sharers = dsm_sharers_replace(block, step->batch->sharers);
+	return 0;
+}
+
+/* One event, under the block's lock, and the kept requests that it lets in. */
+static int step_run(struct step *step, const struct dsm_event *ev, gfp_t gfp)
+{
+	struct dsm_region *region = step->region;
+	struct dsm_block *block = step->block;
+	u16 node = region->node->id;
+	bool lost = false, put;
+	u64 *unused = NULL;
+	u8 line, dir;
+	int err = lock_reserved(step, ev, gfp);
+
+	if (err)
+		return err;
 	line = block->line.state;
 	put = block->line.put;
 	dir = block->dir.state;
-	for (;;) {
-		next = NULL;
-		if (dsm_coh_event(&coh, &ev) == DSM_COH_OK) {
-			count(region, &ev, line);
-			next = perform(region, index, block, &coh, &ev, batch, after);
-		} else if (deferred) {
-			/* It was acknowledged long ago: it is dropped, the rest is served. */
-			next = list_first_entry_or_null(&block->waiting, struct dsm_msg, list);
-		} else {
-			err = -EPROTO;
-		}
-		if (!next)
-			break;
-		deferred = true;
-		list_del(&next->list);
-		block->writes_waiting -= tells_sharers(next->coh.type);
-		ev = (struct dsm_event){ .type = DSM_EV_MSG, .msg = next->coh };
-		dsm_batch_give(batch, next);
-	}
+	if (dsm_engine_step(&step->engine, ev) == DSM_COH_OK)
+		count(step, ev, line);
+	else
+		err = -EPROTO;
 	if (block->line.state != line) {
-		trace_dsm_line_state(node->id, region->id, index, line, block->line.state);
+		trace_dsm_line_state(node, region->id, step->index, line, block->line.state);
 		if (dsm_line_outstanding(&block->line) || block->line.state == DSM_LINE_I)
 			WRITE_ONCE(block->asked, jiffies);
 		lost = block->line.state == DSM_LINE_I && line != DSM_LINE_II_R;
 	}
-	if (!coh.dir)
-		after->free = dsm_reclaim_account(region, chunk, index, block, line, put);
+	if (!step->engine.coh.dir)
+		step->free = dsm_reclaim_account(region, step->chunk, step->index, block, line, put);
 	if (block->dir.state != dir)
-		trace_dsm_dir_state(node->id, region->id, index, dir, block->dir.state,
+		trace_dsm_dir_state(node, region->id, step->index, dir, block->dir.state,
 				    block->dir.owner);
 	/* Nobody shares it: written, or discarded just now. */
 	if ((block->dir.state == DSM_DIR_M ||
@@ -396,8 +368,8 @@ static int step(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
 		unused = dsm_sharers_replace(block, NULL);
 	spin_unlock(&block->lock);
 	kfree(unused);
-	if (lost && !after->free)
-		dsm_discard_later(region, chunk, index);
+	if (lost && !step->free)
+		dsm_discard_later(region, step->chunk, step->index);
 	return err;
 }
 
@@ -509,38 +481,43 @@ int dsm_block_event(struct dsm_region *region, struct dsm_chunk *chunk, u64 inde
 		    const struct dsm_event *ev, struct dsm_batch *batch, gfp_t gfp)
 {
 	struct dsm_event next = *ev;
+	struct step step;
 
 	if (grants_zeroes(region, chunk, index, ev))
 		dsm_frames_zero(region, index);
+	step_init(&step, region, chunk, index, batch);
 	for (;;) {
-		struct after after = {};
-		int err = step(region, chunk, index, &next, batch, gfp, &after);
+		int err;
 
+		step.revoke = 0;
+		step.free = false;
+		step.unreadable = false;
+		err = step_run(&step, &next, gfp);
 		if (err)
 			return err;
 		/* What follows cannot be taken back, so it cannot fail. */
 		gfp = DSM_GFP_MUST;
-		if (after.revoke) {
+		if (step.revoke) {
 			if (revoke_takes_long(region)) {
-				revoke_elsewhere(region, index, after.revoke, batch->hold);
+				revoke_elsewhere(region, index, step.revoke, batch->hold);
 				batch->hold = NULL;
 				return 0;
 			}
-			if (revoke(region, index, after.revoke)) {
+			if (revoke(region, index, step.revoke)) {
 				dsm_stat(region, DSM_STAT_pinned, 1);
-				later(region, index, DSM_EV_REVOKED, after.revoke, batch);
+				later(region, index, DSM_EV_REVOKED, step.revoke, batch);
 				return 0;
 			}
 			next = (struct dsm_event){ .type = DSM_EV_REVOKED };
-		} else if (after.hold_over) {
-			next = (struct dsm_event){ .type = DSM_EV_HOLD_OVER };
-		} else if (after.pull && batch->hold && dsm_frames_prepare(region, index, false)) {
-			later(region, index, DSM_EV_WRITE, 0, batch);
-			return 0;
-		} else if (after.pull) {
-			next = (struct dsm_event){ .type = DSM_EV_WRITE, .prefetch = true,
-						   .req = dsm_node_next_req(region->node) };
-		} else if (after.free || after.unreadable) {
+		} else if (dsm_engine_follow(&step.engine, &next)) {
+			if (next.type != DSM_EV_WRITE)
+				continue;
+			if (batch->hold && dsm_frames_prepare(region, index, false)) {
+				later(region, index, DSM_EV_WRITE, 0, batch);
+				return 0;
+			}
+			next.req = dsm_node_next_req(region->node);
+		} else if (step.free || step.unreadable) {
 			/* Before it is fetched into again; not if it is in use. */
 			next = (struct dsm_event){ .type = DSM_EV_FREE };
 		} else {
@@ -591,7 +568,7 @@ put:
 
 static bool for_home(u8 type)
 {
-	return is_request(type) || type == DSM_DONE;
+	return dsm_engine_is_request(type) || type == DSM_DONE;
 }
 
 static bool wants_bytes(struct dsm_block *block, u32 req)

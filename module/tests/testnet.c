@@ -17,8 +17,6 @@ struct testnet_msg {
 	u64 value;
 };
 
-static void feed(struct testnet *net, u16 id, const struct dsm_event *ev);
-
 /* Behind the sharers there is nothing for the core. */
 #define CANARY 0x0123456789abcdefULL
 
@@ -87,124 +85,144 @@ static void check(struct testnet *net)
  * Events
  */
 
-static void send(struct testnet *net, const struct dsm_coh_msg *coh)
+/**
+ * struct happening - an event of a node, while what follows from it is done
+ * @engine: the engine of the node's copy
+ * @net: the network
+ * @node: the node
+ * @left: reserved messages that have not been used
+ */
+struct happening {
+	struct dsm_engine engine;
+	struct testnet *net;
+	struct testnet_node *node;
+	unsigned int left;
+};
+
+static struct happening *happening_of(struct dsm_engine *engine)
 {
+	return container_of(engine, struct happening, engine);
+}
+
+/* Use a reserved message. */
+static void add(struct happening *h, const struct dsm_coh_msg *coh, struct list_head *list)
+{
+	struct testnet *net = h->net;
 	struct testnet_msg *msg = kunit_kzalloc(net->test, sizeof(*msg), GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(net->test, msg);
-	KUNIT_ASSERT_LT(net->test, coh->to, net->nodes);
+	KUNIT_ASSERT_TRUE_MSG(net->test, h->left, "too few messages were reserved");
+	h->left--;
 	msg->coh = *coh;
 	msg->value = net->node[coh->from].value;
-	list_add_tail(&msg->list, &net->flight);
-	net->sent++;
+	list_add_tail(&msg->list, list);
 }
 
-static void send_sharers(struct testnet *net, const struct dsm_action *act)
+static void send(struct dsm_engine *engine, const struct dsm_coh_msg *coh)
 {
-	struct dsm_coh_msg coh = act->msg;
+	struct happening *h = happening_of(engine);
 
-	for (coh.to = 0; coh.to < net->nodes; coh.to++)
-		if (coh.to != act->skip && coh.to != coh.node &&
-		    dsm_sharers_has(net->dir.sharers, coh.to))
-			send(net, &coh);
+	KUNIT_ASSERT_LT(h->net->test, coh->to, h->net->nodes);
+	add(h, coh, &h->net->flight);
+	h->net->sent++;
 }
 
-static void defer(struct testnet *net, const struct dsm_coh_msg *coh)
+static void keep(struct dsm_engine *engine, const struct dsm_coh_msg *coh)
 {
-	struct testnet_msg *msg = kunit_kzalloc(net->test, sizeof(*msg), GFP_KERNEL);
+	struct happening *h = happening_of(engine);
 
-	KUNIT_ASSERT_NOT_NULL(net->test, msg);
-	msg->coh = *coh;
-	list_add_tail(&msg->list, &net->waiting);
+	add(h, coh, &h->net->waiting);
 }
 
-static void pull(struct testnet *net)
+static bool next(struct dsm_engine *engine, struct dsm_coh_msg *coh)
 {
-	struct dsm_event ev = {
-		.type = DSM_EV_WRITE, .prefetch = true, .req = ++net->next_req,
-	};
-
-	feed(net, net->home, &ev);
-}
-
-/* The oldest deferred message. */
-static void next(struct testnet *net)
-{
-	struct dsm_event ev = { .type = DSM_EV_MSG };
+	struct happening *h = happening_of(engine);
 	struct testnet_msg *msg;
 
-	msg = list_first_entry_or_null(&net->waiting, struct testnet_msg, list);
+	msg = list_first_entry_or_null(&h->net->waiting, struct testnet_msg, list);
 	if (!msg)
-		return;
+		return false;
 	list_del(&msg->list);
-	ev.msg = msg->coh;
-	kunit_kfree(net->test, msg);
-	feed(net, net->home, &ev);
+	*coh = msg->coh;
+	kunit_kfree(h->net->test, msg);
+	h->left++;
+	return true;
 }
 
-static void perform(struct testnet *net, u16 id, const struct dsm_action *act,
-		    const struct dsm_event *ev)
+static bool kept(struct dsm_engine *engine, u16 from, u8 type)
 {
-	struct testnet_node *node = &net->node[id];
+	struct testnet_msg *msg;
 
-	switch ((enum dsm_action_type)act->type) {
-	case DSM_ACT_SEND:
-		send(net, &act->msg);
-		break;
-	case DSM_ACT_SEND_SHARERS:
-		send_sharers(net, act);
-		break;
-	case DSM_ACT_REVOKE:
-	case DSM_ACT_CLEAN:
-	case DSM_ACT_DROP:
-		KUNIT_ASSERT_EQ(net->test, node->revoke, 0);
-		node->revoke = act->type;
-		break;
-	case DSM_ACT_HOLD:
-		KUNIT_ASSERT_FALSE(net->test, node->hold);
-		node->hold = true;
-		break;
-	case DSM_ACT_WAKE:
-		break;
-	case DSM_ACT_DEFER:
-		defer(net, &ev->msg);
-		break;
-	case DSM_ACT_NEXT:
-		next(net);
-		break;
-	case DSM_ACT_PULL:
-		pull(net);
-		break;
-	}
+	list_for_each_entry(msg, &happening_of(engine)->net->waiting, list)
+		if (msg->coh.from == from && msg->coh.type == type)
+			return true;
+	return false;
 }
 
-static void feed(struct testnet *net, u16 id, const struct dsm_event *ev)
+static void revoke(struct dsm_engine *engine, u8 how)
 {
-	struct dsm_coh coh = {
-		.self = id,
-		.home = net->home,
-		.nodes = net->nodes,
-		.line = &net->node[id].line,
-		.dir = id == net->home ? &net->dir : NULL,
-	};
-	unsigned int max = dsm_coh_sends_max(&coh), sent = net->sent, own;
-	enum dsm_coh_result res;
-	u8 i;
+	struct happening *h = happening_of(engine);
 
-	res = dsm_coh_event(&coh, ev);
-	KUNIT_ASSERT_EQ_MSG(net->test, (int)res, DSM_COH_OK,
+	KUNIT_ASSERT_EQ(h->net->test, h->node->revoke, 0);
+	h->node->revoke = how;
+}
+
+static bool hold(struct dsm_engine *engine)
+{
+	struct happening *h = happening_of(engine);
+
+	KUNIT_ASSERT_FALSE(h->net->test, h->node->hold);
+	h->node->hold = true;
+	return true;
+}
+
+static void wake(struct dsm_engine *engine, bool held)
+{
+}
+
+static void decided(struct dsm_engine *engine, const struct dsm_event *ev,
+		    enum dsm_coh_result result)
+{
+	struct testnet *net = happening_of(engine)->net;
+
+	KUNIT_ASSERT_EQ_MSG(net->test, (int)result, DSM_COH_OK,
 			    "node %u: event %u, message %u, line %u, directory %u",
-			    id, ev->type, ev->msg.type, coh.line->state, net->dir.state);
-	KUNIT_ASSERT_LE(net->test, coh.n_actions, DSM_ACTIONS_MAX);
-	for (i = 0; i < coh.n_actions; i++) {
-		own = net->sent;
-		perform(net, id, &coh.actions[i], ev);
-		/* What follows from PULL and NEXT is an event of its own. */
-		if (coh.actions[i].type == DSM_ACT_PULL || coh.actions[i].type == DSM_ACT_NEXT)
-			sent += net->sent - own;
-	}
-	KUNIT_ASSERT_LE(net->test, net->sent - sent, max);
+			    engine->coh.self, ev->type, ev->msg.type, engine->coh.line->state,
+			    net->dir.state);
+	KUNIT_ASSERT_LE(net->test, engine->coh.n_actions, DSM_ACTIONS_MAX);
 	check(net);
+}
+
+static const struct dsm_engine_ops ops = {
+	.send = send, .keep = keep, .next = next, .kept = kept, .revoke = revoke,
+	.hold = hold, .wake = wake, .decided = decided,
+};
+
+static void feed(struct testnet *net, u16 id, const struct dsm_event *first)
+{
+	struct happening h = {
+		.engine = {
+			.coh = {
+				.self = id,
+				.home = net->home,
+				.nodes = net->nodes,
+				.line = &net->node[id].line,
+				.dir = id == net->home ? &net->dir : NULL,
+			},
+			.ops = &ops,
+			.writes_kept = &net->writes_kept,
+		},
+		.net = net,
+		.node = &net->node[id],
+	};
+	struct dsm_event ev = *first;
+
+	do {
+		h.left = dsm_engine_needs(&h.engine, &ev).messages;
+		KUNIT_ASSERT_EQ_MSG(net->test, (int)dsm_engine_step(&h.engine, &ev), DSM_COH_OK,
+				    "node %u refuses an event", id);
+		ev.req = ++net->next_req;
+	} while (dsm_engine_follow(&h.engine, &ev));
 }
 
 /* The thread of a node wants access; or somebody expects that it will. */

@@ -4,7 +4,7 @@
 
 #include <kunit/test.h>
 #include <linux/list.h>
-#include "../coherence.h"
+#include "../engine.h"
 
 enum testnet_want {
 	WANT_NOTHING,
@@ -41,6 +41,7 @@ struct testnet_node {
  * @waiting: messages the home has deferred
  * @last: the last value written, by whomever
  * @next_req: numbers requests
+ * @writes_kept: the engine's count of them
  * @sent: messages sent so far
  */
 struct testnet {
@@ -53,6 +54,7 @@ struct testnet {
 	struct list_head waiting;
 	u64 last;
 	u32 next_req;
+	u32 writes_kept;
 	unsigned int sent;
 };
 

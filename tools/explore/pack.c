@@ -329,6 +329,7 @@ static void get_block(struct unpacker *u, struct model_block *block)
 		u16 from = get(u);
 
 		get_msg(u, &block->waiting[i], from, block->home);
+		block->writes_kept += dsm_engine_tells_sharers(block->waiting[i].type);
 	}
 	for (i = 0; i < u->m->nodes; i++)
 		get_copy(u, &block->copy[i], block->home, i);

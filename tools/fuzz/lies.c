@@ -32,138 +32,138 @@ static struct dsm_coh coh_of(struct lies *l, unsigned int b, u16 node)
 	};
 }
 
-static void send(struct lies *l, unsigned int b, const struct dsm_coh_msg *msg)
+/* An event of a node's block, while what follows from it is done. */
+struct happening {
+	struct dsm_engine engine;
+	struct lies *l;
+	unsigned int b;
+	struct model_block *block;
+	struct model_copy *copy;
+	unsigned int left;	/* reserved messages that have not been used */
+	bool wait;		/* reserved, too: a hold */
+};
+
+static struct happening *happening_of(struct dsm_engine *engine)
 {
+	return (struct happening *)((char *)engine - offsetof(struct happening, engine));
+}
+
+static void use_reserved(struct happening *h)
+{
+	FUZZ_CHECK(h->left, "more messages are needed than were reserved");
+	h->left--;
+}
+
+static void engine_send(struct dsm_engine *engine, const struct dsm_coh_msg *msg)
+{
+	struct happening *h = happening_of(engine);
+	struct lies *l = h->l;
+
 	FUZZ_CHECK(msg->to < l->m.nodes, "a message to node %u", msg->to);
+	use_reserved(h);
 	if (l->m.n_flight == MODEL_FLIGHT) {
 		l->full = true;
 		return;
 	}
-	l->m.flight[l->m.n_flight++] = (struct model_msg){ .coh = *msg, .block = (u8)b };
+	l->m.flight[l->m.n_flight++] = (struct model_msg){ .coh = *msg, .block = (u8)h->b };
 }
 
-static unsigned int send_sharers(struct lies *l, unsigned int b, const struct dsm_action *act)
+static void engine_keep(struct dsm_engine *engine, const struct dsm_coh_msg *msg)
 {
-	struct dsm_coh_msg msg = act->msg;
-	unsigned int n = 0;
+	struct happening *h = happening_of(engine);
 
-	for (msg.to = 0; msg.to < l->m.nodes; msg.to++) {
-		if (msg.to == act->skip || msg.to == msg.node ||
-		    !dsm_sharers_has(&l->m.block[b].sharers, msg.to))
-			continue;
-		send(l, b, &msg);
-		n++;
-	}
-	return n;
+	FUZZ_CHECK(h->block->n_waiting < MODEL_WAITING, "too many wait");
+	use_reserved(h);
+	h->block->waiting[h->block->n_waiting++] = *msg;
 }
 
-/* A correct node has one request of a kind at a time: block.c refuses others. */
-static bool waits_already(const struct model_block *block, const struct dsm_coh_msg *msg)
+static bool engine_next(struct dsm_engine *engine, struct dsm_coh_msg *msg)
 {
+	struct happening *h = happening_of(engine);
+	struct model_block *block = h->block;
+
+	if (!block->n_waiting)
+		return false;
+	*msg = block->waiting[0];
+	memmove(block->waiting, block->waiting + 1, --block->n_waiting * sizeof(*msg));
+	h->left++;
+	return true;
+}
+
+static bool engine_kept(struct dsm_engine *engine, u16 from, u8 type)
+{
+	const struct model_block *block = happening_of(engine)->block;
+
 	for (unsigned int i = 0; i < block->n_waiting; i++)
-		if (block->waiting[i].from == msg->from && block->waiting[i].type == msg->type)
+		if (block->waiting[i].from == from && block->waiting[i].type == type)
 			return true;
 	return false;
 }
 
-/* Does what follows. Returns whether the oldest deferred message comes next. */
-static bool perform(struct lies *l, unsigned int b, const struct dsm_coh *coh,
-		    const struct dsm_event *ev, unsigned int *sends)
+static void engine_revoke(struct dsm_engine *engine, u8 how)
 {
-	struct model_block *block = &l->m.block[b];
-	struct model_copy *copy = &block->copy[coh->self];
-	bool next = false;
+	struct model_copy *copy = happening_of(engine)->copy;
 
-	for (unsigned int i = 0; i < coh->n_actions; i++) {
-		const struct dsm_action *act = &coh->actions[i];
-
-		switch ((enum dsm_action_type)act->type) {
-		case DSM_ACT_SEND:
-			send(l, b, &act->msg);
-			++*sends;
-			break;
-		case DSM_ACT_SEND_SHARERS:
-			*sends += send_sharers(l, b, act);
-			break;
-		case DSM_ACT_REVOKE:
-		case DSM_ACT_CLEAN:
-		case DSM_ACT_DROP:
-			FUZZ_CHECK(!copy->revoke, "revoked while it is being revoked");
-			copy->revoke = act->type;
-			break;
-		case DSM_ACT_HOLD:
-			copy->hold = true;
-			break;
-		case DSM_ACT_WAKE:
-			break;
-		case DSM_ACT_DEFER:
-			FUZZ_CHECK(block->n_waiting < MODEL_WAITING, "too many wait");
-			block->waiting[block->n_waiting++] = ev->msg;
-			break;
-		case DSM_ACT_NEXT:
-			next = block->n_waiting;
-			break;
-		case DSM_ACT_PULL:
-			block->pull = true;
-			break;
-		}
-	}
-	return next;
+	FUZZ_CHECK(happening_of(engine)->wait, "revokes, and cannot wait");
+	FUZZ_CHECK(!copy->revoke, "revoked while it is being revoked");
+	copy->revoke = how;
 }
 
-static struct dsm_coh_msg waiting_take(struct model_block *block)
+static bool engine_hold(struct dsm_engine *engine)
 {
-	struct dsm_coh_msg msg = block->waiting[0];
-
-	memmove(block->waiting, block->waiting + 1, --block->n_waiting * sizeof(msg));
-	return msg;
+	FUZZ_CHECK(happening_of(engine)->wait, "holds, and cannot wait");
+	happening_of(engine)->copy->hold = true;
+	return true;
 }
 
-/*
- * What is deferred and then refused is dropped, as block.c does; there, the message
- * it was kept in serves what is sent, one more of @max each time.
- */
-static void feed_waiting(struct lies *l, unsigned int b, u16 node, unsigned int *sends,
-			 unsigned int *max)
+static void engine_wake(struct dsm_engine *engine, bool held)
 {
-	struct model_block *block = &l->m.block[b];
-	bool next = true;
-
-	while (next && block->n_waiting) {
-		struct dsm_event ev = { .type = DSM_EV_MSG, .msg = waiting_take(block) };
-		struct dsm_coh coh = coh_of(l, b, node);
-
-		++*max;
-		if (dsm_coh_event(&coh, &ev) == DSM_COH_OK)
-			next = perform(l, b, &coh, &ev, sends);
-	}
 }
+
+static void engine_decided(struct dsm_engine *engine, const struct dsm_event *ev,
+			   enum dsm_coh_result result)
+{
+	FUZZ_CHECK(engine->coh.n_actions <= DSM_ACTIONS_MAX, "%u actions", engine->coh.n_actions);
+}
+
+static const struct dsm_engine_ops engine_ops = {
+	.send = engine_send,
+	.keep = engine_keep,
+	.next = engine_next,
+	.kept = engine_kept,
+	.revoke = engine_revoke,
+	.hold = engine_hold,
+	.wake = engine_wake,
+	.decided = engine_decided,
+};
 
 /* Something happens to a node's block; @lie: what the liar has said to it. */
 enum dsm_coh_result lies_feed(struct lies *l, unsigned int b, u16 node, const struct dsm_event *ev,
 			      bool lie)
 {
 	struct model_block *block = &l->m.block[b], was;
-	struct dsm_coh coh = coh_of(l, b, node);
-	/* A DONE that adds two sharers may let in the next request. */
-	unsigned int sends = 0, max = dsm_coh_sends_max(&coh) + (coh.dir ? 2 : 0);
-	u8 busy = coh.dir ? coh.dir->busy : 0;
+	struct happening h = {
+		.engine = {
+			.coh = coh_of(l, b, node), .ops = &engine_ops,
+			.writes_kept = &block->writes_kept,
+		},
+		.l = l, .b = b, .block = block, .copy = &block->copy[node],
+	};
+	struct dsm_engine_needs needs;
+	u8 busy = h.engine.coh.dir ? h.engine.coh.dir->busy : 0;
 
-	if (ev->type == DSM_EV_MSG && coh.dir && waits_already(block, &ev->msg))
-		return DSM_COH_BAD;
+	needs = dsm_engine_needs(&h.engine, ev);
+	h.left = needs.messages;
+	h.wait = needs.hold;
 	was = *block;
-	if (dsm_coh_event(&coh, ev) == DSM_COH_BAD) {
-		FUZZ_CHECK(!coh.n_actions && !memcmp(&was, block, sizeof(was)),
-			   "it refuses, and changes");
+	if (dsm_engine_step(&h.engine, ev) == DSM_COH_BAD) {
+		FUZZ_CHECK(!memcmp(&was, block, sizeof(was)), "it refuses, and changes");
 		return DSM_COH_BAD;
 	}
-	FUZZ_CHECK(coh.n_actions <= DSM_ACTIONS_MAX, "%u actions", coh.n_actions);
 	if (lie && (ev->msg.type == DSM_DATA || ev->msg.type == DSM_LOST ||
 		    (ev->msg.type == DSM_INV_ACK && busy != DSM_PUT_S && busy != DSM_DISCARD)))
 		l->broken |= 1U << b;
-	if (perform(l, b, &coh, ev, &sends))
-		feed_waiting(l, b, node, &sends, &max);
-	FUZZ_CHECK(sends <= max, "%u messages, where %u were set aside", sends, max);
+	block->pull |= h.engine.pull;
 	return DSM_COH_OK;
 }
 

@@ -22,8 +22,8 @@
  *  - No correct node's message, and no own event, is refused.
  *  - What a node wants and does not have, it asks for; requests have the number
  *    they were given.
- *  - What an event sends, with those that it lets in, is not more than block.c
- *    sets aside, and sharers are added where it sees to it that there is a set.
+ *  - What a step sends and keeps is not more than the engine says it needs, and
+ *    sharers are added only where it says that a set is needed.
  *  - When the home says that a block is discarded, nobody can read it, no bytes
  *    are under way, and frames are freed only where there is nothing in them.
  *  - When nothing is left to happen, all requests have been served, what was
@@ -182,24 +182,56 @@ static bool check(const struct model *m, struct model_report *report)
  * Actions
  */
 
-/* One event of a block at a node, while its actions are carried out. */
+/**
+ * struct happening - an event of a block at a node, while what follows from it is done
+ * @engine: the protocol at that node
+ * @m: the cluster
+ * @block: the block
+ * @copy: the node's copy of it
+ * @b: the block's number
+ * @node: the node
+ * @ev: the event being decided: the first, or a request that was kept
+ * @was: the line before it
+ * @dir: the directory's state before it
+ * @sharers: and its sharers
+ * @waited: so many requests were kept before it
+ * @fresh: DATA: the bytes are the last written
+ * @kept: the home keeps it
+ * @begins: a hold begins
+ * @sends_max: what the protocol may send for it
+ * @sent: what was sent for it
+ * @left: reserved messages that have not been used
+ * @room: a set of sharers was reserved
+ * @wait: so was what it takes to wait before access is taken away
+ * @report: what is wrong, and a log
+ */
 struct happening {
+	struct dsm_engine engine;
 	struct model *m;
 	struct model_block *block;
 	struct model_copy *copy;
 	u8 b;
 	u16 node;
 	struct dsm_event ev;
-	bool kept;		/* the message has waited at the home */
-	bool deferred;
-	bool next;
-	bool begins;		/* a hold */
-	bool lost;		/* the copy was, before */
+	struct dsm_line was;
+	u8 dir;
+	u64 sharers;
+	unsigned int waited;
+	bool fresh;
+	bool kept;
+	bool begins;
+	unsigned int sends_max;
 	unsigned int sent;
-	unsigned int messages;	/* set aside */
-	bool sharers;		/* so is room for them */
+	unsigned int left;
+	bool room;
+	bool wait;
 	struct model_report *report;
 };
+
+static struct happening *happening_of(struct dsm_engine *engine)
+{
+	return (struct happening *)((char *)engine - offsetof(struct happening, engine));
+}
 
 /* The bytes, or what stands in place of them. */
 static bool carries(u8 type)
@@ -211,7 +243,7 @@ static bool carries(u8 type)
 static bool check_answer(struct happening *h, const struct dsm_coh_msg *msg)
 {
 	const struct dsm_coh_msg *owed = &h->copy->owed;
-	u8 type = owed->type == DSM_INV ? DSM_INV_ACK : h->lost ? DSM_LOST : DSM_DATA;
+	u8 type = owed->type == DSM_INV ? DSM_INV_ACK : h->was.lost ? DSM_LOST : DSM_DATA;
 	/* What is migratory goes away, or is shared. */
 	bool migrates = owed->type == DSM_FWD_GET_S && owed->flags & msg->flags & DSM_WIRE_MODIFIED;
 	u8 flags = owed->type == DSM_FWD_GET_M || migrates ? DSM_WIRE_MODIFIED : 0;
@@ -261,97 +293,130 @@ static bool check_request(struct happening *h, const struct dsm_coh_msg *msg)
 	return true;
 }
 
-static bool send(struct happening *h, const struct dsm_coh_msg *msg)
+/* Use a reserved message. */
+static bool use_reserved(struct happening *h)
 {
-	struct model *m = h->m;
+	if (!h->left)
+		return wrong(h->report, "node %u: more messages are needed than were reserved",
+			     h->node);
+	h->left--;
+	return true;
+}
 
-	h->sent++;
-	if (msg->from != h->node || msg->to >= m->nodes)
+static bool check_send(struct happening *h, const struct dsm_coh_msg *msg)
+{
+	if (msg->from != h->node || msg->to >= h->m->nodes)
 		return wrong(h->report, "node %u sends from %u to %u", h->node, msg->from, msg->to);
 	if ((carries(msg->type) || msg->type == DSM_INV_ACK) && !check_answer(h, msg))
 		return false;
-	if ((msg->type == DSM_GET_S || msg->type == DSM_GET_M || msg->type == DSM_PUT_S ||
-	     msg->type == DSM_PUT_M || msg->type == DSM_DISCARD) && !check_request(h, msg))
+	if (dsm_engine_is_request(msg->type) && !check_request(h, msg))
 		return false;
 	if (msg->type == DSM_DISCARDED && !check_discarded(h))
 		return false;
-	if (m->n_flight == MODEL_FLIGHT)
+	if (h->m->n_flight == MODEL_FLIGHT)
 		return wrong(h->report, "more than %u messages under way", MODEL_FLIGHT);
+	return use_reserved(h);
+}
+
+static void engine_send(struct dsm_engine *engine, const struct dsm_coh_msg *msg)
+{
+	struct happening *h = happening_of(engine);
+	struct model *m = h->m;
+
+	h->sent++;
+	if (!check_send(h, msg))
+		return;
 	if (h->report->log)
 		fprintf(h->report->log, "; %s #%u for n%u", model_msg_name(msg->type), msg->req,
 			msg->to);
 	m->flight[m->n_flight++] = (struct model_msg){
 		.coh = *msg, .block = h->b, .fresh = msg->type == DSM_DATA && h->copy->fresh,
 	};
-	return true;
 }
 
-static bool send_sharers(struct happening *h, const struct dsm_action *act)
+static void engine_keep(struct dsm_engine *engine, const struct dsm_coh_msg *msg)
 {
-	struct dsm_coh_msg msg = act->msg;
-
-	for (msg.to = 0; msg.to < h->m->nodes; msg.to++)
-		if (msg.to != act->skip && msg.to != msg.node &&
-		    dsm_sharers_has(&h->block->sharers, msg.to) && !send(h, &msg))
-			return false;
-	return true;
-}
-
-static bool defer(struct happening *h)
-{
+	struct happening *h = happening_of(engine);
 	struct model_block *block = h->block;
 
-	if (h->kept)
-		return wrong(h->report, "the home puts a request at the end of the queue again");
-	if (block->n_waiting == MODEL_WAITING)
-		return wrong(h->report, "more than %u requests wait at the home", MODEL_WAITING);
+	if (engine->serving) {
+		wrong(h->report, "the home puts a request at the end of the queue again");
+		return;
+	}
+	if (block->n_waiting == MODEL_WAITING) {
+		wrong(h->report, "more than %u requests wait at the home", MODEL_WAITING);
+		return;
+	}
+	if (!use_reserved(h))
+		return;
 	if (h->report->log)
 		fputs("; has to wait", h->report->log);
-	block->waiting[block->n_waiting++] = h->ev.msg;
-	h->deferred = true;
+	block->waiting[block->n_waiting++] = *msg;
+	h->kept = true;
+}
+
+static bool engine_next(struct dsm_engine *engine, struct dsm_coh_msg *msg)
+{
+	struct happening *h = happening_of(engine);
+	struct model_block *block = h->block;
+
+	/* What is wrong ends the step. */
+	if (h->report->why[0] || !block->n_waiting)
+		return false;
+	*msg = block->waiting[0];
+	block->n_waiting--;
+	memmove(&block->waiting[0], &block->waiting[1],
+		block->n_waiting * sizeof(block->waiting[0]));
+	memset(&block->waiting[block->n_waiting], 0, sizeof(block->waiting[0]));
+	h->left++;
+	if (h->report->log)
+		fprintf(h->report->log, "; takes up %s #%u of n%u", model_msg_name(msg->type),
+			msg->req, msg->from);
 	return true;
 }
 
-static bool perform(struct happening *h, const struct dsm_action *act)
+static bool engine_kept(struct dsm_engine *engine, u16 from, u8 type)
 {
+	const struct model_block *block = happening_of(engine)->block;
+	unsigned int i;
+
+	for (i = 0; i < block->n_waiting; i++)
+		if (block->waiting[i].from == from && block->waiting[i].type == type)
+			return true;
+	return false;
+}
+
+static void engine_revoke(struct dsm_engine *engine, u8 how)
+{
+	struct happening *h = happening_of(engine);
 	struct model_copy *copy = h->copy;
 
-	switch ((enum dsm_action_type)act->type) {
-	case DSM_ACT_SEND:
-		return send(h, &act->msg);
-	case DSM_ACT_SEND_SHARERS:
-		return send_sharers(h, act);
-	case DSM_ACT_DROP:
-		if (copy->line.fwd.type && !(copy->owed.flags & DSM_WIRE_ZERO))
-			return wrong(h->report, "node %u frees frames whose bytes it is to send",
-				     h->node);
-		/* fallthrough */
-	case DSM_ACT_REVOKE:
-	case DSM_ACT_CLEAN:
-		if (copy->revoke)
-			return wrong(h->report, "node %u revokes twice at a time", h->node);
-		copy->revoke = act->type;
-		return true;
-	case DSM_ACT_HOLD:
-		if (copy->hold)
-			return wrong(h->report, "node %u asks twice for the end of a hold", h->node);
-		copy->hold = true;
-		if (h->report->log)
-			fputs("; holds", h->report->log);
-		return true;
-	case DSM_ACT_WAKE:
-		h->begins = act->held;
-		return true;
-	case DSM_ACT_DEFER:
-		return defer(h);
-	case DSM_ACT_NEXT:
-		h->next = true;
-		return true;
-	case DSM_ACT_PULL:
-		h->block->pull = true;
-		return true;
-	}
-	return wrong(h->report, "node %u: no such action: %u", h->node, act->type);
+	if (!h->wait)
+		wrong(h->report, "node %u revokes, and cannot wait", h->node);
+	if (how == DSM_ACT_DROP && copy->line.fwd.type && !(copy->owed.flags & DSM_WIRE_ZERO))
+		wrong(h->report, "node %u frees frames whose bytes it is to send", h->node);
+	if (copy->revoke)
+		wrong(h->report, "node %u revokes twice at a time", h->node);
+	copy->revoke = how;
+}
+
+static bool engine_hold(struct dsm_engine *engine)
+{
+	struct happening *h = happening_of(engine);
+
+	if (!h->wait)
+		wrong(h->report, "node %u holds, and cannot wait", h->node);
+	if (h->copy->hold)
+		wrong(h->report, "node %u asks twice for the end of a hold", h->node);
+	h->copy->hold = true;
+	if (h->report->log)
+		fputs("; holds", h->report->log);
+	return true;
+}
+
+static void engine_wake(struct dsm_engine *engine, bool held)
+{
+	happening_of(engine)->begins = held;
 }
 
 /* ------------------------------------------------------------------------
@@ -373,25 +438,13 @@ static struct dsm_coh coh_of(struct model *m, unsigned int b, u16 node)
 	return coh;
 }
 
-static bool is_request(u8 type)
-{
-	return type == DSM_GET_S || type == DSM_GET_M || type == DSM_PUT_S || type == DSM_PUT_M ||
-	       type == DSM_DISCARD;
-}
-
-/* What the home tells the sharers of. */
-static bool tells_sharers(u8 type)
-{
-	return type == DSM_GET_M || type == DSM_DISCARD;
-}
-
 static bool takes_access(u8 type)
 {
 	return type == DSM_FWD_GET_S || type == DSM_FWD_GET_M || type == DSM_INV;
 }
 
 /* What the event means, before the protocol has its say. */
-static bool before(struct happening *h, bool fresh)
+static bool before(struct happening *h)
 {
 	const struct dsm_coh_msg *msg = &h->ev.msg;
 	struct model_copy *copy = h->copy;
@@ -407,7 +460,7 @@ static bool before(struct happening *h, bool fresh)
 		copy->owed = *msg;
 	}
 	if (carries(msg->type)) {
-		copy->fresh = msg->type == DSM_DATA && fresh;
+		copy->fresh = msg->type == DSM_DATA && h->fresh;
 		for (i = 0; i < h->m->n_flight; i++)
 			if (h->m->flight[i].block == h->b && h->m->flight[i].coh.type == DSM_DATA &&
 			    h->m->flight[i].coh.from == h->node)
@@ -511,148 +564,132 @@ static bool same_dir(const struct dsm_dir *a, const struct dsm_dir *b)
 	       a->migratory == b->migratory;
 }
 
-static bool event(struct happening *h)
+static void engine_deciding(struct dsm_engine *engine, const struct dsm_event *ev)
 {
-	struct dsm_coh coh = coh_of(h->m, h->b, h->node);
-	struct dsm_line was = h->copy->line;
-	unsigned int max = dsm_coh_sends_max(&coh), sent = h->sent, i;
-	u8 dir = h->block->dir.state;
+	struct happening *h = happening_of(engine);
 
-	h->next = false;
+	h->ev = *ev;
+	h->was = h->copy->line;
+	h->dir = h->block->dir.state;
+	h->sharers = h->block->sharers;
+	h->waited = h->block->n_waiting;
+	h->kept = false;
 	h->begins = false;
-	h->lost = was.lost;
-	h->deferred = false;
-	if (dsm_coh_event(&coh, &h->ev) != DSM_COH_OK)
-		return wrong(h->report, "node %u refuses %s in %s", h->node,
-			     h->ev.type == DSM_EV_MSG ? model_msg_name(h->ev.msg.type) :
-			     "an event of its own", model_line_name(was.state));
-	if (coh.n_actions > DSM_ACTIONS_MAX)
-		return wrong(h->report, "node %u: %u actions", h->node, coh.n_actions);
-	if (h->report->log) {
-		if (was.state != h->copy->line.state)
-			fprintf(h->report->log, "; n%u %s -> %s", h->node,
-				model_line_name(was.state), model_line_name(h->copy->line.state));
-		if (dir != h->block->dir.state)
-			fprintf(h->report->log, "; home %s -> %s", model_dir_name(dir),
-				model_dir_name(h->block->dir.state));
-	}
-	for (i = 0; i < coh.n_actions; i++)
-		if (!perform(h, &coh.actions[i]))
-			return false;
-	if (h->sent - sent > max)
-		return wrong(h->report, "node %u sends %u messages, and was to send %u at most",
-			     h->node, h->sent - sent, max);
-	if (!promise(h, &was))
-		return false;
-	clear_dead_fields(h);
-	return true;
+	h->sends_max = dsm_coh_sends_max(&engine->coh);
+	h->sent = 0;
+}
+
+static void log_states(const struct happening *h)
+{
+	FILE *log = h->report->log;
+
+	if (!log)
+		return;
+	if (h->was.state != h->copy->line.state)
+		fprintf(log, "; n%u %s -> %s", h->node, model_line_name(h->was.state),
+			model_line_name(h->copy->line.state));
+	if (h->dir != h->block->dir.state)
+		fprintf(log, "; home %s -> %s", model_dir_name(h->dir),
+			model_dir_name(h->block->dir.state));
 }
 
 /* A request that has just come, and is served at once, overtakes those that wait. */
-static bool check_order(const struct happening *h, unsigned int waited)
+static bool check_order(const struct happening *h)
 {
-	if (h->ev.type != DSM_EV_MSG || !is_request(h->ev.msg.type) || h->kept || h->deferred)
+	if (h->ev.type != DSM_EV_MSG || !dsm_engine_is_request(h->ev.msg.type) ||
+	    h->engine.serving || h->kept)
 		return true;
-	if (waited)
+	if (h->waited)
 		return wrong(h->report, "the home serves %s of node %u before those that wait",
 			     model_msg_name(h->ev.msg.type), h->ev.msg.from);
 	return true;
 }
 
-/* A correct node has one request of a kind for a block at a time. */
-static bool check_single(const struct happening *h)
+static bool check_writes_kept(const struct happening *h)
 {
 	const struct model_block *block = h->block;
-	unsigned int i;
+	unsigned int i, n = 0;
 
-	if (h->ev.type != DSM_EV_MSG || !is_request(h->ev.msg.type))
-		return true;
 	for (i = 0; i < block->n_waiting; i++)
-		if (block->waiting[i].from == h->ev.msg.from &&
-		    block->waiting[i].type == h->ev.msg.type)
-			return wrong(h->report, "node %u sends %s while another one waits",
-				     h->ev.msg.from, model_msg_name(h->ev.msg.type));
+		n += dsm_engine_tells_sharers(block->waiting[i].type);
+	if (n != block->writes_kept)
+		return wrong(h->report, "%u writes are kept, and the engine counts %u", n,
+			     block->writes_kept);
 	return true;
 }
 
-static bool writes_wait(const struct model_block *block)
+static bool refused(struct happening *h)
 {
-	unsigned int i;
-
-	for (i = 0; i < block->n_waiting; i++)
-		if (tells_sharers(block->waiting[i].type))
-			return true;
-	return false;
+	return wrong(h->report, "node %u refuses %s in %s", h->node,
+		     h->ev.type == DSM_EV_MSG ? model_msg_name(h->ev.msg.type) :
+		     "an event of its own", model_line_name(h->was.state));
 }
 
-/* What block.c's needs_of() sets aside. */
-static void set_aside(struct happening *h)
+static void engine_decided(struct dsm_engine *engine, const struct dsm_event *ev,
+			   enum dsm_coh_result result)
 {
-	struct dsm_coh coh = coh_of(h->m, h->b, h->node);
-	const struct dsm_dir *dir = coh.dir;
-	u8 type = h->ev.msg.type;
+	struct happening *h = happening_of(engine);
 
-	h->messages = DSM_SENDS_MAX;
-	h->sharers = false;
-	if (!dir || h->ev.type != DSM_EV_MSG)
+	(void)ev;
+	if (result != DSM_COH_OK) {
+		refused(h);
 		return;
-	if (dir->busy ? writes_wait(h->block) && (type == DSM_DONE || type == DSM_INV_ACK) :
-			tells_sharers(type))
-		h->messages = dsm_coh_sends_max(&coh) + 2;
-	h->sharers = dir->busy == DSM_GET_S && type == DSM_DONE;
+	}
+	log_states(h);
+	if (engine->coh.n_actions > DSM_ACTIONS_MAX)
+		wrong(h->report, "node %u: %u actions", h->node, engine->coh.n_actions);
+	else if (h->sent > h->sends_max)
+		wrong(h->report, "node %u sends %u messages, and was to send %u at most",
+		      h->node, h->sent, h->sends_max);
+	else if (!h->room && h->block->sharers & ~h->sharers)
+		wrong(h->report, "node %u adds a sharer to a set that may not be there", h->node);
+	else if (promise(h, &h->was) && check_order(h))
+		check_writes_kept(h);
 }
 
-/* A message that waits is one of those set aside, and one of them again when it is taken up. */
-static bool check_set_aside(struct happening *h, u64 sharers)
-{
-	if (h->sent + h->deferred > h->messages)
-		return wrong(h->report, "node %u: %u messages were set aside, %u are needed",
-			     h->node, h->messages, h->sent + h->deferred);
-	if (!h->sharers && h->block->sharers & ~sharers)
-		return wrong(h->report, "node %u adds a sharer to a set that may not be there",
-			     h->node);
-	return true;
-}
+static const struct dsm_engine_ops engine_ops = {
+	.send = engine_send,
+	.keep = engine_keep,
+	.next = engine_next,
+	.kept = engine_kept,
+	.revoke = engine_revoke,
+	.hold = engine_hold,
+	.wake = engine_wake,
+	.deciding = engine_deciding,
+	.decided = engine_decided,
+};
 
-static void take_up(struct happening *h)
-{
-	struct model_block *block = h->block;
-
-	h->kept = true;
-	h->messages++;
-	h->ev = (struct dsm_event){ .type = DSM_EV_MSG, .msg = block->waiting[0] };
-	block->n_waiting--;
-	memmove(&block->waiting[0], &block->waiting[1],
-		block->n_waiting * sizeof(block->waiting[0]));
-	memset(&block->waiting[block->n_waiting], 0, sizeof(block->waiting[0]));
-	if (h->report->log)
-		fprintf(h->report->log, "; takes up %s #%u of n%u", model_msg_name(h->ev.msg.type),
-			h->ev.msg.req, h->ev.msg.from);
-}
-
-/* As block.c's step(): the event, and the deferred ones it lets in. */
+/* The event, and the kept requests that it lets in. */
 static bool happen(struct model *m, unsigned int b, u16 node, const struct dsm_event *first,
 		   bool fresh, struct model_report *report)
 {
 	struct model_block *block = &m->block[b];
 	struct happening h = {
+		.engine = {
+			.coh = coh_of(m, b, node), .ops = &engine_ops,
+			.writes_kept = &block->writes_kept,
+		},
 		.m = m, .block = block, .copy = &block->copy[node], .b = b, .node = node,
-		.ev = *first, .report = report,
+		.ev = *first, .was = block->copy[node].line, .fresh = fresh, .report = report,
 	};
-	unsigned int waited;
-	u64 sharers;
+	struct dsm_engine_needs needs = dsm_engine_needs(&h.engine, first);
+	struct dsm_event follows;
 
-	if (!check_single(&h) || !before(&h, fresh))
+	if (!before(&h))
 		return false;
-	set_aside(&h);
-	for (;;) {
-		waited = block->n_waiting;
-		sharers = block->sharers;
-		if (!event(&h) || !check_order(&h, waited) || !check_set_aside(&h, sharers))
-			return false;
-		if (!h.next || !block->n_waiting)
-			break;
-		take_up(&h);
+	h.left = needs.messages;
+	h.room = needs.sharers;
+	h.wait = needs.hold;
+	if (dsm_engine_step(&h.engine, first) != DSM_COH_OK)
+		refused(&h);
+	if (report->why[0])
+		return false;
+	clear_dead_fields(&h);
+	/* Every hold is said to be running, so a WRITE of the home's is all that follows. */
+	if (dsm_engine_follow(&h.engine, &follows)) {
+		if (follows.type != DSM_EV_WRITE || !follows.prefetch)
+			return wrong(report, "node %u: what follows is event %u", node, follows.type);
+		block->pull = true;
 	}
 	threads_run(m, b);
 	return check(m, report);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A small cluster around module/coherence.c: nodes, blocks, messages under
+ * A small cluster around module/engine.c and coherence.c: nodes, blocks, messages under
  * way, and the caller's side of the contract in coherence.h, as a value that
  * can be copied. Whoever uses it decides what happens next: the explorer
  * tries everything, a fuzzer what its input says.
@@ -22,7 +22,7 @@
 #define _MODEL_H
 
 #include <stdio.h>
-#include "coherence.h"
+#include "engine.h"
 
 enum model_limits {
 	MODEL_NODES	= 4,
@@ -85,7 +85,8 @@ struct model_copy {
  *	zeroes
  * @lost: bytes of it were, since then
  * @dir: the home's entry; its sharers are in @sharers
- * @waiting: deferred messages, the oldest first
+ * @writes_kept: the engine's count of those that tell the sharers
+ * @waiting: requests the home keeps, the oldest first
  */
 struct model_block {
 	u16 home;
@@ -95,6 +96,7 @@ struct model_block {
 	u8 n_waiting;
 	struct dsm_dir dir;
 	u64 sharers;
+	u32 writes_kept;
 	struct dsm_coh_msg waiting[MODEL_WAITING];
 	struct model_copy copy[MODEL_NODES];
 };

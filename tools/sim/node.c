@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Nodes: threads that fault, and the caller of the protocol, as in
- * module/block.c: one event of a block at a time, actions done in order, what
- * the node says to itself delivered after, deferred requests when NEXT says so.
+ * Nodes: threads that fault, and the operations of module/engine.c, which drives
+ * the protocol. What a node says to itself is delivered after the event.
  *
  * The state changes when an event's service begins; what the node then says
  * leaves when it ends.
@@ -139,13 +138,34 @@ static bool stable(const struct dsm_line *line)
 	       line->state == DSM_LINE_M;
 }
 
-/* What is left to do when the actions have been. */
-struct after {
-	bool hold_over;
-	bool pull;
+/**
+ * struct step - an event of a copy, while what follows from it is done
+ * @engine: the protocol at the copy's node
+ * @sim: the cluster
+ * @copy: the copy
+ * @block: its block
+ * @deferred: the home keeps the request being decided
+ * @over: the event ends a transaction at the home, if it is the last of it
+ * @alone: the home alone answers: it grants what @requester asked for
+ * @put: the home is asked to take what the node has
+ * @requester: of the transaction before the event
+ */
+struct step {
+	struct dsm_engine engine;
+	struct sim *sim;
+	struct copy *copy;
+	struct block *block;
 	bool deferred;
-	bool next;
+	bool over;
+	bool alone;
+	bool put;
+	u16 requester;
 };
+
+static struct step *step_of(struct dsm_engine *engine)
+{
+	return (struct step *)((char *)engine - offsetof(struct step, engine));
+}
 
 static u32 next_req(struct sim *sim, u16 node)
 {
@@ -164,19 +184,22 @@ static u32 message_keep(struct sim *sim, const struct dsm_coh_msg *coh, u32 bloc
 	return i;
 }
 
-static void say(struct sim *sim, struct copy *copy, struct dsm_coh_msg coh)
+static void engine_send(struct dsm_engine *engine, const struct dsm_coh_msg *coh)
 {
-	check_log(sim, LOG_SEND, copy, NULL, &coh);
-	if (coh.to >= sim->config->nodes || coh.from != copy->node) {
+	struct copy *copy = step_of(engine)->copy;
+	struct sim *sim = step_of(engine)->sim;
+
+	check_log(sim, LOG_SEND, copy, NULL, coh);
+	if (coh->to >= sim->config->nodes || coh->from != copy->node) {
 		check_fail(sim, copy->block, "node %u sends a message from %u to %u",
-			   copy->node, coh.from, coh.to);
+			   copy->node, coh->from, coh->to);
 		return;
 	}
-	if (coh.type == DSM_DISCARDED)
+	if (coh->type == DSM_DISCARDED)
 		check_discarded(sim, copy->block);
-	if (coh.to != copy->node) {
-		copy->sending += coh.type == DSM_DATA;
-		net_send(sim, &coh, copy->block, copy->value);
+	if (coh->to != copy->node) {
+		copy->sending += coh->type == DSM_DATA;
+		net_send(sim, coh, copy->block, copy->value);
 		return;
 	}
 	if (sim->n_local == sim->size_local) {
@@ -185,30 +208,14 @@ static void say(struct sim *sim, struct copy *copy, struct dsm_coh_msg coh)
 		if (!sim->local)
 			abort();
 	}
-	sim->local[sim->n_local++] = message_keep(sim, &coh, copy->block, copy->value);
+	sim->local[sim->n_local++] = message_keep(sim, coh, copy->block, copy->value);
 	sim->stats.local++;
 }
 
-static void say_sharers(struct sim *sim, struct copy *copy, const struct dsm_action *act)
+static void engine_revoke(struct dsm_engine *engine, u8 type)
 {
-	const u64 *sharers = sim->block[copy->block].dir.sharers;
-	struct dsm_coh_msg coh = act->msg;
-	u32 i;
-
-	for (i = 0; i < sim->words; i++) {
-		u64 word;
-
-		for (word = sharers[i]; word; word &= word - 1) {
-			coh.to = 64 * i + __builtin_ctzll(word);
-			if (coh.to == act->skip || coh.to == coh.node)
-				continue;
-			say(sim, copy, coh);
-		}
-	}
-}
-
-static void revoke(struct sim *sim, struct copy *copy, u8 type)
-{
+	struct copy *copy = step_of(engine)->copy;
+	struct sim *sim = step_of(engine)->sim;
 	const struct config *config = sim->config;
 	struct node *node = &sim->node[copy->node];
 
@@ -237,8 +244,10 @@ static void arm_hold(struct sim *sim, struct copy *copy)
  * Who waits looks again. What a thread has waited for is kept until it could use
  * it, whether the protocol knows or not.
  */
-static void wake(struct sim *sim, struct copy *copy, bool begins)
+static void engine_wake(struct dsm_engine *engine, bool begins)
 {
+	struct copy *copy = step_of(engine)->copy;
+	struct sim *sim = step_of(engine)->sim;
 	const struct config *config = sim->config;
 	u32 i = copy->waiting;
 
@@ -259,8 +268,11 @@ static void wake(struct sim *sim, struct copy *copy, bool begins)
 }
 
 /* A grant is to be kept for a while: somebody must have wanted it. */
-static bool hold(struct sim *sim, struct copy *copy)
+static bool engine_hold(struct dsm_engine *engine)
 {
+	struct copy *copy = step_of(engine)->copy;
+	struct sim *sim = step_of(engine)->sim;
+
 	sim->stats.held++;
 	if (!copy->kept)
 		check_fail(sim, copy->block, "node %u keeps a grant that no thread asked for",
@@ -271,99 +283,56 @@ static bool hold(struct sim *sim, struct copy *copy)
 	return true;
 }
 
-static void defer(struct sim *sim, struct block *block, u32 number, const struct dsm_coh_msg *coh)
+static void engine_keep(struct dsm_engine *engine, const struct dsm_coh_msg *coh)
 {
-	u32 i = message_keep(sim, coh, number, 0), other;
-	struct message *last;
+	struct block *block = step_of(engine)->block;
+	struct sim *sim = step_of(engine)->sim;
+	u32 i = message_keep(sim, coh, step_of(engine)->copy->block, 0);
 
-	/* The module refuses it; looked for where that does not take long. */
-	for (other = block->first; other != NONE && sim->config->nodes <= 64; other = last->next) {
-		last = pool_at(&sim->messages, other);
-		if (last->coh.from == coh->from && last->coh.type == coh->type)
-			check_fail(sim, number, "node %u asks again, and its request waits", coh->from);
-	}
-	if (block->first == NONE) {
+	if (block->first == NONE)
 		block->first = i;
-	} else {
-		last = pool_at(&sim->messages, block->final);
-		last->next = i;
-	}
+	else
+		((struct message *)pool_at(&sim->messages, block->final))->next = i;
 	block->final = i;
 	sim->stats.deferred++;
+	step_of(engine)->deferred = true;
 }
 
-static void perform(struct sim *sim, struct copy *copy, const struct dsm_coh *coh,
-		    const struct dsm_event *ev, struct after *after)
+static bool engine_next(struct dsm_engine *engine, struct dsm_coh_msg *coh)
 {
-	struct block *block = &sim->block[copy->block];
-	u8 i;
+	struct block *block = step_of(engine)->block;
+	struct sim *sim = step_of(engine)->sim;
+	u32 next = block->first;
+	struct message *msg;
 
-	after->next = false;
-	after->deferred = false;
-	if (coh->n_actions > DSM_ACTIONS_MAX) {
-		check_fail(sim, copy->block, "%u actions", coh->n_actions);
-		return;
-	}
-	for (i = 0; i < coh->n_actions; i++) {
-		const struct dsm_action *act = &coh->actions[i];
-
-		switch ((enum dsm_action_type)act->type) {
-		case DSM_ACT_SEND:
-			say(sim, copy, act->msg);
-			break;
-		case DSM_ACT_SEND_SHARERS:
-			say_sharers(sim, copy, act);
-			break;
-		case DSM_ACT_REVOKE:
-		case DSM_ACT_CLEAN:
-		case DSM_ACT_DROP:
-			revoke(sim, copy, act->type);
-			break;
-		case DSM_ACT_HOLD:
-			after->hold_over = !hold(sim, copy);
-			break;
-		case DSM_ACT_WAKE:
-			wake(sim, copy, act->held);
-			break;
-		case DSM_ACT_DEFER:
-			defer(sim, block, copy->block, &ev->msg);
-			after->deferred = true;
-			break;
-		case DSM_ACT_NEXT:
-			after->next = true;
-			break;
-		case DSM_ACT_PULL:
-			after->pull = true;
-			break;
-		}
-	}
+	if (next == NONE || sim->failed)
+		return false;
+	msg = pool_at(&sim->messages, next);
+	*coh = msg->coh;
+	block->first = msg->next;
+	pool_put(&sim->messages, next);
+	return true;
 }
 
-static bool for_home(u8 type)
+/* Looked for where that does not take long: nobody here asks twice. */
+static bool engine_kept(struct dsm_engine *engine, u16 from, u8 type)
 {
-	return type == DSM_GET_S || type == DSM_GET_M || type == DSM_PUT_S || type == DSM_PUT_M ||
-	       type == DSM_DISCARD;
+	struct block *block = step_of(engine)->block;
+	struct sim *sim = step_of(engine)->sim;
+	const struct message *msg;
+	u32 i;
+
+	for (i = block->first; i != NONE && sim->config->nodes <= 64; i = msg->next) {
+		msg = pool_at(&sim->messages, i);
+		if (msg->coh.from == from && msg->coh.type == type)
+			return true;
+	}
+	return false;
 }
 
 static bool for_requester(u8 type)
 {
 	return type == DSM_FWD_GET_S || type == DSM_FWD_GET_M || type == DSM_INV;
-}
-
-/* Requests are served in the order in which they came, and none is forgotten. */
-static void check_order(struct sim *sim, struct copy *copy, const struct dsm_event *ev,
-			bool waited, const struct after *after)
-{
-	struct block *block = &sim->block[copy->block];
-
-	if (ev->type == DSM_EV_MSG && for_home(ev->msg.type)) {
-		if (waited && after->deferred)
-			check_fail(sim, copy->block, "a request that had waited is put behind others");
-		if (!waited && !after->deferred && block->first != NONE)
-			check_fail(sim, copy->block, "a request is served before others that came first");
-	}
-	if (!after->next && !block->dir.busy && block->first != NONE)
-		check_fail(sim, copy->block, "requests wait, and none is served");
 }
 
 /* Does the home take what a node asks it to take, if the node has it? */
@@ -372,90 +341,121 @@ static bool has(const struct dsm_dir *dir, u16 node)
 	return dir->state == DSM_DIR_M ? dir->owner == node : dsm_sharers_has(dir->sharers, node);
 }
 
-/* One event, and the deferred ones that it lets in. */
-static void step(struct sim *sim, struct copy *copy, const struct dsm_event *first,
-		 struct after *after)
+static void engine_deciding(struct dsm_engine *engine, const struct dsm_event *ev)
 {
-	struct block *block = &sim->block[copy->block];
-	struct dsm_event ev = *first;
-	struct dsm_coh coh = {
-		.self = copy->node,
-		.home = block->home,
-		.nodes = sim->config->nodes,
-		.line = &copy->line,
-	};
-	bool waited = false, over, alone, put;
-	u16 requester = 0;
-	u32 next;
+	struct step *step = step_of(engine);
+	const struct dsm_dir *dir = engine->coh.dir;
+	bool msg = dir && ev->type == DSM_EV_MSG;
+	struct sim *sim = step->sim;
 
-	if (coh.home == copy->node)
-		coh.dir = &block->dir;
-	while (!sim->failed) {
-		over = coh.dir && ev.type == DSM_EV_MSG && coh.dir->busy &&
-		       (ev.msg.type == DSM_DONE || ev.msg.type == DSM_INV_ACK);
-		if (over)
-			requester = coh.dir->requester;
-		alone = over && ev.msg.type == DSM_DONE && ev.msg.from != requester;
-		if (over && coh.dir->busy == DSM_GET_S)
-			sharers_reserve(sim, block);
-		put = coh.dir && ev.type == DSM_EV_MSG && !coh.dir->busy &&
-		      (ev.msg.type == DSM_PUT_S || ev.msg.type == DSM_PUT_M) &&
-		      has(coh.dir, ev.msg.from);
-		check_log(sim, LOG_EVENT, copy, &ev, &ev.msg);
-		sim->events++;
-		if (dsm_coh_event(&coh, &ev) != DSM_COH_OK) {
-			check_fail(sim, copy->block, "node %u refuses an event", copy->node);
-			return;
-		}
-		over = over && !coh.dir->busy;
-		if (copy->line.discards != copy->discards)
-			check_fail(sim, copy->block, "node %u %s", copy->node, copy->discards ?
-				   "does not wait for its discard" : "waits for a discard that is over");
-		perform(sim, copy, &coh, &ev, after);
-		check_access(sim, copy);
-		if (put && !coh.dir->busy && !after->pull)
-			check_fail(sim, copy->block, "the home does not take what it is asked to");
-		if (alone)
-			check_granted(sim, copy->block, requester, ev.msg.req,
-				      ev.msg.flags & DSM_WIRE_MODIFIED);
-		if (over)
-			check_transaction(sim, copy->block);
-		if (over)
-			sharers_release(sim, block);
-		if (coh.dir) {
-			sim->node[copy->node].handled++;
-			check_order(sim, copy, &ev, waited, after);
-		}
-		if (!after->next || block->first == NONE)
-			return;
-		next = block->first;
-		waited = true;
-		ev = (struct dsm_event){ .type = DSM_EV_MSG };
-		ev.msg = ((struct message *)pool_at(&sim->messages, next))->coh;
-		block->first = ((struct message *)pool_at(&sim->messages, next))->next;
-		pool_put(&sim->messages, next);
+	step->deferred = false;
+	step->over = msg && dir->busy && (ev->msg.type == DSM_DONE || ev->msg.type == DSM_INV_ACK);
+	if (step->over)
+		step->requester = dir->requester;
+	step->alone = step->over && ev->msg.type == DSM_DONE && ev->msg.from != step->requester;
+	if (step->over && dir->busy == DSM_GET_S)
+		sharers_reserve(sim, step->block);
+	step->put = msg && !dir->busy && (ev->msg.type == DSM_PUT_S || ev->msg.type == DSM_PUT_M) &&
+		    has(dir, ev->msg.from);
+	check_log(sim, LOG_EVENT, step->copy, ev, &ev->msg);
+	sim->events++;
+}
+
+/* Requests are served in the order in which they came, and none is forgotten. */
+static void check_order(const struct step *step, const struct dsm_event *ev)
+{
+	const struct block *block = step->block;
+	u32 number = step->copy->block;
+	bool waited = step->engine.serving;
+
+	if (ev->type == DSM_EV_MSG && dsm_engine_is_request(ev->msg.type)) {
+		if (waited && step->deferred)
+			check_fail(step->sim, number, "a request that had waited is put behind others");
+		if (!waited && !step->deferred && block->first != NONE)
+			check_fail(step->sim, number,
+				   "a request is served before others that came first");
 	}
 }
+
+static void engine_decided(struct dsm_engine *engine, const struct dsm_event *ev,
+			   enum dsm_coh_result result)
+{
+	struct step *step = step_of(engine);
+	const struct dsm_dir *dir = engine->coh.dir;
+	struct copy *copy = step->copy;
+	struct sim *sim = step->sim;
+
+	if (result != DSM_COH_OK) {
+		check_fail(sim, copy->block, "node %u refuses an event", copy->node);
+		return;
+	}
+	if (engine->coh.n_actions > DSM_ACTIONS_MAX)
+		check_fail(sim, copy->block, "%u actions", engine->coh.n_actions);
+	if (copy->line.discards != copy->discards)
+		check_fail(sim, copy->block, "node %u %s", copy->node, copy->discards ?
+			   "does not wait for its discard" : "waits for a discard that is over");
+	check_access(sim, copy);
+	if (!dir)
+		return;
+	if (step->put && !dir->busy && !engine->pull)
+		check_fail(sim, copy->block, "the home does not take what it is asked to");
+	if (step->alone)
+		check_granted(sim, copy->block, step->requester, ev->msg.req,
+			      ev->msg.flags & DSM_WIRE_MODIFIED);
+	if (step->over && !dir->busy) {
+		check_transaction(sim, copy->block);
+		sharers_release(sim, step->block);
+	}
+	sim->node[copy->node].handled++;
+	check_order(step, ev);
+}
+
+static const struct dsm_engine_ops engine_ops = {
+	.send = engine_send,
+	.keep = engine_keep,
+	.next = engine_next,
+	.kept = engine_kept,
+	.revoke = engine_revoke,
+	.hold = engine_hold,
+	.wake = engine_wake,
+	.deciding = engine_deciding,
+	.decided = engine_decided,
+};
 
 /* An event and what follows from it without a message. */
 static void event(struct sim *sim, struct copy *copy, const struct dsm_event *first)
 {
+	struct block *block = &sim->block[copy->block];
+	struct step step = {
+		.engine = {
+			.coh = {
+				.self = copy->node,
+				.home = block->home,
+				.nodes = sim->config->nodes,
+				.line = &copy->line,
+			},
+			.ops = &engine_ops,
+			.writes_kept = &block->writes_kept,
+		},
+		.sim = sim, .copy = copy, .block = block,
+	};
 	struct dsm_event ev = *first;
 	u32 n;
 
+	if (block->home == copy->node)
+		step.engine.coh.dir = &block->dir;
 	for (n = 0; !sim->failed; n++) {
-		struct after after = {};
-
 		if (n == STEPS_MAX)
 			check_fail(sim, copy->block, "node %u: an event has no end", copy->node);
-		step(sim, copy, &ev, &after);
-		if (after.hold_over)
-			ev = (struct dsm_event){ .type = DSM_EV_HOLD_OVER };
-		else if (after.pull)
-			ev = (struct dsm_event){ .type = DSM_EV_WRITE, .prefetch = true,
-						 .req = next_req(sim, copy->node) };
-		else
+		if (dsm_engine_step(&step.engine, &ev) != DSM_COH_OK && !sim->failed)
+			check_fail(sim, copy->block, "node %u asks again, and its request waits",
+				   ev.msg.from);
+		if (step.engine.coh.dir && !block->dir.busy && block->first != NONE && !sim->failed)
+			check_fail(sim, copy->block, "requests wait, and none is served");
+		if (!dsm_engine_follow(&step.engine, &ev))
 			return;
+		if (ev.type == DSM_EV_WRITE)
+			ev.req = next_req(sim, copy->node);
 	}
 }
 
@@ -470,7 +470,7 @@ static void take(struct sim *sim, const struct dsm_coh_msg *coh, u32 block, u64 
 		copy->value = 0;
 	if (coh->type == DSM_DISCARDED)
 		copy->discards = false;
-	if (for_home(coh->type) || coh->type == DSM_DONE)
+	if (dsm_engine_is_request(coh->type) || coh->type == DSM_DONE)
 		sim->stats.at_homes++;
 	event(sim, copy, &ev);
 }

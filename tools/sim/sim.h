@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A simulator of whole clusters around module/coherence.c, which is compiled as
- * it is: what is simulated is all that the module, the helper, the network and
+ * A simulator of whole clusters around module/engine.c and coherence.c, which are compiled as
+ * they are: what is simulated is all that the module, the helper, the network and
  * the programs do around it. Time is simulated and counted in ns; one seed and
  * one set of options give one result, to the byte, on any machine.
  *
  *	workload.c	what the threads of each node access
- *	node.c		faults, and what module/block.c does around the protocol
+ *	node.c		faults, and the engine's operations, as module/block.c has them
  *	net.c		what module/peer.c, the helper and the network do: numbers,
  *			acknowledgements, connections that are lost, resending
  *	check.c		the invariants, at every step; the log of a violation
@@ -38,8 +38,8 @@
 #ifndef _SIM_SIM_H
 #define _SIM_SIM_H
 
-#include "coherence.h"
 #include "config.h"
+#include "engine.h"
 #include "histogram.h"
 #include "pool.h"
 #include "queue.h"
@@ -126,6 +126,7 @@ struct copy {
  * @first: the first message that waits at the home
  * @final: the last
  * @touched: anybody ever accessed it
+ * @writes_kept: the engine's count of what waits and tells the sharers
  */
 struct block {
 	struct dsm_dir dir;
@@ -136,6 +137,7 @@ struct block {
 	u16 writers;
 	u16 granted;
 	bool touched;
+	u32 writes_kept;
 	u32 first;
 	u32 final;
 };

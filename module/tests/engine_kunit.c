@@ -225,6 +225,18 @@ static void kept_and_refused(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, home->writes_kept, 0);
 }
 
+/* The message that lets it in has done nothing wrong. */
+static void only_kept_is_refused(struct kunit *test)
+{
+	struct home *home = test->priv;
+
+	serve_node_1(test);
+	KUNIT_EXPECT_EQ(test, (int)message(test, 1, DSM_GET_S, 11, 0), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, (int)message(test, HOME, DSM_DONE, 10, 0), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, home->n_sent, 0);
+	KUNIT_EXPECT_EQ(test, home->n_queue, 0);
+}
+
 static void refused(struct kunit *test)
 {
 	struct home *home = test->priv;
@@ -284,6 +296,23 @@ static void give_away(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, home->revoked, 0);
 }
 
+/* A reader leaves the home its own copy, which it may only read from then on. */
+static void write_access_taken(struct kunit *test)
+{
+	struct home *home = test->priv;
+
+	home->dir = (struct dsm_dir){
+		.state = DSM_DIR_M, .owner = HOME, .busy = DSM_GET_S, .requester = 1, .req = 10,
+		.sharers = &home->sharers,
+	};
+	home->line.state = DSM_LINE_M;
+	KUNIT_ASSERT_EQ(test, (int)step(test, &(struct dsm_event){
+		.type = DSM_EV_MSG,
+		.msg = { .type = DSM_FWD_GET_S, .from = HOME, .to = HOME, .node = 1, .req = 10 },
+	}), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, home->revoked, DSM_ACT_CLEAN);
+}
+
 static void hold_runs(struct kunit *test)
 {
 	struct home *home = test->priv;
@@ -312,9 +341,11 @@ static struct kunit_case engine_cases[] = {
 	KUNIT_CASE(kept_in_order),
 	KUNIT_CASE(asks_twice),
 	KUNIT_CASE(kept_and_refused),
+	KUNIT_CASE(only_kept_is_refused),
 	KUNIT_CASE(refused),
 	KUNIT_CASE(sharers_told),
 	KUNIT_CASE(pull_follows),
+	KUNIT_CASE(write_access_taken),
 	KUNIT_CASE(hold_runs),
 	KUNIT_CASE(hold_is_over),
 	{}

@@ -8,7 +8,7 @@
 #include <linux/sched/signal.h>
 #include "batch.h"
 #include "block.h"
-#include "directory.h"
+#include "chunk.h"
 #include "frames.h"
 #include "hold.h"
 #include "node.h"

@@ -10,7 +10,7 @@
 #include <linux/slab.h>
 #include "batch.h"
 #include "block.h"
-#include "directory.h"
+#include "chunk.h"
 #include "engine.h"
 #include "hold.h"
 #include "msg.h"

@@ -20,8 +20,8 @@
 #include <linux/slab.h>
 #include "batch.h"
 #include "block.h"
+#include "chunk.h"
 #include "compat.h"
-#include "directory.h"
 #include "discard.h"
 #include "engine.h"
 #include "frames.h"

@@ -4,8 +4,8 @@
 
 #include <linux/list.h>
 #include "batch.h"
+#include "chunk.h"
 #include "coherence.h"
-#include "directory.h"
 
 struct dsm_hold;
 struct dsm_node;

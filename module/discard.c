@@ -13,7 +13,7 @@
 #include <linux/overflow.h>
 #include <linux/sched/signal.h>
 #include "block.h"
-#include "directory.h"
+#include "chunk.h"
 #include "discard.h"
 #include "frames.h"
 #include "node.h"

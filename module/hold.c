@@ -18,8 +18,8 @@
  */
 #include <linux/slab.h>
 #include "block.h"
+#include "chunk.h"
 #include "compat.h"
-#include "directory.h"
 #include "hold.h"
 
 enum hold_limits {

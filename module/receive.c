@@ -21,7 +21,7 @@
 #include <linux/ratelimit.h>
 #include "batch.h"
 #include "block.h"
-#include "directory.h"
+#include "chunk.h"
 #include "msg.h"
 #include "node.h"
 #include "peer.h"

@@ -35,8 +35,8 @@
 #include <linux/sched/signal.h>
 #include "batch.h"
 #include "block.h"
+#include "chunk.h"
 #include "compat.h"
-#include "directory.h"
 #include "frames.h"
 #include "hold.h"
 #include "node.h"

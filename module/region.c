@@ -19,7 +19,7 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/uidgid.h>
-#include "directory.h"
+#include "chunk.h"
 #include "discard.h"
 #include "frames.h"
 #include "msg.h"

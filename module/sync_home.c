@@ -20,7 +20,7 @@
  */
 #include <linux/hash.h>
 #include <linux/slab.h>
-#include "directory.h"
+#include "chunk.h"
 #include "lease.h"
 #include "msg.h"
 #include "node.h"

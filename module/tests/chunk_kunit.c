@@ -7,7 +7,7 @@
 #include <linux/err.h>
 #include <linux/jiffies.h>
 #include "testnode.h"
-#include "../directory.h"
+#include "../chunk.h"
 #include "../region.h"
 
 enum {

@@ -9,7 +9,7 @@
 #include <linux/prandom.h>
 #include <linux/sched.h>
 #include "testnode.h"
-#include "../directory.h"
+#include "../chunk.h"
 #include "../lease_core.h"
 #include "../region.h"
 #include "../sync.h"

@@ -9,7 +9,7 @@
 #include <linux/jiffies.h>
 #include "testnode.h"
 #include "../block.h"
-#include "../directory.h"
+#include "../chunk.h"
 #include "../region.h"
 
 enum {

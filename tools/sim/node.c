@@ -82,7 +82,7 @@ static u16 home_of(struct sim *sim, u32 block, u16 toucher)
 
 /*
  * The home's sharer set has storage of its own while there are sharers, as in
- * module/directory.c.
+ * module/chunk.c.
  */
 static void sharers_reserve(struct sim *sim, struct block *block)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The directory: what the home does with its entry.
+ * The coherence core at a block's home: what it does with its directory entry.
  */
 #include <kunit/test.h>
 #include <linux/bitmap.h>
@@ -674,7 +674,7 @@ static void sharers_random_test(struct kunit *test)
 	}
 }
 
-static struct kunit_case directory_cases[] = {
+static struct kunit_case home_cases[] = {
 	KUNIT_CASE(discard_of_zeroes_test),
 	KUNIT_CASE(discard_takes_from_owner_test),
 	KUNIT_CASE(discard_takes_from_sharers_test),
@@ -701,10 +701,10 @@ static struct kunit_case directory_cases[] = {
 	{}
 };
 
-static struct kunit_suite directory_suite = {
-	.name = "dsm_directory",
+static struct kunit_suite home_suite = {
+	.name = "dsm_coherence_home",
 	.init = home_init,
-	.test_cases = directory_cases,
+	.test_cases = home_cases,
 };
 
-kunit_test_suite(directory_suite);
+kunit_test_suite(home_suite);

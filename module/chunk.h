@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-#ifndef _DSM_DIRECTORY_H
-#define _DSM_DIRECTORY_H
+#ifndef _DSM_CHUNK_H
+#define _DSM_CHUNK_H
 
 #include <linux/ktime.h>
 #include <linux/list.h>
@@ -34,7 +34,7 @@ enum dsm_chunk_limits {
  *
  * @lock: protects the rest
  * @line: our copy
- * @writes_waiting: the GET_M in @waiting
+ * @writes_waiting: the GET_M and DISCARD requests in @waiting
  * @dir: the home's entry; used where we are the home
  * @sharers: @dir's storage in clusters of up to 64 nodes; in larger ones, it has
  *	some of its own while there are sharers, see dsm_sharers_alloc()
@@ -69,7 +69,7 @@ struct dsm_block {
  * @stale: it is marked DSM_CHUNK_STALE
  * @cached: how many of @blocks are
  * @early: messages from nodes that know sooner than we that we are the home
- * @blocks: dsm_chunk_blocks() of them
+ * @blocks: as many as fit in DSM_CHUNK_SHIFT
  */
 struct dsm_chunk {
 	spinlock_t lock;
@@ -100,4 +100,4 @@ struct dsm_chunk *dsm_chunk_ask(struct dsm_region *region, u64 number, unsigned 
 int dsm_chunk_receive(struct dsm_region *region, struct dsm_msg *msg);
 int dsm_chunk_defer_early(struct dsm_chunk *chunk, const struct dsm_msg *msg);
 
-#endif /* _DSM_DIRECTORY_H */
+#endif /* _DSM_CHUNK_H */

@@ -20,7 +20,7 @@
 #include <linux/slab.h>
 #include <linux/wait.h>
 #include "block.h"
-#include "directory.h"
+#include "chunk.h"
 #include "msg.h"
 #include "node.h"
 #include "peer.h"

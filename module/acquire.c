@@ -11,7 +11,9 @@
 #include "chunk.h"
 #include "frames.h"
 #include "hold.h"
+#include "link.h"
 #include "node.h"
+#include "peer.h"
 #include "reclaim.h"
 #include "region.h"
 #include "spin.h"
@@ -215,7 +217,7 @@ void dsm_block_ahead(struct dsm_region *region, u64 index, bool write)
 	dsm_batch_init(&batch);
 	/* They are charged to this thread, and not to the helper that receives them. */
 	prefetch_run(region, first, n, write, true, &batch);
-	dsm_batch_end(&batch, region);
+	dsm_batch_end(&batch, region->node);
 }
 
 /**
@@ -245,13 +247,13 @@ int dsm_block_prefetch(struct dsm_region *region, u64 first, u64 last, bool writ
 			dsm_reclaim_balance(region);
 		if (!err)
 			err = prefetch_one(region, i, write, true, &batch);
-		dsm_batch_run(&batch, region);
+		dsm_batch_run(&batch, region->node);
 		dsm_batch_wake(&batch);
 		if (fatal_signal_pending(current))
 			err = -EINTR;
 		cond_resched();
 	}
-	dsm_batch_end(&batch, region);
+	dsm_batch_end(&batch, region->node);
 	return err == -EAGAIN ? 0 : err;
 }
 
@@ -281,7 +283,7 @@ static int ask(struct dsm_region *region, struct dsm_chunk *chunk, u64 index, bo
 	dsm_batch_init(&batch);
 	err = dsm_block_event(region, chunk, index, &ev, &batch, gfp);
 	if (!err) {
-		dsm_batch_run(&batch, region);
+		dsm_batch_run(&batch, region->node);
 		wanted->n = !settled(block, write);
 		if (ahead && wanted->n) {
 			u32 n = dsm_readahead_next(region, index, !under_way, &wanted->first);
@@ -289,7 +291,7 @@ static int ask(struct dsm_region *region, struct dsm_chunk *chunk, u64 index, bo
 			wanted->n += prefetch_run(region, wanted->first, n, write, frames, &batch);
 		}
 	}
-	dsm_batch_end(&batch, region);
+	dsm_batch_end(&batch, region->node);
 	return err;
 }
 

@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Batches: what an event of a block may take, set aside before its lock is taken.
+ * Batches: the memory that an event may need, set aside before a lock is taken, and
+ * what the event makes us say to ourselves.
  *
- * Nothing can fail once an event has been taken, and nothing can be allocated
- * under the lock. What was set aside and not needed serves the next event; who
- * takes many, a peer's receiver, keeps its batch, and so allocates no more than
- * what is sent.
+ * Once an event has been taken, nothing can fail; and nothing can be allocated under
+ * a spinlock. Memory that an event did not need serves the next one. A peer's receiver
+ * takes many events and keeps its batch, so it allocates no more than it sends.
  */
 #include <linux/slab.h>
 #include "batch.h"
-#include "block.h"
-#include "chunk.h"
 #include "engine.h"
-#include "hold.h"
 #include "msg.h"
 
 enum batch_limits {
@@ -27,6 +24,13 @@ void dsm_batch_init(struct dsm_batch *batch)
 	batch->hold = NULL;
 	batch->sharers = NULL;
 	memset(&batch->wakes, 0, sizeof(batch->wakes));
+}
+
+/* A message of this node to itself: nobody else would send it again. */
+void dsm_batch_add_local(struct dsm_batch *batch, struct dsm_msg *msg)
+{
+	msg->must = true;
+	list_add_tail(&msg->list, &batch->local);
 }
 
 /* Of those set aside: there is one. */
@@ -53,27 +57,16 @@ bool dsm_batch_has(const struct dsm_batch *batch, const struct dsm_engine_needs 
 	       (!needs->sharers || batch->sharers);
 }
 
-/* Set aside what is missing. Sleeps. Return: 0, or -ENOMEM. */
-int dsm_batch_reserve(struct dsm_batch *batch, const struct dsm_region *region,
-		      const struct dsm_engine_needs *needs, gfp_t gfp)
+/* Have at least so many messages set aside. Sleeps. Return: 0, or -ENOMEM. */
+int dsm_batch_reserve(struct dsm_batch *batch, unsigned int messages, gfp_t gfp)
 {
-	while (batch->n_spare < needs->messages) {
+	while (batch->n_spare < messages) {
 		struct dsm_msg *msg = dsm_msg_alloc(gfp);
 
 		if (!msg)
 			return -ENOMEM;
 		list_add(&msg->list, &batch->spare);
 		batch->n_spare++;
-	}
-	if (needs->hold && !batch->hold) {
-		batch->hold = dsm_hold_create(gfp);
-		if (!batch->hold)
-			return -ENOMEM;
-	}
-	if (needs->sharers && !batch->sharers) {
-		batch->sharers = dsm_sharers_alloc(region, gfp);
-		if (!batch->sharers)
-			return -ENOMEM;
 	}
 	return 0;
 }
@@ -106,7 +99,8 @@ void dsm_batch_release(struct dsm_batch *batch)
 	dsm_batch_wake(batch);
 	dsm_msg_free_list(&batch->spare);
 	batch->n_spare = 0;
-	dsm_hold_destroy(batch->hold);
+	/* Of a cache of hold.c's, which kfree() finds. */
+	kfree(batch->hold);
 	batch->hold = NULL;
 	kfree(batch->sharers);
 	batch->sharers = NULL;

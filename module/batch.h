@@ -5,29 +5,21 @@
 #include <linux/gfp.h>
 #include <linux/list.h>
 #include <linux/types.h>
+#include "wakes.h"
 
 struct dsm_engine_needs;
 struct dsm_hold;
 struct dsm_msg;
-struct dsm_region;
 
 /**
- * struct dsm_wakes - threads that can go on
- * @queues: a bit for each of dsm_waitqueues[]
- */
-struct dsm_wakes {
-	unsigned long queues[256 / 8 / sizeof(unsigned long)];
-};
-
-/**
- * struct dsm_batch - work that follows from an event
- * @local: messages from this node to itself, not yet delivered
+ * struct dsm_batch - what follows from an event, and the memory set aside for it
+ * @local: messages from this node to itself, to be delivered when no lock is held
  * @spare: messages that may be sent without allocating
  * @n_spare: how many
- * @hold: one that may be used without allocating
- * @sharers: storage for a sharer set, the same, or NULL
- * @wakes: they are woken when all of a batch has been done, since the first would want the next block at once, and
- *	take the processor from who is about to provide it
+ * @hold: a hold that may be used without allocating, or NULL
+ * @sharers: storage for one sharer set, or NULL
+ * @wakes: woken after the whole batch: a thread woken earlier would preempt us and
+ *	fault on the next block
  */
 struct dsm_batch {
 	struct list_head local;
@@ -51,13 +43,12 @@ struct dsm_batch {
 #define DSM_GFP_MUST	(GFP_KERNEL | __GFP_NORETRY | __GFP_NOFAIL)
 
 void dsm_batch_init(struct dsm_batch *batch);
+void dsm_batch_add_local(struct dsm_batch *batch, struct dsm_msg *msg);
 struct dsm_msg *dsm_batch_take(struct dsm_batch *batch);
 void dsm_batch_give(struct dsm_batch *batch, struct dsm_msg *msg);
 void dsm_batch_give_list(struct dsm_batch *batch, struct list_head *list);
 bool dsm_batch_has(const struct dsm_batch *batch, const struct dsm_engine_needs *needs);
-int dsm_batch_reserve(struct dsm_batch *batch, const struct dsm_region *region,
-		      const struct dsm_engine_needs *needs, gfp_t gfp);
-void dsm_wakes_run(struct dsm_wakes *wakes);
+int dsm_batch_reserve(struct dsm_batch *batch, unsigned int messages, gfp_t gfp);
 void dsm_batch_wake(struct dsm_batch *batch);
 void dsm_batch_trim(struct dsm_batch *batch);
 void dsm_batch_release(struct dsm_batch *batch);

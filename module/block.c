@@ -22,12 +22,11 @@
 #include "block.h"
 #include "chunk.h"
 #include "compat.h"
-#include "discard.h"
 #include "engine.h"
 #include "frames.h"
 #include "hold.h"
+#include "link.h"
 #include "msg.h"
-#include "netlink.h"
 #include "node.h"
 #include "peer.h"
 #include "reclaim.h"
@@ -45,62 +44,6 @@ enum block_limits {
 	 */
 	REVOKE_SHORT	= 256,
 };
-
-wait_queue_head_t dsm_waitqueues[DSM_WAITQUEUES];
-
-/* ------------------------------------------------------------------------
- * Batches
- */
-
-static_assert(sizeof(struct dsm_wakes) * BITS_PER_BYTE == DSM_WAITQUEUES);
-
-/* Wake them; then there are none. */
-void dsm_wakes_run(struct dsm_wakes *wakes)
-{
-	unsigned int i;
-
-	for_each_set_bit(i, wakes->queues, DSM_WAITQUEUES)
-		wake_up_all(&dsm_waitqueues[i]);
-	memset(wakes, 0, sizeof(*wakes));
-}
-
-/*
- * An event of our own making. It is refused where another node has said what
- * it had no right to, and only that node's block is the worse for it.
- */
-static void own_event(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
-		      const struct dsm_event *ev, struct dsm_batch *batch)
-{
-	if (dsm_block_event(region, chunk, index, ev, batch, DSM_GFP_MUST))
-		pr_warn_ratelimited("node %u: region %u, block %llu: another node's fault (%s)\n",
-				    region->node->id, region->id, index,
-				    ev->type == DSM_EV_MSG ? dsm_msg_name(ev->msg.type) : "hold");
-}
-
-/* Deliver what we have said to ourselves. */
-void dsm_batch_run(struct dsm_batch *batch, struct dsm_region *region)
-{
-	struct dsm_msg *msg;
-
-	while ((msg = list_first_entry_or_null(&batch->local, struct dsm_msg, list))) {
-		struct dsm_event ev = { .type = DSM_EV_MSG, .msg = msg->coh };
-		u64 index = msg->block;
-		struct dsm_chunk *chunk;
-
-		list_del(&msg->list);
-		dsm_batch_give(batch, msg);
-		chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, index));
-		own_event(region, chunk, index, &ev, batch);
-	}
-}
-
-/* Deliver, let the peers have theirs, and free what was set aside. */
-void dsm_batch_end(struct dsm_batch *batch, struct dsm_region *region)
-{
-	dsm_batch_run(batch, region);
-	dsm_peers_flush(region->node);
-	dsm_batch_release(batch);
-}
 
 /* ------------------------------------------------------------------------
  * Events
@@ -150,7 +93,7 @@ static void step_send(struct dsm_engine *engine, const struct dsm_coh_msg *coh)
 	msg->block = step->index;
 	msg->offset = step->index << region->block_shift;
 	if (coh->to == node->id) {
-		list_add_tail(&msg->list, &step->batch->local);
+		dsm_batch_add_local(step->batch, msg);
 		return;
 	}
 	if (coh->type == DSM_DATA && dsm_frames_poisoned(region, step->index)) {
@@ -294,6 +237,9 @@ static void count(const struct step *step, const struct dsm_event *ev, u8 before
 		dsm_stat(region, DSM_STAT_upgrades, 1);
 }
 
+/* An event that had to wait goes on with dsm_block_event(), which may have it wait again. */
+static void hold_over(struct dsm_hold *hold);
+
 /* At the home: may the event let it pull another node's copy? That waits for memory. */
 static bool may_pull(const struct step *step, const struct dsm_event *ev)
 {
@@ -301,6 +247,26 @@ static bool may_pull(const struct step *step, const struct dsm_event *ev)
 	       (step->block->line.put || !list_empty(&step->block->waiting) ||
 		(ev->type == DSM_EV_MSG &&
 		 (ev->msg.type == DSM_PUT_S || ev->msg.type == DSM_PUT_M)));
+}
+
+static int reserve(struct step *step, const struct dsm_engine_needs *needs, gfp_t gfp)
+{
+	struct dsm_batch *batch = step->batch;
+	int err = dsm_batch_reserve(batch, needs->messages, gfp);
+
+	if (err)
+		return err;
+	if (needs->hold && !batch->hold) {
+		batch->hold = dsm_hold_create(hold_over, gfp);
+		if (!batch->hold)
+			return -ENOMEM;
+	}
+	if (needs->sharers && !batch->sharers) {
+		batch->sharers = dsm_sharers_alloc(step->region, gfp);
+		if (!batch->sharers)
+			return -ENOMEM;
+	}
+	return 0;
 }
 
 /*
@@ -321,7 +287,7 @@ static int lock_reserved(struct step *step, const struct dsm_event *ev, gfp_t gf
 		if (dsm_batch_has(step->batch, &needs))
 			break;
 		spin_unlock(&block->lock);
-		err = dsm_batch_reserve(step->batch, step->region, &needs, gfp);
+		err = reserve(step, &needs, gfp);
 		if (err)
 			return err;
 	}
@@ -369,7 +335,7 @@ static int step_run(struct step *step, const struct dsm_event *ev, gfp_t gfp)
 	spin_unlock(&block->lock);
 	kfree(unused);
 	if (lost && !step->free)
-		dsm_discard_later(region, step->chunk, step->index);
+		dsm_chunk_mark_stale(region, step->chunk, step->index);
 	return err;
 }
 
@@ -386,7 +352,7 @@ static int revoke(struct dsm_region *region, u64 index, u8 how)
 		chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, index));
 		if (dsm_chunk_home(chunk) == region->node->id ||
 		    !dsm_reclaim_later(region, index))
-			dsm_discard_later(region, chunk, index);
+			dsm_chunk_mark_stale(region, chunk, index);
 		return 0;
 	}
 	if (dsm_frames_free(region, index))
@@ -527,7 +493,7 @@ int dsm_block_event(struct dsm_region *region, struct dsm_chunk *chunk, u64 inde
 }
 
 /* What had to wait goes on, or waits again. */
-void dsm_block_hold_over(struct dsm_hold *hold)
+static void hold_over(struct dsm_hold *hold)
 {
 	struct dsm_event ev = { .type = hold->event };
 	struct dsm_region *region = hold->region;
@@ -555,8 +521,11 @@ void dsm_block_hold_over(struct dsm_hold *hold)
 	spin_unlock(&block->lock);
 
 	dsm_batch_init(&batch);
-	own_event(region, chunk, index, &ev, &batch);
-	dsm_batch_end(&batch, region);
+	/* Refused where another node has said what it had no right to: its block is the worse for it. */
+	if (dsm_block_event(region, chunk, index, &ev, &batch, DSM_GFP_MUST))
+		pr_warn_ratelimited("node %u: region %u, block %llu: another node's fault\n",
+				    region->node->id, region->id, index);
+	dsm_batch_end(&batch, region->node);
 put:
 	dsm_hold_destroy(hold);
 	dsm_region_put(region);
@@ -589,11 +558,13 @@ static bool wants_bytes(struct dsm_block *block, u32 req)
 static int data_lost(struct dsm_region *region, struct dsm_block *block,
 		     const struct dsm_msg *msg)
 {
+	struct dsm_node *node = region->node;
+
 	if (!wants_bytes(block, msg->coh.req))
 		return -EPROTO;
 	dsm_frames_repair(region, msg->block);
-	return dsm_netlink_expect(region->node, region->id, msg->block << region->block_shift,
-				  msg->data_len, msg->coh.req) ?: -EAGAIN;
+	return node->carrier->expect(node, region->id, msg->block << region->block_shift,
+				     msg->data_len, msg->coh.req) ?: -EAGAIN;
 }
 
 /* The request must not expect bytes if it is sent again. */
@@ -638,7 +609,8 @@ int dsm_block_receive(struct dsm_region *region, struct dsm_msg *msg, bool in_wi
 		if (err != -EAGAIN)
 			return err;
 	}
-	if (msg->coh.type == DSM_DATA) {
+	/* Bytes of our own have not moved. */
+	if (msg->coh.type == DSM_DATA && !msg->must) {
 		block = dsm_chunk_block(region, chunk, msg->block);
 		if (msg->data_len != dsm_region_block_size(region))
 			return -EBADMSG;
@@ -648,25 +620,8 @@ int dsm_block_receive(struct dsm_region *region, struct dsm_msg *msg, bool in_wi
 	/* Before the page is in use: if this is refused, see data_lost(). */
 	if (msg->coh.type == DSM_DATA || msg->coh.type == DSM_LOST || msg->coh.type == DSM_GRANT)
 		expect_over(region, chunk, msg);
-	err = dsm_block_event(region, chunk, msg->block, &ev, batch, GFP_KERNEL);
-	if (!err)
-		dsm_batch_run(batch, region);
-	return err;
-}
-
-/*
- * A request that came before we knew that we are the home. It was acknowledged then,
- * so it cannot be refused for want of memory: what it takes may exceed the limit of a
- * container, by a few messages. It is dropped if no correct node would have sent it.
- */
-void dsm_block_receive_early(struct dsm_region *region, struct dsm_msg *msg,
-			     struct dsm_batch *batch)
-{
-	struct dsm_event ev = { .type = DSM_EV_MSG, .msg = msg->coh };
-	struct dsm_chunk *chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, msg->block));
-
-	own_event(region, chunk, msg->block, &ev, batch);
-	dsm_batch_run(batch, region);
+	return dsm_block_event(region, chunk, msg->block, &ev, batch,
+			       msg->must ? DSM_GFP_MUST : GFP_KERNEL);
 }
 
 /* ------------------------------------------------------------------------
@@ -703,9 +658,9 @@ bool dsm_block_unreadable(struct dsm_node *node, u32 id, u64 index)
 	return lost;
 }
 
-/* Tell a new helper of every request for which bytes may come. */
-int dsm_block_expect_all(struct dsm_region *region)
+static int expect_region(struct dsm_region *region)
 {
+	struct dsm_node *node = region->node;
 	u32 i, n = 1U << (DSM_CHUNK_SHIFT - region->block_shift);
 	struct dsm_chunk *chunk;
 	unsigned long number;
@@ -725,8 +680,8 @@ int dsm_block_expect_all(struct dsm_region *region)
 			if (!out)
 				continue;
 			/* What it does not get to know it is told in data_lost(). */
-			err = dsm_netlink_expect(region->node, region->id, offset,
-						 dsm_region_block_size(region), req);
+			err = node->carrier->expect(node, region->id, offset,
+						    dsm_region_block_size(region), req);
 			if (err)
 				return err == -EAGAIN ? 0 : err;
 		}
@@ -735,10 +690,19 @@ int dsm_block_expect_all(struct dsm_region *region)
 	return 0;
 }
 
-void dsm_block_init(void)
+/*
+ * Tell a new helper of every request for which bytes may come. It has been told that it
+ * is the helper, so nothing here can take that back: data_lost() tells it the rest.
+ */
+void dsm_blocks_expect(struct dsm_node *node)
 {
-	int i;
+	struct dsm_region *region;
+	u32 id = 0;
+	int err = 0;
 
-	for (i = 0; i < ARRAY_SIZE(dsm_waitqueues); i++)
-		init_waitqueue_head(&dsm_waitqueues[i]);
+	while (!err && (region = dsm_region_get_after(node, id))) {
+		id = region->id;
+		err = expect_region(region);
+		dsm_region_put(region);
+	}
 }

@@ -7,19 +7,13 @@
 #include "chunk.h"
 #include "coherence.h"
 
-struct dsm_hold;
 struct dsm_node;
 struct dsm_region;
-
-void dsm_batch_run(struct dsm_batch *batch, struct dsm_region *region);
-void dsm_batch_end(struct dsm_batch *batch, struct dsm_region *region);
 
 int dsm_block_event(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
 		    const struct dsm_event *ev, struct dsm_batch *batch, gfp_t gfp);
 int dsm_block_receive(struct dsm_region *region, struct dsm_msg *msg, bool in_window,
 		      struct dsm_batch *batch);
-void dsm_block_receive_early(struct dsm_region *region, struct dsm_msg *msg,
-			     struct dsm_batch *batch);
 int dsm_block_ask(struct dsm_region *region, u64 index, bool write);
 int dsm_block_acquire(struct dsm_region *region, u64 index, bool write);
 int dsm_block_prefetch(struct dsm_region *region, u64 first, u64 last, bool write);
@@ -32,10 +26,6 @@ void dsm_block_wait_upgrade(struct dsm_region *region, struct dsm_block *block);
 struct dsm_block *dsm_block_find(struct dsm_region *region, u64 index);
 
 bool dsm_block_unreadable(struct dsm_node *node, u32 id, u64 index);
-int dsm_block_expect_all(struct dsm_region *region);
-
-void dsm_block_hold_over(struct dsm_hold *hold);
-
-void dsm_block_init(void);
+void dsm_blocks_expect(struct dsm_node *node);
 
 #endif /* _DSM_BLOCK_H */

@@ -19,7 +19,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/wait.h>
-#include "block.h"
+#include "batch.h"
 #include "chunk.h"
 #include "msg.h"
 #include "node.h"
@@ -143,6 +143,24 @@ struct dsm_chunk *dsm_chunk_get(struct dsm_region *region, u64 number, gfp_t gfp
 	return xa_is_err(other) ? NULL : other;
 }
 
+/* Have region->stale look at the chunks marked DSM_CHUNK_STALE, after a while. */
+void dsm_chunk_look_stale(struct dsm_region *region)
+{
+	dsm_region_get(region);
+	if (!queue_delayed_work(system_unbound_wq, &region->stale, DSM_CHUNK_STALE_JIFFIES))
+		dsm_region_put(region);
+}
+
+/* A copy of the block was taken from this node: what is left in its frames is freed later. */
+void dsm_chunk_mark_stale(struct dsm_region *region, struct dsm_chunk *chunk, u64 index)
+{
+	if (READ_ONCE(chunk->stale) || READ_ONCE(region->dead))
+		return;
+	WRITE_ONCE(chunk->stale, true);
+	xa_set_mark(&region->chunks, dsm_region_chunk_of(region, index), DSM_CHUNK_STALE);
+	dsm_chunk_look_stale(region);
+}
+
 /* Nobody can find the region any more. */
 void dsm_chunks_destroy(struct dsm_region *region)
 {
@@ -167,28 +185,22 @@ u16 dsm_chunk_steward(const struct dsm_region *region, u64 number)
 	return number % region->node->nodes;
 }
 
-/* The home is known now: whoever waited for it goes on. */
-static void set_home(struct dsm_region *region, struct dsm_chunk *chunk, u16 home)
+/*
+ * The home is known now. Threads that wait for it go on, and so do the requests that came
+ * before we knew that it is us: they were acknowledged, so they are delivered whatever
+ * memory they need.
+ */
+static void set_home(struct dsm_chunk *chunk, u16 home, struct dsm_batch *batch)
 {
-	struct dsm_msg *msg, *next;
-	LIST_HEAD(early);
-
 	spin_lock(&chunk->lock);
 	if (chunk->home == DSM_NO_HOME)
 		WRITE_ONCE(chunk->home, home);
 	WRITE_ONCE(chunk->claiming, false);
-	list_splice_init(&chunk->early, &early);
+	/* There are none where we have asked nobody: see dsm_chunk_defer_early(). */
+	if (batch)
+		list_splice_tail_init(&chunk->early, &batch->local);
 	spin_unlock(&chunk->lock);
 	wake_up_all(dsm_waitqueue(chunk));
-
-	list_for_each_entry_safe(msg, next, &early, list) {
-		struct dsm_batch batch;
-
-		dsm_batch_init(&batch);
-		dsm_block_receive_early(region, msg, &batch);
-		dsm_batch_end(&batch, region);
-		dsm_msg_free(msg);
-	}
 }
 
 /* Ask for the chunk's home, if nobody has yet. Does not wait. */
@@ -207,7 +219,7 @@ int dsm_chunk_claim(struct dsm_region *region, struct dsm_chunk *chunk, u64 numb
 			WRITE_ONCE(chunk->claim, node->id);
 		home = chunk->claim;
 		spin_unlock(&chunk->lock);
-		set_home(region, chunk, home);
+		set_home(chunk, home, NULL);
 		return 0;
 	}
 	msg = dsm_msg_alloc(gfp);
@@ -224,7 +236,7 @@ int dsm_chunk_claim(struct dsm_region *region, struct dsm_chunk *chunk, u64 numb
 	}
 	WRITE_ONCE(chunk->claiming, true);
 	spin_unlock(&chunk->lock);
-	dsm_node_post(node, steward, msg);
+	dsm_peer_post(node->peers[steward], msg);
 	return 0;
 }
 
@@ -307,7 +319,7 @@ struct dsm_chunk *dsm_chunk_ask(struct dsm_region *region, u64 number, unsigned 
 		region->asked = from;
 		WRITE_ONCE(region->asking, msg->coh.req);
 		spin_unlock(&region->ask_lock);
-		dsm_node_post(node, from, msg);
+		dsm_peer_post(node->peers[from], msg);
 		err = dsm_wait_killable(dsm_waitqueue(region), !READ_ONCE(region->asking),
 					deadline);
 		/* An answer that comes after this is nobody's, and not the next question's. */
@@ -353,7 +365,8 @@ unlock:
 	return err;
 }
 
-static int receive_question(struct dsm_region *region, const struct dsm_msg *msg)
+static int receive_question(struct dsm_region *region, const struct dsm_msg *msg,
+			    struct dsm_batch *batch)
 {
 	struct dsm_msg *reply;
 
@@ -368,11 +381,12 @@ static int receive_question(struct dsm_region *region, const struct dsm_msg *msg
 	reply->coh.req = msg->coh.req;
 	reply->region = region->id;
 	reply->block = msg->block;
-	dsm_node_post(region->node, msg->coh.from, reply);
+	dsm_post(region->node, msg->coh.from, reply, batch);
 	return 0;
 }
 
-static int receive_claim(struct dsm_region *region, struct dsm_chunk *chunk, struct dsm_msg *msg)
+static int receive_claim(struct dsm_region *region, struct dsm_chunk *chunk, struct dsm_msg *msg,
+			 struct dsm_batch *batch)
 {
 	struct dsm_node *node = region->node;
 	struct dsm_msg *reply;
@@ -391,14 +405,14 @@ static int receive_claim(struct dsm_region *region, struct dsm_chunk *chunk, str
 	reply->region = region->id;
 	reply->block = msg->block;
 	/* Before we know, so that nothing we say to it as the home goes before. */
-	dsm_node_post(node, msg->coh.from, reply);
+	dsm_post(node, msg->coh.from, reply, batch);
 	if (chunk->home == DSM_NO_HOME)
 		WRITE_ONCE(chunk->home, chunk->claim);
 	spin_unlock(&chunk->lock);
 	return 0;
 }
 
-int dsm_chunk_receive(struct dsm_region *region, struct dsm_msg *msg)
+int dsm_chunk_receive(struct dsm_region *region, struct dsm_msg *msg, struct dsm_batch *batch)
 {
 	struct dsm_node *node = region->node;
 	struct dsm_chunk *chunk;
@@ -406,18 +420,18 @@ int dsm_chunk_receive(struct dsm_region *region, struct dsm_msg *msg)
 	if (msg->block >= DIV_ROUND_UP_ULL(region->size, DSM_CHUNK_SIZE))
 		return -EPROTO;
 	if (msg->coh.flags & DSM_WIRE_ASK)
-		return msg->coh.type == DSM_CLAIM ? receive_question(region, msg) :
+		return msg->coh.type == DSM_CLAIM ? receive_question(region, msg, batch) :
 						    receive_answer(region, msg);
 	chunk = dsm_chunk_get(region, msg->block, GFP_KERNEL);
 	if (!chunk)
 		return -ENOMEM;
 	if (msg->coh.type == DSM_CLAIM)
-		return receive_claim(region, chunk, msg);
+		return receive_claim(region, chunk, msg, batch);
 
 	if (msg->coh.from != dsm_chunk_steward(region, msg->block) ||
 	    msg->coh.node >= node->nodes || !READ_ONCE(chunk->claiming))
 		return -EPROTO;
-	set_home(region, chunk, msg->coh.node);
+	set_home(chunk, msg->coh.node, batch);
 	return 0;
 }
 
@@ -459,6 +473,8 @@ int dsm_chunk_defer_early(struct dsm_chunk *chunk, const struct dsm_msg *msg)
 	if (!copy)
 		return -ENOMEM;
 	*copy = *msg;
+	copy->must = true;
+	copy->more = 0;
 	spin_lock(&chunk->lock);
 	if (chunk->home != DSM_NO_HOME)
 		err = -EAGAIN;

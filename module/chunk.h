@@ -7,6 +7,7 @@
 #include <linux/spinlock.h>
 #include "coherence.h"
 
+struct dsm_batch;
 struct dsm_hold;
 struct dsm_msg;
 struct dsm_region;
@@ -15,6 +16,8 @@ struct dsm_region;
 
 /* In a region's chunks: those that may have frames of copies that were taken. */
 #define DSM_CHUNK_STALE	XA_MARK_0
+/* How long such frames stay at least; twice that at most. */
+#define DSM_CHUNK_STALE_JIFFIES	HZ
 /* ... and those that may have copies of blocks whose home is another node. */
 #define DSM_CHUNK_CACHED XA_MARK_1
 
@@ -97,7 +100,9 @@ int dsm_chunk_claim(struct dsm_region *region, struct dsm_chunk *chunk, u64 numb
 int dsm_chunk_wait_home(struct dsm_region *region, struct dsm_chunk *chunk, u64 number,
 			unsigned long deadline);
 struct dsm_chunk *dsm_chunk_ask(struct dsm_region *region, u64 number, unsigned long deadline);
-int dsm_chunk_receive(struct dsm_region *region, struct dsm_msg *msg);
+void dsm_chunk_look_stale(struct dsm_region *region);
+void dsm_chunk_mark_stale(struct dsm_region *region, struct dsm_chunk *chunk, u64 index);
+int dsm_chunk_receive(struct dsm_region *region, struct dsm_msg *msg, struct dsm_batch *batch);
 int dsm_chunk_defer_early(struct dsm_chunk *chunk, const struct dsm_msg *msg);
 
 #endif /* _DSM_CHUNK_H */

@@ -22,6 +22,7 @@
 #include "discard.h"
 #include "fault.h"
 #include "node.h"
+#include "peer.h"
 #include "region.h"
 #include "registry.h"
 #include "sync.h"
@@ -85,7 +86,7 @@ static long ioctl_node(struct handle *h, union arg *arg)
 	arg->node = (struct dsm_node_info){
 		.id = node->id,
 		.count = node->nodes,
-		.up = dsm_node_up(node),
+		.up = dsm_peers_up(node),
 		.page_size = PAGE_SIZE,
 	};
 	return 0;
@@ -159,7 +160,7 @@ static long ioctl_open(struct handle *h, union arg *arg)
 		err = -EBUSY;
 		goto unlock;
 	}
-	err = dsm_region_open(h->node, in->name, rdonly, &region);
+	err = dsm_registry_open(h->node, in->name, rdonly, &region);
 	if (err)
 		goto unlock;
 	dsm_region_to_arg(region, in);

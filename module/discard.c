@@ -16,12 +16,11 @@
 #include "chunk.h"
 #include "discard.h"
 #include "frames.h"
+#include "link.h"
 #include "node.h"
+#include "peer.h"
 #include "region.h"
 #include "wait.h"
-
-/* How long a copy that was taken keeps its frames at least; twice that at most. */
-#define STALE	HZ
 
 /* ------------------------------------------------------------------------
  * Discards
@@ -81,13 +80,13 @@ static int ask_all(struct dsm_region *region, struct dsm_chunk *chunk, u64 first
 			continue;
 		ev.req = dsm_node_next_req(region->node);
 		err = dsm_block_event(region, chunk, i, &ev, &batch, GFP_KERNEL);
-		dsm_batch_run(&batch, region);
+		dsm_batch_run(&batch, region->node);
 		dsm_batch_wake(&batch);
 		if (!err)
 			dsm_stat(region, DSM_STAT_discards, 1);
 		cond_resched();
 	}
-	dsm_batch_end(&batch, region);
+	dsm_batch_end(&batch, region->node);
 	return err;
 }
 
@@ -163,24 +162,17 @@ static bool free_stale(struct dsm_region *region, struct dsm_chunk *chunk, u64 n
 			continue;
 		spin_lock(&block->lock);
 		stale = block->line.state == DSM_LINE_I;
-		old = time_after_eq(jiffies, block->asked + STALE);
+		old = time_after_eq(jiffies, block->asked + DSM_CHUNK_STALE_JIFFIES);
 		spin_unlock(&block->lock);
 		/* Without memory for that there will be another time. */
 		if (stale && (!old || dsm_block_event(region, chunk, first + i, &ev, &batch, GFP_KERNEL)))
 			more = true;
-		dsm_batch_run(&batch, region);
+		dsm_batch_run(&batch, region->node);
 		dsm_batch_wake(&batch);
 		cond_resched();
 	}
-	dsm_batch_end(&batch, region);
+	dsm_batch_end(&batch, region->node);
 	return more;
-}
-
-static void look_later(struct dsm_region *region)
-{
-	dsm_region_get(region);
-	if (!queue_delayed_work(system_unbound_wq, &region->stale, STALE))
-		dsm_region_put(region);
 }
 
 static void stale_work(struct work_struct *work)
@@ -203,18 +195,8 @@ static void stale_work(struct work_struct *work)
 		more = true;
 	}
 	if (more && !READ_ONCE(region->dead))
-		look_later(region);
+		dsm_chunk_look_stale(region);
 	dsm_region_put(region);
-}
-
-/* This node has lost a copy: what is left of it is freed later. */
-void dsm_discard_later(struct dsm_region *region, struct dsm_chunk *chunk, u64 index)
-{
-	if (READ_ONCE(chunk->stale) || READ_ONCE(region->dead))
-		return;
-	WRITE_ONCE(chunk->stale, true);
-	xa_set_mark(&region->chunks, dsm_region_chunk_of(region, index), DSM_CHUNK_STALE);
-	look_later(region);
 }
 
 void dsm_discard_init(struct dsm_region *region)

@@ -4,12 +4,10 @@
 
 #include <linux/types.h>
 
-struct dsm_chunk;
 struct dsm_region;
 
 int dsm_discard(struct dsm_region *region, u64 offset, u64 length);
 
-void dsm_discard_later(struct dsm_region *region, struct dsm_chunk *chunk, u64 index);
 void dsm_discard_init(struct dsm_region *region);
 void dsm_discard_stop(struct dsm_region *region);
 

@@ -17,7 +17,6 @@
  * nodes' messages to carry, or the one above, for which others wait.
  */
 #include <linux/slab.h>
-#include "block.h"
 #include "chunk.h"
 #include "compat.h"
 #include "hold.h"
@@ -46,7 +45,7 @@ static void hold_work(struct kthread_work *work)
 
 	/* It has queued us, and may not have returned. */
 	hrtimer_cancel(&hold->timer);
-	dsm_block_hold_over(hold);
+	hold->over(hold);
 }
 
 static void hold_retry(struct work_struct *work)
@@ -54,7 +53,7 @@ static void hold_retry(struct work_struct *work)
 	struct dsm_hold *hold = container_of(work, struct dsm_hold, retry);
 
 	hrtimer_cancel(&hold->timer);
-	dsm_block_hold_over(hold);
+	hold->over(hold);
 }
 
 static enum hrtimer_restart hold_timer(struct hrtimer *timer)
@@ -71,12 +70,14 @@ static enum hrtimer_restart hold_timer(struct hrtimer *timer)
 	return HRTIMER_NORESTART;
 }
 
-struct dsm_hold *dsm_hold_create(gfp_t gfp)
+/* A hold; @over is called when its wait is over, by a worker, and has the hold from then on. */
+struct dsm_hold *dsm_hold_create(void (*over)(struct dsm_hold *hold), gfp_t gfp)
 {
 	struct dsm_hold *hold = kmem_cache_zalloc(cache, gfp);
 
 	if (!hold)
 		return NULL;
+	hold->over = over;
 	hrtimer_setup(&hold->timer, hold_timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
 	return hold;
 }
@@ -87,7 +88,7 @@ void dsm_hold_destroy(struct dsm_hold *hold)
 		kmem_cache_free(cache, hold);
 }
 
-/* dsm_block_hold_over() will have it. */
+/* Call @hold->over() after @wait_ns. */
 void dsm_hold_start(struct dsm_hold *hold, u64 wait_ns)
 {
 	hrtimer_start(&hold->timer, ns_to_ktime(wait_ns), HRTIMER_MODE_REL);
@@ -100,15 +101,19 @@ void dsm_hold_start_long(struct dsm_hold *hold)
 	queue_work(long_ones, &hold->retry);
 }
 
-/* A thread has got what it asked for. Under the block's lock, as what follows. */
+/* A thread has been granted the block that it asked for. */
 void dsm_hold_granted(struct dsm_block *block, unsigned int hold_us)
 {
+	lockdep_assert_held(&block->lock);
+
 	block->hold_until = ktime_add_us(ktime_get(), hold_us);
 }
 
 /* For how long it may not be taken away, in nanoseconds. */
 u64 dsm_hold_left(const struct dsm_block *block)
 {
+	lockdep_assert_held(&block->lock);
+
 	return max_t(s64, ktime_to_ns(ktime_sub(block->hold_until, ktime_get())), 0);
 }
 
@@ -121,6 +126,8 @@ void dsm_hold_used(struct dsm_block *block, unsigned int hold_us)
 	ktime_t now = ktime_get(), granted = ktime_sub_us(block->hold_until, hold_us);
 	u64 wait_us = max_t(s64, ktime_us_delta(now, granted) / SETTLE_PART, SETTLE_US);
 	ktime_t settled_at = ktime_add_us(now, wait_us);
+
+	lockdep_assert_held(&block->lock);
 
 	if (ktime_compare(settled_at, block->hold_until) >= 0)
 		return;

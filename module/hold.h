@@ -17,6 +17,7 @@ struct dsm_region;
  *	WRITE, which takes a copy from another node
  * @how: REVOKED: DSM_ACT_REVOKE, _CLEAN or _DROP
  * @tries: REVOKED, WRITE: how often it was tried
+ * @over: what to call when the wait is over
  * @timer: until then
  * @work: then, HOLD_OVER: others' threads wait for it
  * @retry: then, REVOKED, WRITE: that may go on for ever. REVOKED: or at once, where it
@@ -28,6 +29,7 @@ struct dsm_hold {
 	u8 event;
 	u8 how;
 	u8 tries;
+	void (*over)(struct dsm_hold *hold);
 	struct hrtimer timer;
 	union {
 		struct kthread_work work;
@@ -35,7 +37,7 @@ struct dsm_hold {
 	};
 };
 
-struct dsm_hold *dsm_hold_create(gfp_t gfp);
+struct dsm_hold *dsm_hold_create(void (*over)(struct dsm_hold *hold), gfp_t gfp);
 void dsm_hold_destroy(struct dsm_hold *hold);
 void dsm_hold_start(struct dsm_hold *hold, u64 wait_ns);
 void dsm_hold_start_long(struct dsm_hold *hold);

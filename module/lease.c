@@ -296,7 +296,7 @@ static void give_back(struct lease *lease, bool unused)
 	lease->ownerdead = false;
 	if (claim->release) {
 		claim->release->body.sync.value = cpu_to_le32(value);
-		dsm_node_post(node, lease->home, claim->release);
+		dsm_post(node, lease->home, claim->release, NULL);
 		claim->release = NULL;
 	} else {
 		struct dsm_sync_request rq = {
@@ -325,7 +325,7 @@ static void ask(struct lease *lease, u32 op)
 	if (msg) {
 		claim->request = NULL;
 		msg->body.sync.op = cpu_to_le32(op);
-		dsm_node_post(node, lease->home, msg);
+		dsm_post(node, lease->home, msg, NULL);
 	} else {
 		/* It has the memory for everything. */
 		WARN_ON_ONCE(dsm_sync_home_take(node, &claim->rq));
@@ -338,7 +338,7 @@ static void cancel(struct lease *lease)
 	struct dsm_claim *claim = lease->claim;
 
 	if (claim->cancel) {
-		dsm_node_post(node, lease->home, claim->cancel);
+		dsm_post(node, lease->home, claim->cancel, NULL);
 		claim->cancel = NULL;
 	} else {
 		struct dsm_sync_request rq = {

@@ -4,15 +4,15 @@
  */
 #include <linux/module.h>
 #include <linux/rcupdate.h>
-#include "block.h"
 #include "device.h"
 #include "frames.h"
 #include "hold.h"
 #include "msg.h"
 #include "netlink.h"
-#include "node.h"
+#include "netns.h"
 #include "reclaim.h"
 #include "sysfs.h"
+#include "wait.h"
 
 static int __init dsm_init(void)
 {
@@ -24,7 +24,7 @@ static int __init dsm_init(void)
 	err = dsm_frames_init();
 	if (err)
 		goto msg;
-	dsm_block_init();
+	dsm_wait_init();
 	err = dsm_hold_init();
 	if (err)
 		goto frames;
@@ -34,12 +34,12 @@ static int __init dsm_init(void)
 	err = dsm_sysfs_init();
 	if (err)
 		goto reclaim;
-	err = dsm_node_init();
+	err = dsm_netns_init(&dsm_netlink_carrier);
 	if (err)
 		goto sysfs;
 	err = dsm_netlink_init();
 	if (err)
-		goto node;
+		goto netns;
 	err = dsm_device_init();
 	if (err)
 		goto netlink;
@@ -47,8 +47,8 @@ static int __init dsm_init(void)
 
 netlink:
 	dsm_netlink_exit();
-node:
-	dsm_node_exit();
+netns:
+	dsm_netns_exit();
 sysfs:
 	dsm_sysfs_exit();
 reclaim:
@@ -66,7 +66,7 @@ static void __exit dsm_exit(void)
 {
 	dsm_device_exit();
 	dsm_netlink_exit();
-	dsm_node_exit();
+	dsm_netns_exit();
 	dsm_sysfs_exit();
 	dsm_reclaim_exit();
 	dsm_hold_exit();

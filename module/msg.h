@@ -20,6 +20,7 @@
  * @expect_len: GET_*, FWD_*: bytes that may come for it, here; or 0
  * @more: how many messages the frame that it is sent in, or came in, stands for
  *	beside it
+ * @must: nobody will send it again: its receiver takes it, whatever memory it needs
  * @body_len: bytes of @body used
  * @body: the body of messages that carry no page
  */
@@ -34,6 +35,7 @@ struct dsm_msg {
 	u32 data_len;
 	u32 expect_len;
 	u16 more;
+	bool must;
 	u32 body_len;
 	union {
 		struct dsm_wire_region region;

@@ -14,12 +14,11 @@
 #include <linux/notifier.h>
 #include <linux/dsm_netlink.h>
 #include <net/genetlink.h>
-#include "block.h"
+#include "link.h"
 #include "msg.h"
 #include "netlink.h"
 #include "node.h"
 #include "peer.h"
-#include "region.h"
 #include "trace.h"
 
 static struct genl_family family;
@@ -28,11 +27,7 @@ static struct genl_family family;
 #define SEND_SIZE	(GENL_HDRLEN + 4 * nla_total_size(sizeof(u32)) +	\
 			 nla_total_size_64bit(sizeof(u64)))
 
-/**
- * dsm_netlink_new() - a buffer for SENDs
- * @msg: the only one there will be; NULL if there may be many
- */
-struct sk_buff *dsm_netlink_new(const struct dsm_msg *msg)
+static struct sk_buff *buffer_new(const struct dsm_msg *msg)
 {
 	size_t size = NLMSG_DEFAULT_SIZE;
 
@@ -41,8 +36,12 @@ struct sk_buff *dsm_netlink_new(const struct dsm_msg *msg)
 	return nlmsg_new(size, GFP_ATOMIC);
 }
 
-/* Give a buffer to the helper; the buffer is gone in any case. Does not sleep. */
-int dsm_netlink_send(struct dsm_node *node, struct sk_buff *skb)
+static void buffer_free(struct sk_buff *skb)
+{
+	nlmsg_free(skb);
+}
+
+static int buffer_send(struct dsm_node *node, struct sk_buff *skb)
 {
 	u32 port = READ_ONCE(node->helper);
 	u32 len = skb->len;
@@ -64,19 +63,8 @@ static int put_place(struct sk_buff *skb, u32 region, u64 offset, u32 length)
 	       nla_put_u32(skb, DSM_A_LENGTH, length);
 }
 
-/**
- * dsm_netlink_put_send() - add a SEND to a buffer
- * @skb: the buffer
- * @node: us
- * @peer: whom to
- * @msg: what; the first of a run, if it has @more
- * @ack: what we have received of @peer's
- *
- * Return: 0, or -EMSGSIZE if there is no room; the buffer is as it was. A
- * buffer that has nothing in it is freed.
- */
-int dsm_netlink_put_send(struct sk_buff *skb, struct dsm_node *node, u16 peer,
-			 const struct dsm_msg *msg, u64 ack)
+static int buffer_put(struct sk_buff *skb, struct dsm_node *node, u16 peer,
+		      const struct dsm_msg *msg, u64 ack)
 {
 	struct nlattr *frame;
 	u32 n = msg->more + 1;
@@ -84,7 +72,7 @@ int dsm_netlink_put_send(struct sk_buff *skb, struct dsm_node *node, u16 peer,
 
 	hdr = genlmsg_put(skb, 0, 0, &family, 0, DSM_CMD_SEND);
 	if (!hdr)
-		goto full;
+		return -EMSGSIZE;
 	if (nla_put_u32(skb, DSM_A_PEER, peer))
 		goto cancel;
 	frame = nla_reserve(skb, DSM_A_FRAME, dsm_msg_encode_len(msg));
@@ -101,14 +89,11 @@ int dsm_netlink_put_send(struct sk_buff *skb, struct dsm_node *node, u16 peer,
 
 cancel:
 	genlmsg_cancel(skb, hdr);
-full:
-	if (!skb->len)
-		nlmsg_free(skb);
 	return -EMSGSIZE;
 }
 
-/* The helper that has just come has to know what was asked for before. */
-int dsm_netlink_expect(struct dsm_node *node, u32 region, u64 offset, u32 length, u32 req)
+/* A new helper has to know what was asked for before it came. */
+static int send_expect(struct dsm_node *node, u32 region, u64 offset, u32 length, u32 req)
 {
 	struct sk_buff *skb = nlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	void *hdr;
@@ -122,11 +107,11 @@ int dsm_netlink_expect(struct dsm_node *node, u32 region, u64 offset, u32 length
 		return -EMSGSIZE;
 	}
 	genlmsg_end(skb, hdr);
-	return dsm_netlink_send(node, skb);
+	return buffer_send(node, skb);
 }
 
 /* A helper that does not hear this keeps a window too long, no more. */
-void dsm_netlink_forget(struct dsm_node *node, u32 region)
+static void send_forget(struct dsm_node *node, u32 region)
 {
 	struct sk_buff *skb = nlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	void *hdr;
@@ -139,29 +124,21 @@ void dsm_netlink_forget(struct dsm_node *node, u32 region)
 		return;
 	}
 	genlmsg_end(skb, hdr);
-	dsm_netlink_send(node, skb);
+	buffer_send(node, skb);
 }
+
+const struct dsm_carrier dsm_netlink_carrier = {
+	.new	= buffer_new,
+	.put	= buffer_put,
+	.free	= buffer_free,
+	.send	= buffer_send,
+	.expect	= send_expect,
+	.forget	= send_forget,
+};
 
 /* ------------------------------------------------------------------------
  * What the helper says
  */
-
-/*
- * The helper has been told that it is one, so nothing here can take that back:
- * what it does not get to know it is told when the bytes come.
- */
-static void expect_all(struct dsm_node *node)
-{
-	struct dsm_region *region;
-	u32 id = 0;
-	int err = 0;
-
-	while (!err && (region = dsm_region_get_after(node, id))) {
-		id = region->id;
-		err = dsm_block_expect_all(region);
-		dsm_region_put(region);
-	}
-}
 
 static int reply_register(struct dsm_node *node, struct genl_info *info)
 {
@@ -196,8 +173,8 @@ static int do_register(struct sk_buff *skb, struct genl_info *info)
 		err = -EBUSY;
 		goto unlock;
 	}
-	err = dsm_node_configure(node, nla_get_u32(info->attrs[DSM_A_NODE]),
-				 nla_get_u32(info->attrs[DSM_A_NODES]));
+	err = node->link->configure(node, nla_get_u32(info->attrs[DSM_A_NODE]),
+				    nla_get_u32(info->attrs[DSM_A_NODES]));
 	if (err == -EPERM)
 		NL_SET_ERR_MSG(info->extack, "no node may be in a network namespace that a user namespace owns: make it as root, or set the parameter dsm.userns_nodes");
 	else if (err == -EINVAL)
@@ -208,7 +185,7 @@ static int do_register(struct sk_buff *skb, struct genl_info *info)
 	if (err)
 		goto unlock;
 	dsm_node_set_helper(node, info->snd_portid);
-	expect_all(node);
+	node->link->registered(node);
 unlock:
 	mutex_unlock(&node->helper_lock);
 	return err;

@@ -6,15 +6,19 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/types.h>
-#include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <net/net_namespace.h>
 #include "spin.h"
 
+struct dsm_carrier;
+struct dsm_link_ops;
 struct dsm_peer;
 struct pid;
 struct dsm_registry;
 struct dsm_sync;
+
+/* The node that knows the cluster's regions. */
+#define DSM_REGISTRY_NODE	0
 
 /* Limits and defaults of the tunables, in the unit of their names. */
 enum dsm_tunable_limits {
@@ -36,6 +40,8 @@ enum dsm_tunable_limits {
 /**
  * struct dsm_node - this network namespace's member of the cluster
  * @net: the namespace
+ * @link: what is done about what the links bring
+ * @carrier: what carries messages to the peers
  * @configured: the helper has said who we are; @id and @nodes are valid and
  *	do not change again (set last, with release)
  * @id: our id
@@ -71,16 +77,17 @@ enum dsm_tunable_limits {
  * @calls: calls to the registry that wait for a reply
  * @calls_lock: protects @calls
  * @registry: the cluster's regions, on node 0
- * @local: control messages to ourselves
- * @local_lock: protects @local
- * @local_work: delivers them
  * @users: struct dsm_user
  * @users_lock: protects @users; nothing is taken under it
  * @sync: synchronisation objects homed here, calls under way
  * @dev: in /sys/class/dsm
+ * @peers_kobj: its directory peers
+ * @regions_kobj: its directory regions
  */
 struct dsm_node {
 	struct net *net;
+	const struct dsm_link_ops *link;
+	const struct dsm_carrier *carrier;
 	bool configured;
 	u16 id;
 	u16 nodes;
@@ -117,10 +124,6 @@ struct dsm_node {
 	spinlock_t calls_lock;
 	struct dsm_registry *registry;
 
-	struct list_head local;
-	spinlock_t local_lock;
-	struct delayed_work local_work;
-
 	struct list_head users;
 	spinlock_t users_lock;
 
@@ -130,10 +133,10 @@ struct dsm_node {
 	struct kobject *regions_kobj;
 };
 
+extern unsigned int dsm_node_net_id;
+
 struct dsm_node *dsm_node_of(struct net *net);
-int dsm_node_configure(struct dsm_node *node, u32 id, u32 nodes);
 u32 dsm_node_next_req(struct dsm_node *node);
-unsigned int dsm_node_up(const struct dsm_node *node);
 
 bool dsm_node_is_helper(const struct dsm_node *node);
 void dsm_node_set_helper(struct dsm_node *node, u32 port);
@@ -142,8 +145,5 @@ static inline bool dsm_node_configured(const struct dsm_node *node)
 {
 	return smp_load_acquire(&node->configured);
 }
-
-int dsm_node_init(void);
-void dsm_node_exit(void);
 
 #endif /* _DSM_NODE_H */

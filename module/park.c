@@ -26,13 +26,11 @@
  * the message, and all that follows it, sent again.
  */
 #include <linux/slab.h>
+#include "link.h"
 #include "msg.h"
 #include "node.h"
 #include "park.h"
 #include "peer.h"
-#include "receive.h"
-#include "region.h"
-#include "registry.h"
 
 static void unpark(struct dsm_peer *peer, struct dsm_msg *msg)
 {
@@ -120,18 +118,15 @@ static int ask(struct dsm_peer *peer, struct dsm_msg *msg)
 {
 	struct dsm_node *node = peer->node;
 	u64 session = READ_ONCE(node->peers[DSM_REGISTRY_NODE]->session);
-	struct dsm_msg *question;
+	int err;
 
 	/* Never up: there is nobody to ask. It will be asked when it is. */
 	if (!session || msg->seq == session)
 		return 0;
 	if (!asked(peer, msg->region, session)) {
-		question = dsm_msg_alloc(GFP_KERNEL_ACCOUNT);
-		if (!question)
-			return -ENOMEM;
-		question->coh.type = DSM_REGION_ASK;
-		question->region = msg->region;
-		dsm_node_post(node, DSM_REGISTRY_NODE, question);
+		err = node->link->ask(node, msg->region);
+		if (err)
+			return err;
 	}
 	msg->seq = session;
 	return 0;
@@ -155,7 +150,7 @@ int dsm_park_deliver(struct dsm_peer *peer)
 	list_for_each_entry_safe(msg, next, &peer->park.list, list) {
 		bool forgotten = READ_ONCE(msg->error);
 
-		err = forgotten ? 0 : dsm_receive(node, msg, false, &peer->rx_batch);
+		err = forgotten ? 0 : node->link->receive(node, msg, false, &peer->rx_batch);
 		if (err == -ENXIO) {
 			err = ask(peer, msg);
 			if (err)
@@ -164,20 +159,13 @@ int dsm_park_deliver(struct dsm_peer *peer)
 		}
 		if (err && err != -EPROTO && err != -EBADMSG)
 			return err;
+		dsm_batch_run(&peer->rx_batch, node);
 		/* What was wrong has been said, and acknowledged long ago: it is dropped. */
 		if (err)
 			atomic64_inc(&peer->rejected);
 		unpark(peer, msg);
 	}
 	return 0;
-}
-
-static void park_work(struct work_struct *work)
-{
-	struct dsm_park *park = container_of(to_delayed_work(work), struct dsm_park, work);
-
-	if (dsm_peer_deliver_parked(container_of(park, struct dsm_peer, park)))
-		schedule_delayed_work(&park->work, msecs_to_jiffies(DSM_PARK_RETRY_MS));
 }
 
 /* A region has been announced, or there is a registry to ask: go through them all. */
@@ -218,10 +206,10 @@ void dsm_park_forget(struct dsm_node *node, u32 region)
 	dsm_parks_deliver(node);
 }
 
-void dsm_park_init(struct dsm_park *park)
+void dsm_park_init(struct dsm_park *park, void (*deliver)(struct work_struct *work))
 {
 	INIT_LIST_HEAD(&park->list);
-	INIT_DELAYED_WORK(&park->work, park_work);
+	INIT_DELAYED_WORK(&park->work, deliver);
 }
 
 /* Nobody parks any more. */

@@ -36,7 +36,7 @@ struct dsm_park {
 	struct delayed_work work;
 };
 
-void dsm_park_init(struct dsm_park *park);
+void dsm_park_init(struct dsm_park *park, void (*deliver)(struct work_struct *work));
 void dsm_park_stop(struct dsm_park *park);
 void dsm_park_release(struct dsm_peer *peer);
 

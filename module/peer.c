@@ -26,13 +26,10 @@
  * the other, if neither has regions, and if one has, the other is not talked to.
  */
 #include <linux/slab.h>
-#include "block.h"
+#include "link.h"
 #include "msg.h"
-#include "netlink.h"
 #include "node.h"
 #include "peer.h"
-#include "receive.h"
-#include "registry.h"
 #include "trace.h"
 
 /* Queue a message, which is ours from now on. It goes at the next flush. */
@@ -46,6 +43,15 @@ void dsm_peer_queue(struct dsm_peer *peer, struct dsm_msg *msg)
 	WRITE_ONCE(peer->n_queue, peer->n_queue + 1);
 	spin_unlock(&peer->lock);
 	set_bit(peer->id, peer->node->dirty);
+}
+
+/* Queue a message, and have the helper take what it can. */
+void dsm_peer_post(struct dsm_peer *peer, struct dsm_msg *msg)
+{
+	msg->coh.from = peer->node->id;
+	msg->coh.to = peer->id;
+	dsm_peer_queue(peer, msg);
+	dsm_peer_flush(peer);
 }
 
 /*
@@ -169,6 +175,8 @@ static struct dsm_msg *run_from(struct dsm_peer *peer, struct dsm_msg *first)
 			     DSM_WIRE_RUN_MAX;
 	struct dsm_msg *last = first;
 
+	lockdep_assert_held(&peer->lock);
+
 	for (n = 1; n < max && first->seq > peer->sent_seq; n++) {
 		if (list_is_last(&last->list, &peer->queue) ||
 		    !dsm_msg_continues(last, list_next_entry(last, list)))
@@ -190,25 +198,29 @@ static bool flush_some(struct dsm_peer *peer)
 	struct sk_buff *skb;
 	u32 n = 0;
 
-	skb = dsm_netlink_new(many ? NULL : list_entry(pos, struct dsm_msg, list));
+	lockdep_assert_held(&peer->lock);
+
+	skb = node->carrier->new(many ? NULL : list_entry(pos, struct dsm_msg, list));
 	if (!skb)
 		return false;
 	while (pos != &peer->queue && n < peer->credits) {
 		struct dsm_msg *first = list_entry(pos, struct dsm_msg, list);
 		struct dsm_msg *last = run_from(peer, first);
 
-		if (dsm_netlink_put_send(skb, node, peer->id, first, ack))
+		if (node->carrier->put(skb, node, peer->id, first, ack))
 			break;
 		msg = last;
 		pos = last->list.next;
 		n++;
 	}
-	if (!n)
+	if (!n) {
+		node->carrier->free(skb);
 		return false;
+	}
 	/* Before anybody can have it: who reads traces goes by their order. */
 	for (sent = peer->unsent; sent != pos; sent = sent->next)
 		trace_dsm_msg_send(node->id, peer->id, list_entry(sent, struct dsm_msg, list));
-	if (dsm_netlink_send(node, skb))
+	if (node->carrier->send(node, skb))
 		return false;
 
 	peer->unsent = pos;
@@ -254,6 +266,7 @@ void dsm_peers_flush(struct dsm_node *node)
 static void send_ack(struct dsm_peer *peer, u8 flags)
 {
 	struct dsm_msg msg = { .coh = { .type = DSM_ACK, .flags = flags } };
+	struct dsm_node *node = peer->node;
 	struct sk_buff *skb;
 	u64 ack;
 
@@ -263,11 +276,14 @@ static void send_ack(struct dsm_peer *peer, u8 flags)
 		goto unlock;
 	if (!peer->credits)
 		goto later;
-	skb = dsm_netlink_new(&msg);
+	skb = node->carrier->new(&msg);
 	if (!skb)
 		goto later;
-	if (dsm_netlink_put_send(skb, peer->node, peer->id, &msg, ack) ||
-	    dsm_netlink_send(peer->node, skb))
+	if (node->carrier->put(skb, node, peer->id, &msg, ack)) {
+		node->carrier->free(skb);
+		goto later;
+	}
+	if (node->carrier->send(node, skb))
 		goto later;
 	peer->credits--;
 	WRITE_ONCE(peer->acked, ack);
@@ -377,7 +393,9 @@ static int deliver(struct dsm_peer *peer, struct dsm_msg *msg, bool in_window)
 		if (dsm_park_has(peer, msg->region))
 			return dsm_park_message(peer, msg);
 	}
-	err = dsm_receive(peer->node, msg, in_window, &peer->rx_batch);
+	err = peer->node->link->receive(peer->node, msg, in_window, &peer->rx_batch);
+	if (!err)
+		dsm_batch_run(&peer->rx_batch, peer->node);
 	return err == -ENXIO ? dsm_park_message(peer, msg) : err;
 }
 
@@ -456,9 +474,11 @@ static struct dsm_wakes receive_unlock(struct dsm_peer *peer)
 	return wakes;
 }
 
-/* Deliver what was parked and can be delivered. Return: as dsm_park_deliver(). */
-int dsm_peer_deliver_parked(struct dsm_peer *peer)
+/* Deliver what was parked and can be delivered. */
+static void park_work(struct work_struct *work)
 {
+	struct dsm_park *park = container_of(to_delayed_work(work), struct dsm_park, work);
+	struct dsm_peer *peer = container_of(park, struct dsm_peer, park);
 	struct dsm_wakes wakes;
 	int err;
 
@@ -466,7 +486,8 @@ int dsm_peer_deliver_parked(struct dsm_peer *peer)
 	err = dsm_park_deliver(peer);
 	wakes = receive_unlock(peer);
 	receive_end(peer, &wakes);
-	return err;
+	if (err)
+		schedule_delayed_work(&park->work, msecs_to_jiffies(DSM_PARK_RETRY_MS));
 }
 
 /**
@@ -528,7 +549,7 @@ static void check_bytes(struct dsm_peer *peer)
 		if (msg->coh.type != DSM_DATA)
 			continue;
 		spin_unlock(&peer->lock);
-		lost = dsm_block_unreadable(peer->node, region, block);
+		lost = peer->node->link->unreadable(peer->node, region, block);
 		cond_resched();
 		spin_lock(&peer->lock);
 		if (lost && msg->coh.type == DSM_DATA)
@@ -650,14 +671,14 @@ int dsm_peer_up(struct dsm_peer *peer, u64 incarnation, u64 session)
 	WRITE_ONCE(peer->link, DSM_LINK_UP);
 unlock:
 	spin_unlock(&peer->lock);
-	if (!err && begins && peer->id == DSM_REGISTRY_NODE)
-		dsm_registry_begun(node, other, incarnation);
+	if (!err && begins)
+		node->link->begun(node, peer->id, other, incarnation);
 	mutex_unlock(&node->regions_lock);
 	mutex_unlock(&peer->rx_lock);
 	dsm_msg_free_list(&lost);
 	if (err == -ESTALE) {
-		dsm_registry_peer_down(node, peer->id);
-		dsm_registry_peer_stale(node, peer->id);
+		node->link->down(node, peer->id);
+		node->link->stale(node, peer->id);
 	} else if (!err) {
 		dsm_peer_flush(peer);
 	}
@@ -670,7 +691,7 @@ void dsm_peer_down(struct dsm_peer *peer)
 	if (peer->link == DSM_LINK_UP)
 		WRITE_ONCE(peer->link, DSM_LINK_DOWN);
 	spin_unlock(&peer->lock);
-	dsm_registry_peer_down(peer->node, peer->id);
+	peer->node->link->down(peer->node, peer->id);
 }
 
 /* The helper is gone, and its connections with it. */
@@ -684,27 +705,42 @@ void dsm_peers_down(struct dsm_node *node)
 }
 
 /**
- * dsm_node_post() - say something to a node, ourselves included
+ * dsm_post() - say something to a node
  * @node: us
- * @to: whom
- * @msg: what; ours from now on
+ * @to: the node, which may be us
+ * @msg: the message; ours from now on
+ * @batch: where it waits if it is for us
  *
- * For messages other than coherence's: what we say to ourselves is delivered
- * by a worker. May be called with locks held that the receiver takes.
+ * May be called with locks held that the receiver takes.
  */
-void dsm_node_post(struct dsm_node *node, u16 to, struct dsm_msg *msg)
+void dsm_post(struct dsm_node *node, u16 to, struct dsm_msg *msg, struct dsm_batch *batch)
 {
-	msg->coh.from = node->id;
-	msg->coh.to = to;
 	if (to != node->id) {
-		dsm_peer_queue(node->peers[to], msg);
-		dsm_peer_flush(node->peers[to]);
+		dsm_peer_post(node->peers[to], msg);
 		return;
 	}
-	spin_lock(&node->local_lock);
-	list_add_tail(&msg->list, &node->local);
-	spin_unlock(&node->local_lock);
-	schedule_delayed_work(&node->local_work, 0);
+	msg->coh.from = to;
+	msg->coh.to = to;
+	dsm_batch_add_local(batch, msg);
+}
+
+/* Deliver, let the peers have theirs, and free what was set aside. */
+void dsm_batch_end(struct dsm_batch *batch, struct dsm_node *node)
+{
+	dsm_batch_run(batch, node);
+	dsm_peers_flush(node);
+	dsm_batch_release(batch);
+}
+
+/* How many nodes can be reached, ourselves included. */
+unsigned int dsm_peers_up(const struct dsm_node *node)
+{
+	unsigned int id, n = 1;
+
+	for (id = 0; id < node->nodes; id++)
+		if (node->peers[id] && READ_ONCE(node->peers[id]->link) == DSM_LINK_UP)
+			n++;
+	return n;
 }
 
 struct dsm_peer *dsm_peer_create(struct dsm_node *node, u16 id)
@@ -722,7 +758,7 @@ struct dsm_peer *dsm_peer_create(struct dsm_node *node, u16 id)
 	peer->unsent = &peer->queue;
 	INIT_DELAYED_WORK(&peer->work, peer_work);
 	INIT_DELAYED_WORK(&peer->resend_work, resend_work);
-	dsm_park_init(&peer->park);
+	dsm_park_init(&peer->park, park_work);
 	return peer;
 }
 

@@ -35,8 +35,8 @@ enum dsm_peer_limits {
 /**
  * struct dsm_peer - another node, and what we have to tell it
  *
- * Lock order: @rx_lock, the node's regions_lock, a block's lock, then @lock or the
- * node's park_lock.
+ * Lock order: @rx_lock is the outermost of all that a received message takes; @lock and
+ * the node's park_lock are innermost. See README.md.
  *
  * @node: us
  * @id: it
@@ -107,20 +107,22 @@ void dsm_peer_stop(struct dsm_peer *peer);
 void dsm_peer_destroy(struct dsm_peer *peer);
 
 void dsm_peer_queue(struct dsm_peer *peer, struct dsm_msg *msg);
+void dsm_peer_post(struct dsm_peer *peer, struct dsm_msg *msg);
 void dsm_peer_expect_over(struct dsm_peer *peer, u32 req);
 void dsm_peers_forget(struct dsm_node *node, u32 region);
 bool dsm_peer_unhear(struct dsm_peer *peer, u32 region);
 bool dsm_peers_sending(struct dsm_node *node, u32 region, u64 block);
 void dsm_peer_flush(struct dsm_peer *peer);
 void dsm_peers_flush(struct dsm_node *node);
-int dsm_peer_deliver_parked(struct dsm_peer *peer);
 int dsm_peer_receive(struct dsm_peer *peer, const void *frame, size_t len, bool in_window);
 void dsm_peer_credit(struct dsm_peer *peer, u32 credits);
 int dsm_peer_session(struct dsm_peer *peer, u64 incarnation, u64 *session);
 int dsm_peer_up(struct dsm_peer *peer, u64 incarnation, u64 session);
 void dsm_peer_down(struct dsm_peer *peer);
 void dsm_peers_down(struct dsm_node *node);
+unsigned int dsm_peers_up(const struct dsm_node *node);
 
-void dsm_node_post(struct dsm_node *node, u16 to, struct dsm_msg *msg);
+void dsm_post(struct dsm_node *node, u16 to, struct dsm_msg *msg, struct dsm_batch *batch);
+void dsm_batch_end(struct dsm_batch *batch, struct dsm_node *node);
 
 #endif /* _DSM_PEER_H */

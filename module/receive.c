@@ -15,7 +15,8 @@
  *	-ENOMEM, -EAGAIN, ...	not now: the caller has the message sent again
  *
  * With an error nothing has changed, and the receiver may be given the same
- * message again. A receiver uses the caller's batch; the caller flushes the peers.
+ * message again. A receiver uses the caller's batch; the caller delivers what that has
+ * for this node, and flushes the peers.
  */
 #include <linux/errno.h>
 #include <linux/ratelimit.h>
@@ -24,7 +25,6 @@
 #include "chunk.h"
 #include "msg.h"
 #include "node.h"
-#include "peer.h"
 #include "receive.h"
 #include "region.h"
 #include "registry.h"
@@ -51,7 +51,7 @@ static int receive_chunk(struct dsm_node *node, struct dsm_msg *msg, bool in_win
 
 	if (!region)
 		return dsm_region_missing(node, msg->region);
-	err = dsm_chunk_receive(region, msg);
+	err = dsm_chunk_receive(region, msg, batch);
 	dsm_region_put(region);
 	return err;
 }
@@ -59,7 +59,7 @@ static int receive_chunk(struct dsm_node *node, struct dsm_msg *msg, bool in_win
 static int receive_registry(struct dsm_node *node, struct dsm_msg *msg, bool in_window,
 			    struct dsm_batch *batch)
 {
-	return dsm_registry_receive(node, msg);
+	return dsm_registry_receive(node, msg, batch);
 }
 
 static int receive_sync(struct dsm_node *node, struct dsm_msg *msg, bool in_window,
@@ -134,35 +134,4 @@ int dsm_receive(struct dsm_node *node, struct dsm_msg *msg, bool in_window,
 				    node->id, dsm_msg_name(msg->coh.type), msg->coh.from,
 				    msg->region, msg->block, msg->coh.req, err);
 	return err;
-}
-
-/* Deliver what this node has said to itself. */
-void dsm_receive_local(struct work_struct *work)
-{
-	struct dsm_node *node = container_of(to_delayed_work(work), struct dsm_node, local_work);
-	struct dsm_batch batch;
-	struct dsm_msg *msg;
-	int err;
-
-	dsm_batch_init(&batch);
-	for (;;) {
-		spin_lock(&node->local_lock);
-		msg = list_first_entry_or_null(&node->local, struct dsm_msg, list);
-		if (msg)
-			list_del(&msg->list);
-		spin_unlock(&node->local_lock);
-		if (!msg)
-			break;
-		err = dsm_receive(node, msg, false, &batch);
-		if (err == -ENOMEM || err == -EAGAIN) {
-			spin_lock(&node->local_lock);
-			list_add(&msg->list, &node->local);
-			spin_unlock(&node->local_lock);
-			schedule_delayed_work(&node->local_work, 1);
-			break;
-		}
-		dsm_msg_free(msg);
-	}
-	dsm_peers_flush(node);
-	dsm_batch_release(&batch);
 }

@@ -7,10 +7,8 @@
 struct dsm_batch;
 struct dsm_msg;
 struct dsm_node;
-struct work_struct;
 
 int dsm_receive(struct dsm_node *node, struct dsm_msg *msg, bool in_window,
 		struct dsm_batch *batch);
-void dsm_receive_local(struct work_struct *work);
 
 #endif /* _DSM_RECEIVE_H */

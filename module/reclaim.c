@@ -39,6 +39,7 @@
 #include "compat.h"
 #include "frames.h"
 #include "hold.h"
+#include "link.h"
 #include "node.h"
 #include "peer.h"
 #include "reclaim.h"
@@ -362,7 +363,7 @@ static bool ask_home(struct dsm_region *region, u64 index, struct dsm_event *ev,
 	/* What frees memory may exceed the limit of the thread's cgroup by a little. */
 	noreclaim = memalloc_noreclaim_save();
 	err = dsm_block_event(region, chunk, index, ev, batch, DSM_GFP_TRY);
-	dsm_batch_run(batch, region);
+	dsm_batch_run(batch, region->node);
 	memalloc_noreclaim_restore(noreclaim);
 	return !err;
 }
@@ -422,7 +423,7 @@ static unsigned int evict(struct dsm_region *region, unsigned int want, bool cha
 	for (i = 0; i < n_dirty && n < want; i++)
 		n += ask_home(region, dirty[i], &ev, &batch);
 	mutex_unlock(&r->scan);
-	dsm_batch_end(&batch, region);
+	dsm_batch_end(&batch, region->node);
 	return n;
 }
 
@@ -627,7 +628,7 @@ static bool free_leaving(struct dsm_region *region)
 	memmove(r->leaving, r->leaving + i, r->n_leaving * sizeof(*r->leaving));
 	spin_unlock(&r->lock);
 	atomic_long_sub(i, &r->going);
-	dsm_batch_end(&batch, region);
+	dsm_batch_end(&batch, region->node);
 	return i;
 }
 

@@ -15,10 +15,19 @@
 #include "reclaim.h"
 #include "stats.h"
 
-struct dsm_msg;
+struct dsm_region;
 struct dsm_user;
-struct dsm_wire_region;
 struct dsm_words;
+
+/**
+ * struct dsm_region_ops - what is done when nobody needs a region any more; both may sleep
+ * @idle: its last user has gone
+ * @release: its last reference has
+ */
+struct dsm_region_ops {
+	void (*idle)(struct dsm_region *region);
+	void (*release)(struct dsm_region *region);
+};
 
 /**
  * struct dsm_region - a region, as this node has it
@@ -28,6 +37,7 @@ struct dsm_words;
  * mapping) keeps the registry from sending FREE, and the namespace alive.
  *
  * @node: ours
+ * @ops: table.c's
  * @id: number, cluster-wide
  * @name: its name
  * @size: bytes
@@ -72,10 +82,12 @@ struct dsm_words;
  * @words: what processes share of them, or NULL (set once, with release)
  * @stats: counters
  * @kobj: in sysfs, or NULL
+ * @rcu: frees it
  * @reclaim: its copies of blocks whose home is another node
  */
 struct dsm_region {
 	struct dsm_node *node;
+	const struct dsm_region_ops *ops;
 	u32 id;
 	char name[DSM_NAME_MAX];
 	u64 size;
@@ -123,12 +135,6 @@ struct dsm_region {
 	struct dsm_reclaim reclaim;
 };
 
-struct dsm_region *dsm_region_create(struct dsm_node *node, u32 id,
-				     const struct dsm_wire_region *wire);
-int dsm_region_insert(struct dsm_region *region);
-void dsm_region_remove(struct dsm_region *region);
-void dsm_region_set_gone(struct dsm_region *region);
-
 struct dsm_region *dsm_region_get_id(struct dsm_node *node, u32 id);
 struct dsm_region *dsm_region_find_locked(struct dsm_node *node, const char *name);
 int dsm_region_missing(struct dsm_node *node, u32 id);
@@ -136,16 +142,11 @@ struct dsm_region *dsm_region_get_after(struct dsm_node *node, u32 id);
 void dsm_region_get(struct dsm_region *region);
 void dsm_region_put(struct dsm_region *region);
 
-int dsm_region_open(struct dsm_node *node, const char *name, bool rdonly,
-		    struct dsm_region **out);
-int dsm_region_use(struct dsm_region *region);
 void dsm_region_get_user(struct dsm_region *region);
 void dsm_region_put_user(struct dsm_region *region);
 
 bool dsm_region_name_valid(const char *name);
 void dsm_region_to_arg(const struct dsm_region *region, struct dsm_region_arg *arg);
-void dsm_region_to_wire(const struct dsm_region *region, struct dsm_wire_region *wire);
-void dsm_regions_destroy(struct dsm_node *node);
 
 static inline u64 dsm_region_blocks(const struct dsm_region *region)
 {

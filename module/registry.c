@@ -30,12 +30,14 @@
 #include <linux/completion.h>
 #include <linux/cred.h>
 #include <linux/slab.h>
+#include "batch.h"
 #include "msg.h"
 #include "node.h"
 #include "park.h"
 #include "peer.h"
 #include "region.h"
 #include "registry.h"
+#include "table.h"
 #include "user.h"
 #include "wait.h"
 
@@ -94,13 +96,14 @@ static struct dsm_msg *message(u8 type, u32 region)
 	return msg;
 }
 
-static void reply(struct dsm_node *node, u16 to, u32 req, u32 region, int error)
+static void reply(struct dsm_node *node, u16 to, u32 req, u32 region, int error,
+		  struct dsm_batch *batch)
 {
 	struct dsm_msg *msg = message(DSM_REGION_REPLY, region);
 
 	msg->coh.req = req;
 	msg->error = -error;
-	dsm_node_post(node, to, msg);
+	dsm_post(node, to, msg, batch);
 }
 
 static void announce_to(struct dsm_node *node, u16 to, u8 type, const struct dsm_region *region)
@@ -108,10 +111,10 @@ static void announce_to(struct dsm_node *node, u16 to, u8 type, const struct dsm
 	struct dsm_msg *msg = message(type, region->id);
 
 	if (type == DSM_REGION_NEW) {
-		dsm_region_to_wire(region, &msg->body.region);
+		dsm_table_to_wire(region, &msg->body.region);
 		msg->body_len = sizeof(msg->body.region);
 	}
-	dsm_node_post(node, to, msg);
+	dsm_peer_post(node->peers[to], msg);
 }
 
 /* A node may use a region; if that is gone already, it will find that out. */
@@ -127,19 +130,21 @@ static void grant(struct dsm_node *node, u16 to, u32 id)
 }
 
 /* All that are up know: the one who asked may go on. */
-static void announcement_check(struct dsm_node *node, struct announcement *ann)
+static void announcement_check(struct dsm_node *node, struct announcement *ann,
+			       struct dsm_batch *batch)
 {
 	if (!bitmap_empty(ann->waiting, node->nodes))
 		return;
 	if (ann->type == DSM_REGION_NEW)
 		grant(node, ann->origin, ann->region);
-	reply(node, ann->origin, ann->req, ann->region, 0);
+	reply(node, ann->origin, ann->req, ann->region, 0, batch);
 	list_del(&ann->list);
 	kfree(ann);
 }
 
 static void announce(struct dsm_node *node, u8 type, const struct dsm_region *region,
-		     const struct dsm_msg *request, struct announcement *ann)
+		     const struct dsm_msg *request, struct announcement *ann,
+		     struct dsm_batch *batch)
 {
 	u16 id;
 
@@ -155,7 +160,7 @@ static void announce(struct dsm_node *node, u8 type, const struct dsm_region *re
 			__set_bit(id, ann->waiting);
 		announce_to(node, id, type, region);
 	}
-	announcement_check(node, ann);
+	announcement_check(node, ann, batch);
 }
 
 /* The lowest address where the region fits, or 0. */
@@ -183,7 +188,7 @@ static u64 place(struct dsm_node *node, u64 size)
 	return base;
 }
 
-static int registry_create(struct dsm_node *node, struct dsm_msg *msg)
+static int registry_create(struct dsm_node *node, struct dsm_msg *msg, struct dsm_batch *batch)
 {
 	struct dsm_wire_region wire = msg->body.region;
 	struct dsm_region *region;
@@ -194,7 +199,7 @@ static int registry_create(struct dsm_node *node, struct dsm_msg *msg)
 	if (!dsm_region_name_valid(wire.name))
 		return -EBADMSG;
 	if (dsm_region_find_locked(node, wire.name)) {
-		reply(node, msg->coh.from, msg->coh.req, 0, -EEXIST);
+		reply(node, msg->coh.from, msg->coh.req, 0, -EEXIST, batch);
 		return 0;
 	}
 	if (!(msg->coh.flags & DSM_WIRE_PRIVILEGED)) {
@@ -202,44 +207,45 @@ static int registry_create(struct dsm_node *node, struct dsm_msg *msg)
 
 		err = dsm_user_check_create(node, uid, le64_to_cpu(wire.size));
 		if (err) {
-			reply(node, msg->coh.from, msg->coh.req, 0, err);
+			reply(node, msg->coh.from, msg->coh.req, 0, err, batch);
 			return 0;
 		}
 	}
 	base = place(node, le64_to_cpu(wire.size));
 	if (!base || atomic_read(&node->n_regions) >= DSM_REGIONS_MAX ||
 	    node->registry->last_id == U32_MAX) {
-		reply(node, msg->coh.from, msg->coh.req, 0, -ENOSPC);
+		reply(node, msg->coh.from, msg->coh.req, 0, -ENOSPC, batch);
 		return 0;
 	}
 	ann = kzalloc(sizeof(*ann), GFP_KERNEL_ACCOUNT);
 	if (!ann) {
-		reply(node, msg->coh.from, msg->coh.req, 0, -ENOMEM);
+		reply(node, msg->coh.from, msg->coh.req, 0, -ENOMEM, batch);
 		return 0;
 	}
 	wire.base = cpu_to_le64(base);
 	wire.creator = cpu_to_le32(msg->coh.from);
-	region = dsm_region_create(node, node->registry->last_id + 1, &wire);
+	region = dsm_table_create(node, node->registry->last_id + 1, &wire);
 	if (IS_ERR(region)) {
 		kfree(ann);
-		reply(node, msg->coh.from, msg->coh.req, 0, PTR_ERR(region));
+		reply(node, msg->coh.from, msg->coh.req, 0, PTR_ERR(region), batch);
 		return 0;
 	}
 	region->uses = kvcalloc(node->nodes, sizeof(*region->uses), GFP_KERNEL_ACCOUNT);
-	err = region->uses ? dsm_region_insert(region) : -ENOMEM;
+	err = region->uses ? dsm_table_insert(region) : -ENOMEM;
 	if (err) {
 		dsm_region_put(region);
 		kfree(ann);
-		reply(node, msg->coh.from, msg->coh.req, 0, err);
+		reply(node, msg->coh.from, msg->coh.req, 0, err, batch);
 		return 0;
 	}
 	node->registry->last_id++;
-	announce(node, DSM_REGION_NEW, region, msg, ann);
+	announce(node, DSM_REGION_NEW, region, msg, ann, batch);
 	return 0;
 }
 
 /* Nobody waits for a peer that will not hear of the region. */
-static void announcements_unheard(struct dsm_node *node, u32 region, u16 peer)
+static void announcements_unheard(struct dsm_node *node, u32 region, u16 peer,
+				  struct dsm_batch *batch)
 {
 	struct announcement *ann, *next;
 
@@ -249,12 +255,12 @@ static void announcements_unheard(struct dsm_node *node, u32 region, u16 peer)
 		if (ann->region != region)
 			continue;
 		__clear_bit(peer, ann->waiting);
-		announcement_check(node, ann);
+		announcement_check(node, ann, batch);
 	}
 }
 
 /* Nobody uses it any more: it is freed everywhere. Its announcements may be over after this. */
-static void free_unused(struct dsm_region *region)
+static void free_unused(struct dsm_region *region, struct dsm_batch *batch)
 {
 	struct dsm_node *node = region->node;
 	u16 id;
@@ -266,14 +272,14 @@ static void free_unused(struct dsm_region *region)
 		if (id == node->id)
 			continue;
 		if (dsm_peer_unhear(node->peers[id], region->id))
-			announcements_unheard(node, region->id, id);
+			announcements_unheard(node, region->id, id, batch);
 		else
 			announce_to(node, id, DSM_REGION_FREE, region);
 	}
-	dsm_region_remove(region);
+	dsm_table_remove(region);
 }
 
-static int registry_unlink(struct dsm_node *node, struct dsm_msg *msg)
+static int registry_unlink(struct dsm_node *node, struct dsm_msg *msg, struct dsm_batch *batch)
 {
 	const char *name = msg->body.region.name;
 	struct dsm_region *region;
@@ -284,25 +290,27 @@ static int registry_unlink(struct dsm_node *node, struct dsm_msg *msg)
 		return -EBADMSG;
 	region = dsm_region_find_locked(node, name);
 	if (!region) {
-		reply(node, msg->coh.from, msg->coh.req, 0, -ENOENT);
+		reply(node, msg->coh.from, msg->coh.req, 0, -ENOENT, batch);
 		return 0;
 	}
 	uid = make_kuid(&init_user_ns, le32_to_cpu(msg->body.region.uid));
 	if (!uid_eq(uid, region->uid) && !(msg->coh.flags & DSM_WIRE_PRIVILEGED)) {
-		reply(node, msg->coh.from, msg->coh.req, 0, -EACCES);
+		reply(node, msg->coh.from, msg->coh.req, 0, -EACCES, batch);
 		return 0;
 	}
 	ann = kzalloc(sizeof(*ann), GFP_KERNEL_ACCOUNT);
-	if (!ann)
-		return -ENOMEM;
-	announce(node, DSM_REGION_GONE, region, msg, ann);
-	dsm_region_set_gone(region);
-	free_unused(region);
+	if (!ann) {
+		reply(node, msg->coh.from, msg->coh.req, 0, -ENOMEM, batch);
+		return 0;
+	}
+	announce(node, DSM_REGION_GONE, region, msg, ann, batch);
+	dsm_table_set_gone(region, batch);
+	free_unused(region, batch);
 	return 0;
 }
 
 /* All that the registry knows has been announced, before this answer. */
-static int registry_ask(struct dsm_node *node, struct dsm_msg *msg)
+static int registry_ask(struct dsm_node *node, struct dsm_msg *msg, struct dsm_batch *batch)
 {
 	struct dsm_msg *answer = dsm_msg_alloc(GFP_KERNEL);
 
@@ -310,11 +318,11 @@ static int registry_ask(struct dsm_node *node, struct dsm_msg *msg)
 		return -ENOMEM;
 	answer->coh.type = DSM_REGION_TOLD;
 	answer->region = msg->region;
-	dsm_node_post(node, msg->coh.from, answer);
+	dsm_post(node, msg->coh.from, answer, batch);
 	return 0;
 }
 
-static int registry_ack(struct dsm_node *node, struct dsm_msg *msg)
+static int registry_ack(struct dsm_node *node, struct dsm_msg *msg, struct dsm_batch *batch)
 {
 	struct announcement *ann;
 
@@ -324,42 +332,61 @@ static int registry_ack(struct dsm_node *node, struct dsm_msg *msg)
 		    (ann->type == DSM_REGION_GONE) != !!(msg->coh.req))
 			continue;
 		__clear_bit(msg->coh.from, ann->waiting);
-		announcement_check(node, ann);
+		announcement_check(node, ann, batch);
 		return 0;
 	}
 	return 0;
 }
 
-static int registry_use(struct dsm_node *node, struct dsm_msg *msg)
+static int registry_use(struct dsm_node *node, struct dsm_msg *msg, struct dsm_batch *batch)
 {
 	struct dsm_region *region = xa_load(&node->regions, msg->region);
 	bool over = !region || region->gone;
 
 	if (!over)
 		grant(node, msg->coh.from, msg->region);
-	reply(node, msg->coh.from, msg->coh.req, msg->region, over ? -ENOENT : 0);
+	reply(node, msg->coh.from, msg->coh.req, msg->region, over ? -ENOENT : 0, batch);
 	return 0;
 }
 
-static void give_back(struct dsm_region *region, u16 from, u32 grants)
+static void give_back(struct dsm_region *region, u16 from, u32 grants, struct dsm_batch *batch)
 {
 	region->uses[from] -= min(region->uses[from], grants);
-	free_unused(region);
+	free_unused(region, batch);
 }
 
-static int registry_idle(struct dsm_node *node, struct dsm_msg *msg)
+static int registry_idle(struct dsm_node *node, struct dsm_msg *msg, struct dsm_batch *batch)
 {
 	struct dsm_region *region = xa_load(&node->regions, msg->region);
 
 	/* If not, we took it for a node that has lost its memory, and it has not. */
 	if (region)
-		give_back(region, msg->coh.from, msg->coh.req);
+		give_back(region, msg->coh.from, msg->coh.req, batch);
 	return 0;
 }
 
 /* ------------------------------------------------------------------------
  * At every node
  */
+
+/**
+ * dsm_registry_ask() - ask whether there is a region
+ * @node: us, who are not the registry
+ * @region: its id
+ *
+ * Return: 0, and DSM_REGION_TOLD will come; -ENOMEM.
+ */
+int dsm_registry_ask(struct dsm_node *node, u32 region)
+{
+	struct dsm_msg *msg = dsm_msg_alloc(GFP_KERNEL_ACCOUNT);
+
+	if (!msg)
+		return -ENOMEM;
+	msg->coh.type = DSM_REGION_ASK;
+	msg->region = region;
+	dsm_peer_post(node->peers[DSM_REGISTRY_NODE], msg);
+	return 0;
+}
 
 static int node_new(struct dsm_node *node, struct dsm_msg *msg)
 {
@@ -375,15 +402,15 @@ static int node_new(struct dsm_node *node, struct dsm_msg *msg)
 	if (!dsm_region_name_valid(msg->body.region.name) ||
 	    dsm_region_find_locked(node, msg->body.region.name))
 		return -EPROTO;
-	region = dsm_region_create(node, msg->region, &msg->body.region);
+	region = dsm_table_create(node, msg->region, &msg->body.region);
 	if (IS_ERR(region))
 		return PTR_ERR(region);
-	err = dsm_region_insert(region);
+	err = dsm_table_insert(region);
 	if (err) {
 		dsm_region_put(region);
 		return err;
 	}
-	dsm_node_post(node, DSM_REGISTRY_NODE, message(DSM_REGION_ACK, region->id));
+	dsm_peer_post(node->peers[DSM_REGISTRY_NODE], message(DSM_REGION_ACK, region->id));
 	dsm_parks_deliver(node);
 	return 0;
 }
@@ -395,7 +422,7 @@ static int node_told(struct dsm_node *node, struct dsm_msg *msg)
 	return 0;
 }
 
-static int node_gone(struct dsm_node *node, struct dsm_msg *msg)
+static int node_gone(struct dsm_node *node, struct dsm_msg *msg, struct dsm_batch *batch)
 {
 	struct dsm_region *region = xa_load(&node->regions, msg->region);
 	struct dsm_msg *ack;
@@ -404,8 +431,8 @@ static int node_gone(struct dsm_node *node, struct dsm_msg *msg)
 		return -EPROTO;
 	ack = message(DSM_REGION_ACK, region->id);
 	ack->coh.req = 1;
-	dsm_region_set_gone(region);
-	dsm_node_post(node, DSM_REGISTRY_NODE, ack);
+	dsm_table_set_gone(region, batch);
+	dsm_peer_post(node->peers[DSM_REGISTRY_NODE], ack);
 	return 0;
 }
 
@@ -415,7 +442,7 @@ static int node_free(struct dsm_node *node, struct dsm_msg *msg)
 
 	if (!region || !region->gone || atomic_read(&region->users))
 		return -EPROTO;
-	dsm_region_remove(region);
+	dsm_table_remove(region);
 	return 0;
 }
 
@@ -423,7 +450,7 @@ static int node_free(struct dsm_node *node, struct dsm_msg *msg)
  * A region's use has been granted, whether somebody still waits for that or not. An
  * answer to UNLINK has a region, too, but one that is gone.
  */
-static void granted(struct dsm_node *node, const struct dsm_msg *msg)
+static void granted(struct dsm_node *node, const struct dsm_msg *msg, struct dsm_batch *batch)
 {
 	struct dsm_region *region = xa_load(&node->regions, msg->region);
 
@@ -432,14 +459,14 @@ static void granted(struct dsm_node *node, const struct dsm_msg *msg)
 		return;
 	region->grants++;
 	if (region->gone && !atomic_read(&region->users))
-		dsm_registry_idle(region);
+		dsm_table_say_idle(region, batch);
 }
 
-static int node_reply(struct dsm_node *node, struct dsm_msg *msg)
+static int node_reply(struct dsm_node *node, struct dsm_msg *msg, struct dsm_batch *batch)
 {
 	struct call *call;
 
-	granted(node, msg);
+	granted(node, msg, batch);
 	spin_lock(&node->calls_lock);
 	list_for_each_entry(call, &node->calls, list) {
 		if (call->req != msg->coh.req)
@@ -454,7 +481,7 @@ static int node_reply(struct dsm_node *node, struct dsm_msg *msg)
 	return 0;
 }
 
-int dsm_registry_receive(struct dsm_node *node, struct dsm_msg *msg)
+int dsm_registry_receive(struct dsm_node *node, struct dsm_msg *msg, struct dsm_batch *batch)
 {
 	bool registry = node->id == DSM_REGISTRY_NODE;
 	int err = -EPROTO;
@@ -465,37 +492,37 @@ int dsm_registry_receive(struct dsm_node *node, struct dsm_msg *msg)
 	mutex_lock(&node->regions_lock);
 	switch (msg->coh.type) {
 	case DSM_REGION_CREATE:
-		err = registry ? registry_create(node, msg) : -EPROTO;
+		err = registry ? registry_create(node, msg, batch) : -EPROTO;
 		break;
 	case DSM_REGION_UNLINK:
-		err = registry ? registry_unlink(node, msg) : -EPROTO;
+		err = registry ? registry_unlink(node, msg, batch) : -EPROTO;
 		break;
 	case DSM_REGION_ACK:
-		err = registry ? registry_ack(node, msg) : -EPROTO;
+		err = registry ? registry_ack(node, msg, batch) : -EPROTO;
 		break;
 	case DSM_REGION_IDLE:
-		err = registry ? registry_idle(node, msg) : -EPROTO;
+		err = registry ? registry_idle(node, msg, batch) : -EPROTO;
 		break;
 	case DSM_REGION_ASK:
-		err = registry ? registry_ask(node, msg) : -EPROTO;
+		err = registry ? registry_ask(node, msg, batch) : -EPROTO;
 		break;
 	case DSM_REGION_TOLD:
 		err = registry ? -EPROTO : node_told(node, msg);
 		break;
 	case DSM_REGION_USE:
-		err = registry ? registry_use(node, msg) : -EPROTO;
+		err = registry ? registry_use(node, msg, batch) : -EPROTO;
 		break;
 	case DSM_REGION_NEW:
 		err = registry ? -EPROTO : node_new(node, msg);
 		break;
 	case DSM_REGION_GONE:
-		err = registry ? -EPROTO : node_gone(node, msg);
+		err = registry ? -EPROTO : node_gone(node, msg, batch);
 		break;
 	case DSM_REGION_FREE:
 		err = registry ? -EPROTO : node_free(node, msg);
 		break;
 	case DSM_REGION_REPLY:
-		err = msg->coh.from == DSM_REGISTRY_NODE ? node_reply(node, msg) : -EPROTO;
+		err = msg->coh.from == DSM_REGISTRY_NODE ? node_reply(node, msg, batch) : -EPROTO;
 		break;
 	}
 	mutex_unlock(&node->regions_lock);
@@ -518,57 +545,47 @@ void dsm_registry_begun(struct dsm_node *node, bool other, u64 incarnation)
 void dsm_registry_peer_stale(struct dsm_node *node, u16 peer)
 {
 	struct dsm_region *region;
+	struct dsm_batch batch;
 	unsigned long id;
 
 	if (node->id != DSM_REGISTRY_NODE)
 		return;
+	dsm_batch_init(&batch);
 	mutex_lock(&node->regions_lock);
 	xa_for_each(&node->regions, id, region)
-		give_back(region, peer, U32_MAX);
+		give_back(region, peer, U32_MAX, &batch);
 	mutex_unlock(&node->regions_lock);
+	dsm_batch_end(&batch, node);
 }
 
 /* Nobody waits for a node that is down. */
 void dsm_registry_peer_down(struct dsm_node *node, u16 peer)
 {
 	struct announcement *ann, *next;
+	struct dsm_batch batch;
 
 	if (!dsm_node_configured(node) || node->id != DSM_REGISTRY_NODE)
 		return;
+	dsm_batch_init(&batch);
 	mutex_lock(&node->regions_lock);
 	list_for_each_entry_safe(ann, next, &node->registry->announcements, list) {
 		__clear_bit(peer, ann->waiting);
-		announcement_check(node, ann);
+		announcement_check(node, ann, &batch);
 	}
 	mutex_unlock(&node->regions_lock);
+	dsm_batch_end(&batch, node);
 }
 
 /* ------------------------------------------------------------------------
  * Callers
  */
 
-/* In our own context where we are the registry: what it makes is charged to the caller. */
-static int ask_registry(struct dsm_node *node, struct dsm_msg *msg)
-{
-	int err;
-
-	if (node->id != DSM_REGISTRY_NODE) {
-		dsm_node_post(node, DSM_REGISTRY_NODE, msg);
-		return 0;
-	}
-	msg->coh.from = node->id;
-	msg->coh.to = node->id;
-	err = dsm_registry_receive(node, msg);
-	dsm_msg_free(msg);
-	return err;
-}
-
 static int call(struct dsm_node *node, struct dsm_msg *msg, u32 *region)
 {
 	unsigned long timeout = msecs_to_jiffies(READ_ONCE(node->timeout_ms));
 	struct call call = { .req = dsm_node_next_req(node) };
-	long left = 0;
-	int err;
+	struct dsm_batch batch;
+	long left;
 
 	init_completion(&call.done);
 	spin_lock(&node->calls_lock);
@@ -576,21 +593,78 @@ static int call(struct dsm_node *node, struct dsm_msg *msg, u32 *region)
 	spin_unlock(&node->calls_lock);
 
 	msg->coh.req = call.req;
-	err = ask_registry(node, msg);
-	if (!err)
-		left = wait_for_completion_interruptible_timeout(&call.done, timeout);
+	/* Where we are the registry, what it makes is charged to the caller, who is us. */
+	dsm_batch_init(&batch);
+	dsm_post(node, DSM_REGISTRY_NODE, msg, &batch);
+	dsm_batch_end(&batch, node);
+	left = wait_for_completion_interruptible_timeout(&call.done, timeout);
 
 	spin_lock(&node->calls_lock);
 	list_del(&call.list);
 	spin_unlock(&node->calls_lock);
-	if (err)
-		return err;
 	if (left < 0)
 		return -EINTR;
 	if (!left)
 		return -ETIMEDOUT;
 	*region = call.region;
 	return call.error;
+}
+
+/**
+ * ask_use() - ask for a region's use, if that is not granted
+ * @region: the region
+ *
+ * Sleeps. Return: 0, it was granted, and may have been given back since; -ENOENT, it
+ * has been unlinked; -ETIMEDOUT; -EINTR; -ENOMEM.
+ */
+static int ask_use(struct dsm_region *region)
+{
+	struct dsm_node *node = region->node;
+	struct dsm_msg *msg;
+	int err = 0;
+	u32 id;
+
+	if (mutex_lock_interruptible(&region->use_lock))
+		return -EINTR;
+	if (READ_ONCE(region->grants))
+		goto unlock;
+	err = -ENOMEM;
+	msg = dsm_msg_alloc(GFP_KERNEL);
+	if (!msg)
+		goto unlock;
+	msg->coh.type = DSM_REGION_USE;
+	msg->region = region->id;
+	err = call(node, msg, &id);
+unlock:
+	mutex_unlock(&region->use_lock);
+	return err;
+}
+
+/**
+ * region_use() - become a user
+ * @region: the region, referenced
+ *
+ * Return: 0; -ENOENT, its name is gone; as ask_use(), if nobody here uses it.
+ */
+static int region_use(struct dsm_region *region)
+{
+	struct dsm_node *node = region->node;
+	bool granted;
+	int err = 0;
+
+	do {
+		mutex_lock(&node->regions_lock);
+		granted = region->grants && !region->gone;
+		if (granted)
+			dsm_region_get_user(region);
+		else if (region->gone)
+			err = -ENOENT;
+		mutex_unlock(&node->regions_lock);
+		/* What is granted may be given back before we have it. */
+		if (!granted && !err)
+			err = ask_use(region);
+	} while (!granted && !err);
+	return err;
 }
 
 /**
@@ -638,57 +712,54 @@ int dsm_registry_create_region(struct dsm_node *node, const struct dsm_region_ar
 	mutex_unlock(&node->regions_lock);
 	if (!region)
 		return -ENOENT;
-	err = dsm_region_use(region);
+	err = region_use(region);
 	dsm_region_put(region);
 	*out = region;
 	return err;
 }
 
-/**
- * dsm_registry_use() - ask for a region's use, if that is not granted
- * @region: the region
- *
- * Sleeps. Return: 0, it was granted, and may have been given back since; -ENOENT, it
- * has been unlinked; -ETIMEDOUT; -EINTR; -ENOMEM.
- */
-int dsm_registry_use(struct dsm_region *region)
+static bool permitted(const struct dsm_region *region, unsigned int want)
 {
-	struct dsm_node *node = region->node;
-	struct dsm_msg *msg;
-	int err = 0;
-	u32 id;
+	unsigned int bits = region->mode;
 
-	if (mutex_lock_interruptible(&region->use_lock))
-		return -EINTR;
-	if (READ_ONCE(region->grants))
-		goto unlock;
-	err = -ENOMEM;
-	msg = dsm_msg_alloc(GFP_KERNEL);
-	if (!msg)
-		goto unlock;
-	msg->coh.type = DSM_REGION_USE;
-	msg->region = region->id;
-	err = call(node, msg, &id);
-unlock:
-	mutex_unlock(&region->use_lock);
-	return err;
+	if (uid_eq(current_fsuid(), region->uid))
+		bits >>= 6;
+	else if (in_group_p(region->gid))
+		bits >>= 3;
+	return (bits & want) == want || capable(CAP_DAC_OVERRIDE);
 }
 
-/* Nobody here uses the region any more. */
-void dsm_registry_idle(struct dsm_region *region)
+/**
+ * dsm_registry_open() - find a region by name, and become a user of it
+ * @node: us
+ * @name: the name
+ * @rdonly: for reading only
+ * @out: the region
+ *
+ * Return: 0; -ENOENT; -EACCES; if nobody here uses it yet, also -ETIMEDOUT, the
+ * registry has not answered; -EINTR; -ENOMEM.
+ */
+int dsm_registry_open(struct dsm_node *node, const char *name, bool rdonly,
+		    struct dsm_region **out)
 {
-	struct dsm_node *node = region->node;
-	u32 grants = region->grants;
-	struct dsm_msg *msg;
+	struct dsm_region *region;
+	int err = 0;
 
-	lockdep_assert_held(&node->regions_lock);
-
-	WRITE_ONCE(region->grants, 0);
-	if (!grants)
-		return;
-	msg = message(DSM_REGION_IDLE, region->id);
-	msg->coh.req = grants;
-	dsm_node_post(node, DSM_REGISTRY_NODE, msg);
+	mutex_lock(&node->regions_lock);
+	region = dsm_region_find_locked(node, name);
+	if (!region)
+		err = -ENOENT;
+	else if (!permitted(region, rdonly ? 4 : 6))
+		err = -EACCES;
+	else
+		dsm_region_get(region);
+	mutex_unlock(&node->regions_lock);
+	if (err)
+		return err;
+	err = region_use(region);
+	dsm_region_put(region);
+	*out = region;
+	return err;
 }
 
 /*

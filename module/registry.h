@@ -4,13 +4,11 @@
 
 #include <linux/types.h>
 
+struct dsm_batch;
 struct dsm_msg;
 struct dsm_node;
 struct dsm_region;
 struct dsm_region_arg;
-
-/* The node that knows the cluster's regions. */
-#define DSM_REGISTRY_NODE	0
 
 /*
  * How many regions there are at most, those among them whose name is gone: each takes
@@ -20,12 +18,13 @@ struct dsm_region_arg;
 
 int dsm_registry_create_region(struct dsm_node *node, const struct dsm_region_arg *arg,
 			       struct dsm_region **out);
+int dsm_registry_open(struct dsm_node *node, const char *name, bool rdonly,
+		      struct dsm_region **out);
 int dsm_registry_unlink(struct dsm_node *node, const char *name);
-int dsm_registry_use(struct dsm_region *region);
-void dsm_registry_idle(struct dsm_region *region);
 
 void dsm_registry_begun(struct dsm_node *node, bool other, u64 incarnation);
-int dsm_registry_receive(struct dsm_node *node, struct dsm_msg *msg);
+int dsm_registry_ask(struct dsm_node *node, u32 region);
+int dsm_registry_receive(struct dsm_node *node, struct dsm_msg *msg, struct dsm_batch *batch);
 void dsm_registry_peer_stale(struct dsm_node *node, u16 peer);
 void dsm_registry_peer_down(struct dsm_node *node, u16 peer);
 

@@ -202,7 +202,7 @@ static void call_give_back(struct call *call)
 {
 	if (call->reply != DSM_SYNC_WAKE || call->error || !call->rewake)
 		return;
-	dsm_node_post(call->node, call->home, call->rewake);
+	dsm_post(call->node, call->home, call->rewake, NULL);
 	call->rewake = NULL;
 }
 
@@ -332,7 +332,7 @@ static int receive_recall(struct dsm_region *region, const struct dsm_msg *msg,
 		return -ENOMEM;
 	spin_lock(&node->sync->lock);
 	if (dsm_lease_recall(node, answer)) {
-		dsm_node_post(node, answer->from, busy);
+		dsm_post(node, answer->from, busy, NULL);
 		busy = NULL;
 	}
 	spin_unlock(&node->sync->lock);
@@ -488,7 +488,7 @@ static int call_start(struct call *call, u64 block)
 	spin_lock(&sync->lock);
 	hash_add(sync->calls, &call->hash, call->rq.req);
 	call->request = NULL;
-	dsm_node_post(call->node, call->home, msg);
+	dsm_post(call->node, call->home, msg, NULL);
 	spin_unlock(&sync->lock);
 	return 0;
 }
@@ -510,7 +510,7 @@ static void call_cancel(struct call *call)
 
 		dsm_sync_home_take(node, &rq);
 	} else {
-		dsm_node_post(node, call->home, call->cancel);
+		dsm_post(node, call->home, call->cancel, NULL);
 		call->cancel = NULL;
 	}
 unlock:

@@ -173,7 +173,7 @@ static void say(struct dsm_node *node, u16 to, const struct dsm_sync_answer *ans
 	(*msg)->body.sync.op = cpu_to_le32(answer->op);
 	(*msg)->body.sync.value = cpu_to_le32(answer->value);
 	(*msg)->body.sync.error = cpu_to_le32(answer->error);
-	dsm_node_post(node, to, *msg);
+	dsm_post(node, to, *msg, NULL);
 	*msg = NULL;
 }
 

@@ -53,7 +53,7 @@ static DEVICE_ATTR_RO(nodes);
 
 static ssize_t up_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	return sysfs_emit(buf, "%u\n", dsm_node_up(node_of(dev)));
+	return sysfs_emit(buf, "%u\n", dsm_peers_up(node_of(dev)));
 }
 static DEVICE_ATTR_RO(up);
 

@@ -8,11 +8,12 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/wait.h>
+#include "wakes.h"
 
 /* Queues are shared by what hashes to them: look again when woken. */
-#define DSM_WAIT_BITS	8
-#define DSM_WAITQUEUES	(1 << DSM_WAIT_BITS)
 extern wait_queue_head_t dsm_waitqueues[DSM_WAITQUEUES];
+
+void dsm_wait_init(void);
 
 static inline unsigned int dsm_waitqueue_index(const void *what)
 {

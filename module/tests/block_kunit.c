@@ -128,7 +128,7 @@ static void region_end(struct fixture *fix)
 	struct dsm_node *node = fix->tn->node;
 
 	mutex_lock(&node->regions_lock);
-	dsm_region_remove(fix->region);
+	dsm_table_remove(fix->region);
 	mutex_unlock(&node->regions_lock);
 }
 
@@ -601,7 +601,7 @@ static void timeout_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, fix->tn->n_sent, 0);
 	KUNIT_EXPECT_EQ(test, stat_of(fix, DSM_STAT_timeouts), 2);
 	/* A new helper is told that its bytes may come. */
-	KUNIT_EXPECT_EQ(test, dsm_block_expect_all(fix->region), 0);
+	dsm_blocks_expect(fix->region->node);
 	KUNIT_EXPECT_EQ(test, fix->tn->expects, 1);
 	testmem_fail(1, 1);
 	KUNIT_EXPECT_EQ(test, dsm_block_acquire(fix->region, 1, true), -ETIMEDOUT);

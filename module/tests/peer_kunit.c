@@ -36,7 +36,7 @@ static void say(struct kunit *test, unsigned int n)
 		msg = dsm_msg_alloc(GFP_KERNEL);
 		KUNIT_ASSERT_NOT_NULL(test, msg);
 		msg->coh.type = DSM_NOP;
-		dsm_node_post(tn->node, PEER, msg);
+		dsm_peer_post(tn->node->peers[PEER], msg);
 	}
 }
 
@@ -177,19 +177,19 @@ static void helper_gone_test(struct kunit *test)
 {
 	struct testnode *tn = test->priv;
 
-	KUNIT_EXPECT_EQ(test, dsm_node_up(tn->node), NODES);
+	KUNIT_EXPECT_EQ(test, dsm_peers_up(tn->node), NODES);
 	work_stop(test);
 	tn->node->helper = 0;
 	say(test, 3);
 	dsm_peers_down(tn->node);
-	KUNIT_EXPECT_EQ(test, dsm_node_up(tn->node), 1);
+	KUNIT_EXPECT_EQ(test, dsm_peers_up(tn->node), 1);
 	say(test, 2);
 	work(test);
 	expect_nothing_sent(test);
 	tn->node->helper = 2;
 	testnode_all_up(tn);
 	expect_sent(test, 1, 5);
-	KUNIT_EXPECT_EQ(test, dsm_node_up(tn->node), NODES);
+	KUNIT_EXPECT_EQ(test, dsm_peers_up(tn->node), NODES);
 }
 
 static void duplicates_test(struct kunit *test)
@@ -658,7 +658,7 @@ static void incarnation_test(struct kunit *test)
 
 	/* Without regions neither side has anything to lose: all begins anew. */
 	mutex_lock(&tn->node->regions_lock);
-	dsm_region_remove(region);
+	dsm_table_remove(region);
 	mutex_unlock(&tn->node->regions_lock);
 	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION + 1, TESTNODE_SESSION + 1), 0);
 	KUNIT_EXPECT_EQ(test, peer->link, DSM_LINK_UP);
@@ -708,7 +708,7 @@ static void session_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION, TESTNODE_SESSION + 1), 0);
 	expect_sent(test, 3, 3);
 	mutex_lock(&tn->node->regions_lock);
-	dsm_region_remove(region);
+	dsm_table_remove(region);
 	mutex_unlock(&tn->node->regions_lock);
 	KUNIT_EXPECT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION, TESTNODE_SESSION + 2), 0);
 	expect_nothing_sent(test);
@@ -730,7 +730,7 @@ static void queue_for(struct kunit *test, u8 type, u32 region, u32 req, u32 data
 	msg->region = region;
 	msg->data_len = data_len;
 	msg->expect_len = expect_len;
-	dsm_node_post(tn->node, PEER, msg);
+	dsm_peer_post(tn->node->peers[PEER], msg);
 }
 
 /* A region is gone, and its window: nothing is said of it but by the registry. */
@@ -989,22 +989,23 @@ static void flush_test(struct kunit *test)
 	dsm_peers_flush(nobody);
 }
 
-/* What a node says to itself no helper sees; without memory it is kept. */
+/* What a node says to itself waits in the batch, and no helper sees it. */
 static void self_test(struct kunit *test)
 {
 	struct testnode *tn = test->priv;
 	struct dsm_msg *msg = dsm_msg_alloc(GFP_KERNEL);
+	struct dsm_batch batch;
 
 	KUNIT_ASSERT_NOT_NULL(test, msg);
 	msg->coh.type = DSM_CLAIM;
 	msg->region = REGION;
 	msg->block = SELF;
 	testnode_region(test, REGION, DSM_HOME_FIRST_TOUCH);
-	testmem_fail(1, 1);
-	dsm_node_post(tn->node, SELF, msg);
-	flush_delayed_work(&tn->node->local_work);
-	flush_delayed_work(&tn->node->local_work);
-	KUNIT_EXPECT_TRUE(test, list_empty(&tn->node->local));
+	dsm_batch_init(&batch);
+	dsm_post(tn->node, SELF, msg, &batch);
+	KUNIT_EXPECT_FALSE(test, list_empty(&batch.local));
+	dsm_batch_end(&batch, tn->node);
+	KUNIT_EXPECT_TRUE(test, list_empty(&batch.local));
 	expect_nothing_sent(test);
 }
 

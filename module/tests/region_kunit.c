@@ -124,12 +124,12 @@ static void description_test(struct kunit *test)
 	struct dsm_region *region;
 
 	memcpy((u8 *)&wire + param->offset, &value, min_t(u32, param->size, sizeof(value)));
-	region = dsm_region_create(node_of(test), REGION, &wire);
+	region = dsm_table_create(node_of(test), REGION, &wire);
 	KUNIT_ASSERT_EQ(test, PTR_ERR_OR_ZERO(region), param->err);
 	KUNIT_EXPECT_EQ(test, atomic_read(&node_of(test)->n_regions), !param->err);
 	if (param->err)
 		return;
-	dsm_region_to_wire(region, &out);
+	dsm_table_to_wire(region, &out);
 	KUNIT_EXPECT_MEMEQ(test, &out, &wire, sizeof(wire));
 	dsm_region_put(region);
 	KUNIT_EXPECT_EQ(test, atomic_read(&node_of(test)->n_regions), 0);
@@ -167,7 +167,7 @@ static void no_memory_test(struct kunit *test)
 
 	for (nth = 1;; nth++) {
 		testmem_fail(nth, 1);
-		region = dsm_region_create(node, REGION, &wire);
+		region = dsm_table_create(node, REGION, &wire);
 		testmem_fail(0, 0);
 		if (!IS_ERR(region))
 			break;
@@ -180,7 +180,7 @@ static void no_memory_test(struct kunit *test)
 
 		mutex_lock(&node->regions_lock);
 		testmem_fail(nth, 1);
-		err = dsm_region_insert(region);
+		err = dsm_table_insert(region);
 		testmem_fail(0, 0);
 		mutex_unlock(&node->regions_lock);
 		if (!err)
@@ -216,16 +216,16 @@ static void life_test(struct kunit *test)
 	struct dsm_region *region, *again;
 
 	testnode_acks_stop(test->priv);
-	KUNIT_EXPECT_EQ(test, dsm_region_open(tn->node, "one", false, &region), -ENOENT);
+	KUNIT_EXPECT_EQ(test, dsm_registry_open(tn->node, "one", false, &region), -ENOENT);
 	KUNIT_ASSERT_EQ(test, announce(test, DSM_REGION_NEW, REGION, "one"), 0);
 	expect_sent(test, 0, DSM_REGION_ACK);
 	tn->node->timeout_ms = 1;
-	KUNIT_EXPECT_EQ(test, dsm_region_open(tn->node, "one", false, &region), -ETIMEDOUT);
+	KUNIT_EXPECT_EQ(test, dsm_registry_open(tn->node, "one", false, &region), -ETIMEDOUT);
 	expect_sent(test, 0, DSM_REGION_USE);
 	grant(test, REGION);
-	KUNIT_ASSERT_EQ(test, dsm_region_open(tn->node, "one", false, &region), 0);
+	KUNIT_ASSERT_EQ(test, dsm_registry_open(tn->node, "one", false, &region), 0);
 	KUNIT_EXPECT_EQ(test, region->id, REGION);
-	KUNIT_ASSERT_EQ(test, dsm_region_open(tn->node, "one", true, &again), 0);
+	KUNIT_ASSERT_EQ(test, dsm_registry_open(tn->node, "one", true, &again), 0);
 	KUNIT_EXPECT_PTR_EQ(test, region, again);
 	KUNIT_EXPECT_EQ(test, atomic_read(&region->users), 2);
 	/* The name is not gone: who lets go may come again. */
@@ -236,20 +236,20 @@ static void life_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, le32_to_cpu(tn->sent[0].hdr.req), 2);
 	expect_sent(test, 0, DSM_REGION_IDLE);
 	grant(test, REGION);
-	KUNIT_ASSERT_EQ(test, dsm_region_open(tn->node, "one", false, &region), 0);
+	KUNIT_ASSERT_EQ(test, dsm_registry_open(tn->node, "one", false, &region), 0);
 	KUNIT_EXPECT_EQ(test, announce(test, DSM_REGION_FREE, REGION, NULL), -EPROTO);
 
 	/* Gone: whoever has it keeps it. */
 	KUNIT_ASSERT_EQ(test, announce(test, DSM_REGION_GONE, REGION, NULL), 0);
 	KUNIT_EXPECT_EQ(test, le32_to_cpu(tn->sent[0].hdr.req), 1);
 	expect_sent(test, 0, DSM_REGION_ACK);
-	KUNIT_EXPECT_EQ(test, dsm_region_open(tn->node, "one", false, &again), -ENOENT);
+	KUNIT_EXPECT_EQ(test, dsm_registry_open(tn->node, "one", false, &again), -ENOENT);
 	KUNIT_EXPECT_EQ(test, announce(test, DSM_REGION_FREE, REGION, NULL), -EPROTO);
 	dsm_region_get_user(region);
 	dsm_region_put_user(region);
 	expect_nothing_sent(test);
 	mutex_lock(&tn->node->regions_lock);
-	dsm_region_set_gone(region);
+	dsm_table_set_gone(region, NULL);
 	mutex_unlock(&tn->node->regions_lock);
 
 	/* Idle: it stays until nobody has it anywhere. */
@@ -303,7 +303,7 @@ static void numbers_test(struct kunit *test)
 	/* A registry that has started again goes on from the time of day. */
 	KUNIT_ASSERT_EQ(test, announce(test, DSM_REGION_NEW, 1700000000, "one"), 0);
 	grant(test, 1700000000);
-	KUNIT_ASSERT_EQ(test, dsm_region_open(node_of(test), "one", false, &region), 0);
+	KUNIT_ASSERT_EQ(test, dsm_registry_open(node_of(test), "one", false, &region), 0);
 	KUNIT_EXPECT_EQ(test, region->id, 1700000000);
 	dsm_region_put_user(region);
 }
@@ -315,11 +315,11 @@ static void name_again_test(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, announce(test, DSM_REGION_NEW, REGION, "one"), 0);
 	grant(test, REGION);
-	KUNIT_ASSERT_EQ(test, dsm_region_open(node_of(test), "one", false, &old), 0);
+	KUNIT_ASSERT_EQ(test, dsm_registry_open(node_of(test), "one", false, &old), 0);
 	KUNIT_ASSERT_EQ(test, announce(test, DSM_REGION_GONE, REGION, NULL), 0);
 	KUNIT_ASSERT_EQ(test, announce(test, DSM_REGION_NEW, REGION + 1, "one"), 0);
 	grant(test, REGION + 1);
-	KUNIT_ASSERT_EQ(test, dsm_region_open(node_of(test), "one", false, &new), 0);
+	KUNIT_ASSERT_EQ(test, dsm_registry_open(node_of(test), "one", false, &new), 0);
 	KUNIT_EXPECT_EQ(test, new->id, REGION + 1);
 	KUNIT_EXPECT_EQ(test, old->id, REGION);
 	dsm_region_put_user(new);
@@ -345,7 +345,7 @@ static void table_test(struct kunit *test)
 	dsm_region_put(found);
 	KUNIT_EXPECT_NULL(test, dsm_region_get_after(node, 9));
 	mutex_lock(&node->regions_lock);
-	err = dsm_region_insert(region);
+	err = dsm_table_insert(region);
 	mutex_unlock(&node->regions_lock);
 	KUNIT_EXPECT_EQ(test, err, -EBUSY);
 
@@ -399,7 +399,7 @@ static void permission_test(struct kunit *test)
 	region->mode = param->mode;
 	region->grants = 1;
 	old = override_creds(cred);
-	err = dsm_region_open(node_of(test), "r7", param->rdonly, &out);
+	err = dsm_registry_open(node_of(test), "r7", param->rdonly, &out);
 	revert_creds(old);
 	put_cred(cred);
 	KUNIT_EXPECT_EQ(test, err, param->err);
@@ -735,10 +735,10 @@ static void early_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, le32_to_cpu(tn->sent[1].hdr.req), 12);
 	KUNIT_EXPECT_EQ(test, tn->sent[2].peer, 2);
 	KUNIT_EXPECT_EQ(test, tn->sent[2].hdr.type, DSM_GRANT);
-	KUNIT_EXPECT_EQ(test, le32_to_cpu(tn->sent[2].hdr.req), 12);
+	KUNIT_EXPECT_EQ(test, le32_to_cpu(tn->sent[2].hdr.req), 13);
 	KUNIT_EXPECT_EQ(test, tn->sent[3].peer, 2);
 	KUNIT_EXPECT_EQ(test, tn->sent[3].hdr.type, DSM_GRANT);
-	KUNIT_EXPECT_EQ(test, le32_to_cpu(tn->sent[3].hdr.req), 13);
+	KUNIT_EXPECT_EQ(test, le32_to_cpu(tn->sent[3].hdr.req), 12);
 	KUNIT_EXPECT_EQ(test, hear(test, 0, DSM_DONE, block, 0, 11), -EPROTO);
 	KUNIT_EXPECT_EQ(test, hear(test, 2, DSM_DONE, block + 1, 0, 13), -EPROTO);
 	KUNIT_EXPECT_EQ(test, hear(test, 2, DSM_DONE, block, 0, 12), 0);
@@ -779,7 +779,11 @@ static void tell_home(void *region)
 		.block = 2,
 	};
 
-	dsm_chunk_receive(region, &msg);
+	struct dsm_batch batch;
+
+	dsm_batch_init(&batch);
+	dsm_chunk_receive(region, &msg, &batch);
+	dsm_batch_end(&batch, ((struct dsm_region *)region)->node);
 }
 
 /* The steward's answer comes while a request is being put aside. */

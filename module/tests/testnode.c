@@ -7,13 +7,15 @@
 #include <linux/slab.h>
 #include <net/net_namespace.h>
 #include "testnode.h"
-#include "../block.h"
 #include "../frames.h"
 #include "../hold.h"
-#include "../netlink.h"
+#include "../link.h"
+#include "../netns.h"
 #include "../reclaim.h"
 #include "../region.h"
 #include "../sysfs.h"
+#include "../table.h"
+#include "../wait.h"
 
 /* The one there is; tests run one after another. */
 static struct testnode *helper;
@@ -25,7 +27,7 @@ struct buffer {
 	struct testnode_sent sent[];
 };
 
-struct sk_buff *dsm_netlink_new(const struct dsm_msg *msg)
+static struct sk_buff *buffer_new(const struct dsm_msg *msg)
 {
 	unsigned int room = msg ? helper->room_one : helper->room;
 	struct buffer *buffer;
@@ -43,24 +45,21 @@ struct sk_buff *dsm_netlink_new(const struct dsm_msg *msg)
 	return (struct sk_buff *)buffer;
 }
 
-static void buffer_free(struct buffer *buffer)
+static void buffer_free(struct sk_buff *skb)
 {
 	helper->buffers--;
-	kfree(buffer);
+	kfree(skb);
 }
 
-int dsm_netlink_put_send(struct sk_buff *skb, struct dsm_node *node, u16 peer,
-			 const struct dsm_msg *msg, u64 ack)
+static int buffer_put(struct sk_buff *skb, struct dsm_node *node, u16 peer,
+		      const struct dsm_msg *msg, u64 ack)
 {
 	struct buffer *buffer = (struct buffer *)skb;
 	u8 frame[TESTNODE_FRAME_MAX] = {};
 	struct testnode_sent *sent;
 
-	if (buffer->n == buffer->room) {
-		if (!buffer->n)
-			buffer_free(buffer);
+	if (buffer->n == buffer->room)
 		return -EMSGSIZE;
-	}
 	sent = &buffer->sent[buffer->n++];
 	sent->peer = peer;
 	dsm_msg_encode(msg, node->id, node->view, ack, frame);
@@ -72,7 +71,7 @@ int dsm_netlink_put_send(struct sk_buff *skb, struct dsm_node *node, u16 peer,
 	return 0;
 }
 
-int dsm_netlink_send(struct dsm_node *node, struct sk_buff *skb)
+static int buffer_send(struct dsm_node *node, struct sk_buff *skb)
 {
 	struct buffer *buffer = (struct buffer *)skb;
 	int err = 0;
@@ -89,25 +88,34 @@ int dsm_netlink_send(struct dsm_node *node, struct sk_buff *skb)
 		if (helper->watch)
 			helper->watch(helper->watch_arg);
 	}
-	buffer_free(buffer);
+	buffer_free(skb);
 	return err;
 }
 
-int dsm_netlink_expect(struct dsm_node *node, u32 region, u64 offset, u32 length, u32 req)
+static int send_expect(struct dsm_node *node, u32 region, u64 offset, u32 length, u32 req)
 {
 	helper->expects++;
 	return 0;
 }
 
-void dsm_netlink_forget(struct dsm_node *node, u32 region)
+static void send_forget(struct dsm_node *node, u32 region)
 {
 	helper->forgets++;
 }
 
+static const struct dsm_carrier carrier = {
+	.new	= buffer_new,
+	.put	= buffer_put,
+	.free	= buffer_free,
+	.send	= buffer_send,
+	.expect	= send_expect,
+	.forget	= send_forget,
+};
+
 /* What main.c does, but for the node, which each test has its own of. */
 int testnode_suite_init(struct kunit_suite *suite)
 {
-	dsm_block_init();
+	dsm_wait_init();
 	return dsm_msg_init() ?: dsm_frames_init() ?: dsm_hold_init() ?:
 	       dsm_reclaim_init() ?: dsm_sysfs_init();
 }
@@ -130,14 +138,14 @@ struct testnode *testnode_create(struct kunit *test, u16 id, u16 nodes)
 	int err;
 
 	KUNIT_ASSERT_NOT_NULL(test, tn);
-	KUNIT_ASSERT_EQ(test, dsm_node_init(), 0);
+	KUNIT_ASSERT_EQ(test, dsm_netns_init(&carrier), 0);
 	tn->node = dsm_node_of(&init_net);
 	tn->room = 8;
 	tn->room_one = 1;
 	helper = tn;
 	test->priv = tn;
 	mutex_lock(&tn->node->helper_lock);
-	err = dsm_node_configure(tn->node, id, nodes);
+	err = tn->node->link->configure(tn->node, id, nodes);
 	mutex_unlock(&tn->node->helper_lock);
 	KUNIT_ASSERT_EQ(test, err, 0);
 	tn->node->helper = 1;
@@ -152,7 +160,7 @@ void testnode_destroy(struct kunit *test)
 	testmem_call(NULL, NULL);
 	if (!tn)
 		return;
-	dsm_node_exit();
+	dsm_netns_exit();
 	KUNIT_EXPECT_EQ(test, tn->buffers, 0);
 }
 
@@ -231,10 +239,10 @@ struct dsm_region *testnode_region(struct kunit *test, u32 id, u32 home)
 	int err;
 
 	snprintf(wire.name, sizeof(wire.name), "r%u", id);
-	region = dsm_region_create(tn->node, id, &wire);
+	region = dsm_table_create(tn->node, id, &wire);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(region));
 	mutex_lock(&tn->node->regions_lock);
-	err = dsm_region_insert(region);
+	err = dsm_table_insert(region);
 	mutex_unlock(&tn->node->regions_lock);
 	KUNIT_ASSERT_EQ(test, err, 0);
 	return region;

@@ -7,6 +7,8 @@
 #include "../msg.h"
 #include "../node.h"
 #include "../peer.h"
+#include "../registry.h"
+#include "../table.h"
 
 enum testnode_limits {
 	TESTNODE_NODES_MAX	= 256,

@@ -24,13 +24,12 @@
 
 #include <linux/dsm_netlink.h>
 
+#include "link.h"
 #include "msg.h"
 #include "netlink.h"
 #include "node.h"
 #include "peer.h"
-#include "receive.h"
 #include "region.h"
-#include "registry.h"
 
 enum {
 	SELF		= 0,
@@ -108,7 +107,7 @@ struct dsm_node *dsm_node_of(struct net *net)
 }
 
 /* No page of this one has a memory error. */
-bool dsm_block_unreadable(struct dsm_node *node, u32 id, u64 index)
+static bool unreadable(struct dsm_node *node, u32 id, u64 index)
 {
 	return false;
 }
@@ -118,7 +117,7 @@ void dsm_node_set_helper(struct dsm_node *node, u32 port)
 	node->helper = port;
 }
 
-int dsm_node_configure(struct dsm_node *node, u32 id, u32 nodes)
+static int configure(struct dsm_node *node, u32 id, u32 nodes)
 {
 	FUZZ_CHECK(node->helper_lock.lock.held, "who we are is said by two at a time");
 	FUZZ_CHECK(id < DSM_NODES_MAX && nodes && nodes <= DSM_NODES_MAX, "limits");
@@ -137,47 +136,34 @@ int dsm_node_configure(struct dsm_node *node, u32 id, u32 nodes)
 	return 0;
 }
 
-struct dsm_region *dsm_region_get_after(struct dsm_node *node, u32 id)
+static void registered(struct dsm_node *node)
 {
-	return id < (u32)atomic_read(&node->n_regions) ? &w.region[id] : NULL;
+	int err = 0;
+
+	for (int i = 0; !err && i < atomic_read(&node->n_regions); i++)
+		err = node->carrier->expect(node, w.region[i].id, 4096, 4096, 1);
 }
 
-void dsm_region_put(struct dsm_region *region)
-{
-}
-
-int dsm_block_expect_all(struct dsm_region *region)
-{
-	int err = dsm_netlink_expect(&w.node, region->id, 4096, 4096, 1);
-
-	return err == -EAGAIN ? 0 : err;
-}
-
-void dsm_registry_peer_stale(struct dsm_node *node, u16 peer)
+static void stale(struct dsm_node *node, u16 peer)
 {
 	FUZZ_CHECK(peer && peer < NODES, "a peer that is none");
 }
 
-void dsm_registry_begun(struct dsm_node *node, bool other, u64 incarnation)
+static void begun(struct dsm_node *node, u16 peer, bool other, u64 incarnation)
 {
-	FUZZ_CHECK(false, "we are the registry");
+	FUZZ_CHECK(peer && peer < NODES, "a peer that is none");
+	FUZZ_CHECK(node->regions_lock.lock.held, "without the regions' lock");
 }
 
-void dsm_registry_peer_down(struct dsm_node *node, u16 peer)
+static void down(struct dsm_node *node, u16 peer)
 {
 	FUZZ_CHECK(peer && peer < NODES, "a peer that is none");
 }
 
-/* What a batch may have set aside for an event; there are none here. */
-struct dsm_hold *dsm_hold_create(gfp_t gfp)
+static int ask(struct dsm_node *node, u32 region)
 {
-	FUZZ_CHECK(false, "a hold");
-	return NULL;
-}
-
-void dsm_hold_destroy(struct dsm_hold *hold)
-{
-	FUZZ_CHECK(!hold, "a hold");
+	FUZZ_CHECK(false, "nothing is parked");
+	return 0;
 }
 
 void dsm_wakes_run(struct dsm_wakes *wakes)
@@ -186,14 +172,8 @@ void dsm_wakes_run(struct dsm_wakes *wakes)
 		FUZZ_CHECK(!wakes->queues[i], "somebody to be woken");
 }
 
-u64 *dsm_sharers_alloc(const struct dsm_region *region, gfp_t gfp)
-{
-	FUZZ_CHECK(false, "sharers");
-	return NULL;
-}
-
-int dsm_receive(struct dsm_node *node, struct dsm_msg *msg, bool in_window,
-		struct dsm_batch *batch)
+static int receive(struct dsm_node *node, struct dsm_msg *msg, bool in_window,
+		   struct dsm_batch *batch)
 {
 	const struct dsm_wire_hdr *hdr = &w.frame;
 	struct model *m = &model[w.from];
@@ -226,6 +206,17 @@ int dsm_receive(struct dsm_node *node, struct dsm_msg *msg, bool in_window,
 	m->delivered++;
 	return 0;
 }
+
+static const struct dsm_link_ops link_ops = {
+	.receive	= receive,
+	.configure	= configure,
+	.registered	= registered,
+	.begun		= begun,
+	.down		= down,
+	.stale		= stale,
+	.ask		= ask,
+	.unreadable	= unreadable,
+};
 
 /*
  * What the module says
@@ -664,7 +655,7 @@ static void say_do(struct fuzz_input *in)
 		if (how & 4)
 			dsm_peer_queue(w.node.peers[id], msg);
 		else
-			dsm_node_post(&w.node, id, msg);
+			dsm_peer_post(w.node.peers[id], msg);
 	}
 	if (w.node.configured && how & 2)
 		dsm_peers_flush(&w.node);
@@ -698,7 +689,7 @@ static void forget_do(struct fuzz_input *in)
 		}
 	}
 	dsm_peers_forget(&w.node, what);
-	dsm_netlink_forget(&w.node, what);
+	dsm_netlink_carrier.forget(&w.node, what);
 }
 
 static void work_do(struct fuzz_input *in)
@@ -825,6 +816,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	genl_full = 0;
 	genl_sent = sent;
 	w.node.view = VIEW;
+	w.node.link = &link_ops;
+	w.node.carrier = &dsm_netlink_carrier;
 	w.node.peers = peers;
 	w.node.dirty = &w.dirty;
 	for (u32 i = 0; i < REGIONS; i++)

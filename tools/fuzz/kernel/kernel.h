@@ -187,6 +187,8 @@ static inline void list_splice_init(struct list_head *from, struct list_head *to
 }
 
 #define list_entry(ptr, type, member)	container_of(ptr, type, member)
+#define list_first_entry_or_null(list, type, member)	\
+	(list_empty(list) ? NULL : list_first_entry(list, type, member))
 #define list_first_entry(list, type, member)	list_entry((list)->next, type, member)
 #define list_next_entry(pos, member)	list_entry((pos)->member.next, __typeof__(*(pos)), member)
 #define list_for_each_entry(pos, list, member)					\

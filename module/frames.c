@@ -26,12 +26,14 @@
 #include <linux/slab.h>
 #include <net/sock.h>
 #include "compat.h"
-#include "discard.h"
 #include "frames.h"
 #include "region.h"
 
 /* Protects private_data of writers' files, which leads to the region while it lives. */
 static DEFINE_SPINLOCK(owner_lock);
+
+/* Set before there are regions. */
+static int (*punch)(struct dsm_region *region, u64 offset, u64 length);
 
 /* What opens a file that cannot be opened, from the kernel itself: it outlives us. */
 static const struct file_operations *no_open_fops;
@@ -149,7 +151,8 @@ static int check_shmem(struct vfsmount *made)
 	return err;
 }
 
-int dsm_frames_init(void)
+/* @on_punch: what punches a hole in a region on all nodes: dsm_discard() */
+int dsm_frames_init(int (*on_punch)(struct dsm_region *region, u64 offset, u64 length))
 {
 	/* It is part of the kernel: there is no module to put. */
 	struct file_system_type *type = get_fs_type("tmpfs");
@@ -170,6 +173,7 @@ int dsm_frames_init(void)
 	}
 	mutex_lock(&limit_lock);
 	mount = made;
+	punch = on_punch;
 	limit_apply();
 	mutex_unlock(&limit_lock);
 	return 0;
@@ -222,7 +226,7 @@ static long frames_fallocate(struct file *file, int mode, loff_t offset, loff_t 
 	spin_unlock(&owner_lock);
 	err = -EOPNOTSUPP;
 	if (region) {
-		err = dsm_discard(region, offset, length);
+		err = punch(region, offset, length);
 		dsm_region_put(region);
 	}
 	module_put(THIS_MODULE);

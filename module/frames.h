@@ -23,7 +23,7 @@ u64 dsm_frames_taken(const struct dsm_region *region);
 u64 dsm_frames_left(void);
 u64 dsm_frames_max(void);
 
-int dsm_frames_init(void);
+int dsm_frames_init(int (*on_punch)(struct dsm_region *region, u64 offset, u64 length));
 void dsm_frames_exit(void);
 
 #endif /* _DSM_FRAMES_H */

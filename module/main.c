@@ -5,6 +5,7 @@
 #include <linux/module.h>
 #include <linux/rcupdate.h>
 #include "device.h"
+#include "discard.h"
 #include "frames.h"
 #include "hold.h"
 #include "msg.h"
@@ -21,7 +22,7 @@ static int __init dsm_init(void)
 	err = dsm_msg_init();
 	if (err)
 		return err;
-	err = dsm_frames_init();
+	err = dsm_frames_init(dsm_discard);
 	if (err)
 		goto msg;
 	dsm_wait_init();

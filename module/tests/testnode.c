@@ -7,6 +7,7 @@
 #include <linux/slab.h>
 #include <net/net_namespace.h>
 #include "testnode.h"
+#include "../discard.h"
 #include "../frames.h"
 #include "../hold.h"
 #include "../link.h"
@@ -116,7 +117,7 @@ static const struct dsm_carrier carrier = {
 int testnode_suite_init(struct kunit_suite *suite)
 {
 	dsm_wait_init();
-	return dsm_msg_init() ?: dsm_frames_init() ?: dsm_hold_init() ?:
+	return dsm_msg_init() ?: dsm_frames_init(dsm_discard) ?: dsm_hold_init() ?:
 	       dsm_reclaim_init() ?: dsm_sysfs_init();
 }
 

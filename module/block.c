@@ -249,9 +249,18 @@ static bool may_pull(const struct step *step, const struct dsm_event *ev)
 		 (ev->msg.type == DSM_PUT_S || ev->msg.type == DSM_PUT_M)));
 }
 
-static int reserve(struct step *step, const struct dsm_engine_needs *needs, gfp_t gfp)
+/**
+ * dsm_block_reserve() - set memory aside for an event of any of a region's blocks
+ * @region: the region
+ * @batch: where
+ * @needs: how much
+ * @gfp: how to allocate
+ *
+ * Sleeps. Return: 0; -ENOMEM.
+ */
+int dsm_block_reserve(const struct dsm_region *region, struct dsm_batch *batch,
+		      const struct dsm_engine_needs *needs, gfp_t gfp)
 {
-	struct dsm_batch *batch = step->batch;
 	int err = dsm_batch_reserve(batch, needs->messages, gfp);
 
 	if (err)
@@ -262,7 +271,7 @@ static int reserve(struct step *step, const struct dsm_engine_needs *needs, gfp_
 			return -ENOMEM;
 	}
 	if (needs->sharers && !batch->sharers) {
-		batch->sharers = dsm_sharers_alloc(step->region, gfp);
+		batch->sharers = dsm_sharers_alloc(region, gfp);
 		if (!batch->sharers)
 			return -ENOMEM;
 	}
@@ -287,7 +296,7 @@ static int lock_reserved(struct step *step, const struct dsm_event *ev, gfp_t gf
 		if (dsm_batch_has(step->batch, &needs))
 			break;
 		spin_unlock(&block->lock);
-		err = reserve(step, &needs, gfp);
+		err = dsm_block_reserve(step->region, step->batch, &needs, gfp);
 		if (err)
 			return err;
 	}

@@ -37,6 +37,7 @@
 #include "block.h"
 #include "chunk.h"
 #include "compat.h"
+#include "engine.h"
 #include "frames.h"
 #include "hold.h"
 #include "link.h"
@@ -352,20 +353,34 @@ static enum verdict judge(struct dsm_block *block, bool force, struct dsm_event 
 	return verdict;
 }
 
+/*
+ * Set aside all that ask_home() may use. What frees memory may exceed the limit of the
+ * thread's cgroup, and use the kernel's reserves, by these few messages. Nothing here has
+ * __GFP_NOFAIL, which would take all of the reserves.
+ */
+static int reserve(struct dsm_region *region, struct dsm_batch *batch)
+{
+	/* FREE has a second step, once access has been taken. */
+	const struct dsm_engine_needs needs = { .messages = 2 * DSM_SENDS_MAX, .hold = true };
+	unsigned int noreclaim = memalloc_noreclaim_save();
+	int err = dsm_block_reserve(region, batch, &needs, DSM_GFP_TRY);
+
+	memalloc_noreclaim_restore(noreclaim);
+	return err;
+}
+
 static bool ask_home(struct dsm_region *region, u64 index, struct dsm_event *ev,
 		     struct dsm_batch *batch)
 {
 	struct dsm_chunk *chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, index));
-	unsigned int noreclaim;
-	int err;
 
+	if (reserve(region, batch))
+		return false;
 	ev->req = dsm_node_next_req(region->node);
-	/* What frees memory may exceed the limit of the thread's cgroup by a little. */
-	noreclaim = memalloc_noreclaim_save();
-	err = dsm_block_event(region, chunk, index, ev, batch, DSM_GFP_TRY);
+	if (dsm_block_event(region, chunk, index, ev, batch, DSM_GFP_TRY))
+		return false;
 	dsm_batch_run(batch, region->node);
-	memalloc_noreclaim_restore(noreclaim);
-	return !err;
+	return true;
 }
 
 /**
@@ -647,7 +662,6 @@ static void reclaim_work(struct work_struct *work)
 	struct dsm_region *region = container_of(to_delayed_work(work), struct dsm_region,
 						 reclaim.work);
 	struct dsm_reclaim *r = &region->reclaim;
-	unsigned int noreclaim = memalloc_noreclaim_save();
 	bool freed;
 	long target;
 
@@ -676,7 +690,6 @@ static void reclaim_work(struct work_struct *work)
 	} else if (READ_ONCE(r->n_leaving)) {
 		kick(region, freed ? FREE_DELAY : FREE_DELAY_LONG);
 	}
-	memalloc_noreclaim_restore(noreclaim);
 	dsm_region_put(region);
 }
 

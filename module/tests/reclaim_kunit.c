@@ -254,6 +254,24 @@ static void lowered_test(struct kunit *test)
 	KUNIT_EXPECT_GE(test, sent(&fix, DSM_PUT_S), LIMIT / 2);
 }
 
+/* Without memory to ask the home nothing goes, and nothing is lost. */
+static void memory_test(struct kunit *test)
+{
+	struct fixture fix = fixture_create(test);
+	unsigned int nth;
+
+	limit_set(test, &fix, LIMIT);
+	copies_create(test, &fix, 0, LIMIT, false);
+	for (nth = 1; !sent(&fix, DSM_PUT_S); nth++) {
+		KUNIT_ASSERT_LT(test, nth, 100);
+		testmem_fail(nth, 1000);
+		KUNIT_EXPECT_TRUE(test, dsm_reclaim_balance(fix.region));
+		testmem_fail(0, 0);
+	}
+	KUNIT_EXPECT_GT(test, nth, 2);
+	KUNIT_EXPECT_EQ(test, dsm_reclaim_cached_bytes(fix.region), LIMIT * PAGE_SIZE);
+}
+
 static struct kunit_case reclaim_cases[] = {
 	KUNIT_CASE(room_test),
 	KUNIT_CASE(clean_test),
@@ -263,6 +281,7 @@ static struct kunit_case reclaim_cases[] = {
 	KUNIT_CASE(home_test),
 	KUNIT_CASE(full_test),
 	KUNIT_CASE(lowered_test),
+	KUNIT_CASE(memory_test),
 	{}
 };
 

@@ -22,9 +22,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "failing.h"
 #include "test.h"
-
-#define DEBUGFS "/sys/kernel/debug/"
 
 enum {
 	PAGE		= 4096,
@@ -33,104 +32,7 @@ enum {
 	PAGES_MAX	= 40,
 };
 
-static const char *const attributes[] = { "failslab", "fail_page_alloc" };
-
-/* ---- what fails ---------------------------------------------------------- */
-
-/* Not all have all. */
-static void write_if_there(const char *attribute, const char *file, const char *value)
-{
-	char path[200];
-	FILE *f;
-
-	snprintf(path, sizeof(path), DEBUGFS "%s/%s", attribute, file);
-	f = fopen(path, "r+");
-	if (!f && errno == ENOENT)
-		return;
-	ASSERT_TRUE(f);
-	ASSERT_GT(fputs(value, f), 0);
-	ASSERT_EQ(fclose(f), 0);
-}
-
-static void attribute_set(const char *file, const char *value)
-{
-	for (size_t i = 0; i < sizeof(attributes) / sizeof(*attributes); i++)
-		write_if_there(attributes[i], file, value);
-}
-
-static void range_set(const char *which, unsigned long long start, unsigned long long end)
-{
-	char file[40], value[40];
-
-	snprintf(file, sizeof(file), "%s-start", which);
-	snprintf(value, sizeof(value), "0x%llx", start);
-	attribute_set(file, value);
-	snprintf(file, sizeof(file), "%s-end", which);
-	snprintf(value, sizeof(value), "0x%llx", end);
-	attribute_set(file, value);
-}
-
-/* The addresses of what @symbol names, or of all code of the module dsm. */
-static void find_code(const char *symbol, unsigned long long *start, unsigned long long *end)
-{
-	FILE *f = fopen("/proc/kallsyms", "r");
-	unsigned long long at, next = ~0ULL;
-	char line[400], name[200], module[100], type;
-
-	ASSERT_TRUE(f);
-	*start = ~0ULL;
-	*end = 0;
-	while (fgets(line, sizeof(line), f)) {
-		module[0] = '\0';
-		if (sscanf(line, "%llx %c %199s [%99[^]]]", &at, &type, name, module) < 3)
-			continue;
-		if (type != 't' && type != 'T')
-			continue;
-		if (symbol ? strcmp(name, symbol) : strcmp(module, "dsm"))
-			continue;
-		*start = at < *start ? at : *start;
-		*end = at > *end ? at : *end;
-	}
-	ASSERT_LT(*start, ~0ULL);
-	if (!symbol) {
-		*start &= -PAGE;
-		*end = (*end + PAGE) & -PAGE;
-		fclose(f);
-		return;
-	}
-	/* To the next symbol. */
-	rewind(f);
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "%llx", &at) == 1 && at > *start && at < next)
-			next = at;
-	*end = next;
-	fclose(f);
-}
-
-/* Nothing fails yet; but if it does, it is below @symbol, or in the module. */
-static void prepare(const char *symbol)
-{
-	unsigned long long start, end;
-
-	if (access(DEBUGFS "failslab", F_OK))
-		skip("this kernel cannot be made to run out of memory");
-	attribute_set("probability", "0");
-	attribute_set("interval", "1");
-	attribute_set("times", "-1");
-	attribute_set("verbose", "0");
-	attribute_set("task-filter", "N");
-	attribute_set("stacktrace-depth", "32");
-	attribute_set("ignore-gfp-wait", "N");
-	attribute_set("ignore-gfp-highmem", "N");
-	attribute_set("min-order", "0");
-	find_code(symbol, &start, &end);
-	range_set("require", start, end);
-	/* It says so with a stack trace when it fails, which is no complaint. */
-	find_code("__kmem_cache_create_args", &start, &end);
-	range_set("reject", start, end);
-	/* Copies from and to programs are not counted, nowhere. */
-	write_if_there("fail_usercopy", "require-end", "0");
-}
+/* ---- one allocation fails -------------------------------------------------- */
 
 /* The @nth allocation that this task makes there fails. */
 static void fail_nth(unsigned int nth)
@@ -286,7 +188,7 @@ static int open_region(unsigned int i)
 TEST(regions)
 {
 	region = share_region(PAGE, DSM_HOME_DEFAULT, 0);
-	prepare(NULL);
+	failing_prepare(NULL);
 	together("prepared");
 	TRY("open /dev/dsm", .run = open_handle, .after = close_handle, .error = ENOMEM);
 	TRY("create a region", .run = create_region, .after = remove_region, .error = ENOMEM);
@@ -373,7 +275,7 @@ TEST(blocks)
 	if (node() == nodes() - 1)
 		for (size_t i = 0; i < pages; i++)
 			*word(base + i * PAGE, 0) = 3;
-	prepare(NULL);
+	failing_prepare(NULL);
 	together("prepared");
 	if (node() != nodes() - 1) {
 		TRY("read a page", .run = read_page, .error = EFAULT);
@@ -396,7 +298,7 @@ TEST(chunks)
 	open_files();
 	region = share_region((size_t)PAGES_MAX * nodes() * DSM_CHUNK_SIZE, DSM_HOME_FIRST_TOUCH, 0);
 	base = dsm_base(region);
-	prepare(NULL);
+	failing_prepare(NULL);
 	together("prepared");
 	TRY("touch a chunk", .run = touch_chunk, .error = EFAULT);
 	unshare_region(region);
@@ -483,7 +385,7 @@ TEST(synchronisation)
 	ASSERT_EQ(dsm_mutex_init(&objects->mutex, NULL), 0);
 	ASSERT_EQ(dsm_cond_init(&objects->cond), 0);
 	ASSERT_EQ(dsm_barrier_init(&objects->barrier, 1), 0);
-	prepare(NULL);
+	failing_prepare(NULL);
 	together("prepared");
 	TRY("lock a mutex", .run = lock_mutex, .after = unlock_mutex, .error = ENOMEM);
 	TRY("try to lock a mutex", .run = trylock_mutex, .after = unlock_mutex, .error = ENOMEM);
@@ -537,7 +439,7 @@ TEST(namespaces)
 	unsigned int nth = 1, refused = 0;
 	int result = 0;
 
-	prepare(NULL);
+	failing_prepare(NULL);
 	together("prepared");
 	while (!node() && (result = in_child(make_namespace, nth)) != 2 && nth < NTH_MAX) {
 		ASSERT_LT(result, 2);
@@ -631,7 +533,7 @@ TEST_SECONDS(registrations, 600)
 	uint64_t state = seed();
 	bool failed = true;
 
-	prepare(NULL);
+	failing_prepare(NULL);
 	together("prepared");
 	/* Namespaces are made one at a time, and go slowly: one node is enough. */
 	for (nth = 1; !node() && nth < NTH_MAX && failed; nth = some_later(nth, &state)) {
@@ -691,7 +593,7 @@ static void load_with_failures(void)
 	uint64_t state = seed();
 	int result;
 
-	prepare("do_one_initcall");
+	failing_prepare("do_one_initcall");
 	while ((result = in_child(load_module, nth)) != 2 && nth < NTH_MAX) {
 		ASSERT_LT(result, 2);
 		EXPECT_EQ(module_there(), !result);
@@ -710,7 +612,7 @@ TEST_SECONDS(loading, 600)
 {
 	bool mine = !node();
 
-	if (access(DEBUGFS "failslab", F_OK))
+	if (!failing_possible())
 		skip("this kernel cannot be made to run out of memory");
 	together("begun");
 	ASSERT_EQ(run("dsmd-ctl", "kill", NULL), 0);
@@ -743,7 +645,6 @@ enum {
 	LOAD_PAGES	= 32,
 	LOAD_OPERATIONS	= 300,
 	LOAD_PERCENT	= 1,		/* of the module's allocations fail */
-	LOAD_TIMES	= 1000000,	/* more than will */
 };
 
 static struct load {
@@ -829,21 +730,10 @@ static void load_compare(void)
 	together("compared");
 }
 
-static int failures_left(void)
-{
-	FILE *f = fopen(DEBUGFS "failslab/times", "r");
-	int left = 0;
-
-	ASSERT_TRUE(f);
-	ASSERT_EQ(fscanf(f, "%d", &left), 1);
-	fclose(f);
-	return left;
-}
-
 TEST_SECONDS(under_load, 600)
 {
 	uint64_t state = seed();
-	char percent[8], times[16];
+	unsigned int failed;
 
 	open_files();
 	region = share_region((1 + LOAD_PAGES) * PAGE, DSM_HOME_INTERLEAVED, 0);
@@ -853,20 +743,17 @@ TEST_SECONDS(under_load, 600)
 	load.sum = word(base + PAGE / 2, 1);
 	if (!node())
 		ASSERT_EQ(dsm_mutex_init(&objects->mutex, NULL), 0);
-	prepare(NULL);
-	snprintf(times, sizeof(times), "%d", LOAD_TIMES);
-	attribute_set("times", times);
+	failing_prepare(NULL);
 	together("prepared");
-	snprintf(percent, sizeof(percent), "%d", LOAD_PERCENT);
-	attribute_set("probability", percent);
+	failing_start(LOAD_PERCENT);
 	for (int i = 0; i < LOAD_OPERATIONS; i++)
 		load_operation(random_next(&state) % 8, random_next(&state));
 	together("tried");
-	attribute_set("probability", "0");
+	failed = failing_stop();
 	together("over");
-	note("%d of the module's allocations failed, %u of this node's %d operations were refused",
-	     LOAD_TIMES - failures_left(), load.refused, LOAD_OPERATIONS);
-	EXPECT_LT(failures_left(), LOAD_TIMES);
+	note("%u of the module's allocations failed, %u of this node's %d operations were refused",
+	     failed, load.refused, LOAD_OPERATIONS);
+	EXPECT_GT(failed, 0);
 	load_compare();
 	load.refused = 0;
 	for (int i = 0; i < 6; i++)

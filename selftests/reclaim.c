@@ -4,7 +4,8 @@
  * written, with less memory than that takes. What it reads and writes is exact, it stays
  * within its limit, and nothing is killed.
  *
- * RECLAIM_MIB is the region's size, 4 if it is not set.
+ * RECLAIM_MIB is the region's size, 4 if it is not set. With RECLAIM_CGROUP_MIB, cgroup_bounds
+ * gives the last node's process that much memory, and not a part of the region's size.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -15,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "failing.h"
 #include "test.h"
 
 enum {
@@ -24,13 +26,20 @@ enum {
 	PART		= 4,	/* of the region: what the last node may keep */
 	SCANS		= 2,
 	SPEED_ROUNDS	= 3,
+	LONG_SECONDS	= 3000,	/* for a region of a gigabyte */
+	FAIL_PERCENT	= 2,	/* of the module's allocations */
 };
+
+static size_t environment_bytes(const char *name, size_t otherwise)
+{
+	const char *mib = getenv(name);
+
+	return mib ? (size_t)atoi(mib) * MIB : otherwise;
+}
 
 static size_t region_bytes(void)
 {
-	const char *mib = getenv("RECLAIM_MIB");
-
-	return (size_t)(mib ? atoi(mib) : SIZE_MIB) * MIB;
+	return environment_bytes("RECLAIM_MIB", SIZE_MIB * MIB);
 }
 
 static long long region_get(const char *file)
@@ -212,19 +221,24 @@ static void stays_within(int home, size_t block_size)
 	unshare_region(region);
 }
 
-TEST_SECONDS(stays_within_first_touch_4k, 600)
+TEST_SECONDS(stays_within_first_touch_4k, LONG_SECONDS)
 {
 	stays_within(DSM_HOME_FIRST_TOUCH, 4096);
 }
 
-TEST_SECONDS(stays_within_first_touch_64k, 600)
+TEST_SECONDS(stays_within_first_touch_64k, LONG_SECONDS)
 {
 	stays_within(DSM_HOME_FIRST_TOUCH, 65536);
 }
 
-TEST_SECONDS(stays_within_interleaved_4k, 600)
+TEST_SECONDS(stays_within_interleaved_4k, LONG_SECONDS)
 {
 	stays_within(DSM_HOME_INTERLEAVED, 4096);
+}
+
+TEST_SECONDS(stays_within_interleaved_64k, LONG_SECONDS)
+{
+	stays_within(DSM_HOME_INTERLEAVED, 65536);
 }
 
 /* A limit that is set, or lowered, is reached by and by, with nobody touching anything. */
@@ -257,6 +271,48 @@ TEST(lowered_limit_is_reached)
 	}
 	together("read");
 	unshare_region(region);
+}
+
+/* Copies go and come back while allocations fail, in this kernel and at the homes. */
+static void allocations_fail(int home, size_t block_size)
+{
+	size_t size = region_bytes(), pages = size / PAGE;
+	uint8_t *versions = calloc(pages, 1);
+	unsigned int failed;
+	dsm_region *region;
+
+	ASSERT_TRUE(versions);
+	failing_prepare(NULL);
+	region = share_written(size, home, block_size);
+	if (last_node())
+		ASSERT_EQ(region_set("cache_bytes", size / PART), 0);
+	together("limited");
+	failing_start(FAIL_PERCENT);
+	together("failing");
+	if (last_node())
+		EXPECT_EQ(go_through(dsm_base(region), pages, versions), 0);
+	together("went-through-failing");
+	failed = failing_stop();
+	if (last_node()) {
+		note("%u allocations failed; %lld clean, %lld written blocks evicted", failed,
+		     region_stat("evicted_clean"), region_stat("evicted_dirty"));
+		EXPECT_GT(failed, 0);
+		EXPECT_GT(region_stat("evicted_clean"), 0);
+		EXPECT_GT(region_stat("evicted_dirty"), 0);
+	}
+	read_by_others(dsm_base(region), pages, versions);
+	free(versions);
+	unshare_region(region);
+}
+
+TEST_SECONDS(allocations_fail_first_touch_4k, 900)
+{
+	allocations_fail(DSM_HOME_FIRST_TOUCH, 4096);
+}
+
+TEST_SECONDS(allocations_fail_interleaved_64k, 900)
+{
+	allocations_fail(DSM_HOME_INTERLEAVED, 65536);
 }
 
 /* What is used again and again stays, while what is used once goes by. */
@@ -321,13 +377,29 @@ static void cgroup_leave(void)
 	file_write(CGROUP_ROOT "/cgroup.procs", "%lld", getpid());
 }
 
-/* The memory of a process in a cgroup is bounded by that, copies included. */
-TEST_SECONDS(cgroup_bounds, 900)
+/* The only number in a file of the cgroup. */
+static long long cgroup_get(const char *file)
 {
-	size_t size = 2 * region_bytes(), pages = size / PAGE;
-	dsm_region *region = share_written(size, DSM_HOME_FIRST_TOUCH, 0);
+	char path[64];
+	FILE *f;
+	long long value = -1;
+
+	snprintf(path, sizeof(path), CGROUP "/%s", file);
+	f = fopen(path, "re");
+	ASSERT_TRUE(f);
+	ASSERT_EQ(fscanf(f, "%lld", &value), 1);
+	fclose(f);
+	return value;
+}
+
+/* The memory of a process in a cgroup is bounded by that, copies included. */
+static void cgroup_bounds(int home, size_t block_size)
+{
+	bool given = getenv("RECLAIM_CGROUP_MIB");
+	size_t size = given ? region_bytes() : 2 * region_bytes(), pages = size / PAGE;
+	dsm_region *region = share_written(size, home, block_size);
 	uint8_t *versions = calloc(pages, 1);
-	long long limit = size / PART + 2 * MIB;
+	long long limit = environment_bytes("RECLAIM_CGROUP_MIB", size / PART + 2 * MIB);
 
 	ASSERT_TRUE(versions);
 	if (last_node()) {
@@ -336,8 +408,10 @@ TEST_SECONDS(cgroup_bounds, 900)
 		note("%lld bytes of copies at most, %lld allowed; %lld, %lld evicted, %lld waits; %lld times at the limit",
 		     cached_max, limit, region_stat("evicted_clean"), region_stat("evicted_dirty"),
 		     region_stat("reclaim_waits"), line_of(CGROUP "/memory.events", "max"));
+		note("%lld bytes of the cgroup at most", cgroup_get("memory.peak"));
 		EXPECT_LE(cached_max, limit + limit / 20);
-		EXPECT_LE(region_get("frames"), limit + limit / 20);
+		EXPECT_LE(cgroup_get("memory.peak"), limit + limit / 20);
+		EXPECT_EQ(line_of(CGROUP "/memory.events", "oom"), 0);
 		EXPECT_EQ(line_of(CGROUP "/memory.events", "oom_kill"), 0);
 		EXPECT_GT(region_stat("evicted_clean"), 0);
 		cgroup_leave();
@@ -349,10 +423,20 @@ TEST_SECONDS(cgroup_bounds, 900)
 		EXPECT_OK(rmdir(CGROUP));
 }
 
+TEST_SECONDS(cgroup_bounds_first_touch_4k, LONG_SECONDS)
+{
+	cgroup_bounds(DSM_HOME_FIRST_TOUCH, 4096);
+}
+
+TEST_SECONDS(cgroup_bounds_first_touch_64k, LONG_SECONDS)
+{
+	cgroup_bounds(DSM_HOME_FIRST_TOUCH, 65536);
+}
+
 /* ---- the machine ---------------------------------------------------------- */
 
 /* Where the region is larger than the last node's memory, no limit is needed. */
-TEST_SECONDS(machine_bounds, 900)
+static void machine_bounds(size_t block_size)
 {
 	size_t size = region_bytes(), pages = size / PAGE;
 	long long kills = line_of("/proc/vmstat", "oom_kill");
@@ -370,7 +454,7 @@ TEST_SECONDS(machine_bounds, 900)
 	if (!small)
 		skip("the last node has memory for the whole region");
 
-	region = share_written(size, DSM_HOME_FIRST_TOUCH, 0);
+	region = share_written(size, DSM_HOME_FIRST_TOUCH, block_size);
 	versions = calloc(pages, 1);
 	ASSERT_TRUE(versions);
 	if (last_node()) {
@@ -383,6 +467,16 @@ TEST_SECONDS(machine_bounds, 900)
 	read_by_others(dsm_base(region), pages, versions);
 	free(versions);
 	unshare_region(region);
+}
+
+TEST_SECONDS(machine_bounds_4k, LONG_SECONDS)
+{
+	machine_bounds(4096);
+}
+
+TEST_SECONDS(machine_bounds_64k, LONG_SECONDS)
+{
+	machine_bounds(65536);
 }
 
 /* ---- speed ---------------------------------------------------------------- */

@@ -7,6 +7,9 @@
  * a node does in a round is a function of the seed, so that each node keeps
  * the same model, every unit's version, in private memory. In a round a unit
  * may be written by its owner of that round, or by nobody.
+ *
+ * With SOAK_CACHE_MIB, a node keeps so many MiB of copies of what others have at
+ * most (cache_bytes): copies come and go all the time.
  */
 #include <stdlib.h>
 
@@ -115,6 +118,35 @@ static void play(char *base, int round)
 	free(mine);
 }
 
+static long long cache_bytes(void)
+{
+	const char *mib = getenv("SOAK_CACHE_MIB");
+
+	return mib ? atoll(mib) << 20 : 0;
+}
+
+static void cache_limit(void)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "regions/%s/cache_bytes", region_name());
+	ASSERT_EQ(node_set(path, cache_bytes()), 0);
+}
+
+static void cache_check(void)
+{
+	char path[128];
+	long long limit = cache_bytes(), cached;
+
+	snprintf(path, sizeof(path), "regions/%s/cached", region_name());
+	cached = node_get(path);
+	note("%lld bytes of copies, %lld allowed; %lld clean, %lld written blocks evicted", cached,
+	     limit, region_stat("evicted_clean"), region_stat("evicted_dirty"));
+	EXPECT_LE(cached, limit + limit / 20);
+	EXPECT_GT(region_stat("evicted_clean"), 0);
+	EXPECT_GT(region_stat("evicted_dirty"), 0);
+}
+
 static void soak(int home, size_t block_size)
 {
 	dsm_region *region = share_region(SIZE, home, block_size);
@@ -131,6 +163,8 @@ static void soak(int home, size_t block_size)
 	if (!node())
 		*word(base, 0) = 0;
 	note("node 0's seed %llu", (unsigned long long)model.seed);
+	if (cache_bytes())
+		cache_limit();
 
 	for (int round = 0; round < ROUNDS; round++) {
 		together("round-%d", round);
@@ -148,6 +182,8 @@ static void soak(int home, size_t block_size)
 	}
 	note("checksum %016llx in %.1f s", (unsigned long long)sum, seconds() - start);
 	EXPECT_EQ(sum, wanted);
+	if (cache_bytes())
+		cache_check();
 	unshare_region(region);
 }
 

@@ -73,7 +73,6 @@ tools: lib
 
 selftests: lib tools vm
 	$(sub) lib test
-	$(sub) tools test
 	$(sub) selftests
 
 # What the virtual machines need beside the above.
@@ -126,20 +125,20 @@ check-debug:
 
 fuzz:
 	@selftests/vm/deps
-	$(sub) tools/fuzz fuzz
+	$(sub) selftests/fuzz fuzz
 
 explore:
-	$(sub) tools explore
-	$(out)/tools/explore $(if $(DEEP),--deep) $(EXPLORE)
+	$(sub) selftests explore
+	$(out)/selftests/explore $(if $(DEEP),--deep) $(EXPLORE)
 
 mutants:
-	$(sub) tools explore sim
-	O=$(out) tools/mutants/mutants $(MUTANTS)
+	$(sub) selftests explore sim
+	O=$(out) selftests/mutants/mutants $(MUTANTS)
 
 # Clusters of up to 4,096 nodes, around the protocol as it ships: figures in sim.json.
 sim:
-	$(sub) tools sim
-	$(out)/tools/dsm-sim --tap --runs tools/sim/standing.runs --json $(out)/sim.json
+	$(sub) selftests sim
+	$(out)/selftests/dsm-sim --tap --runs selftests/sim/standing.runs --json $(out)/sim.json
 
 demo:
 	@selftests/vm/deps

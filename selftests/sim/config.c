@@ -59,7 +59,7 @@ static const struct option options[] = {
 	TITLE("What the threads do"),
 	CHOICE("workload", workload, workload_names, WORKLOADS, "uniform", "what they access"),
 	OPT("trace", TEXT, trace, 0, 0, NULL,
-	    "a real run's faults: see tools/sim/capture; the workload is trace"),
+	    "a real run's faults: see selftests/sim/capture; the workload is trace"),
 	OPT("accesses", NUMBER, accesses, 1, 1ULL << 40, "100000", "by all threads together"),
 	OPT("warmup", NUMBER, warmup, 0, 1ULL << 40, "0", "accesses that the figures leave out"),
 	OPT("blocks", NUMBER, blocks, 0, MAX_BLOCKS, "0",

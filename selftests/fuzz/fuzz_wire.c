@@ -3,14 +3,14 @@
  * Frames, decoded by module/msg.c, and module/coherence.c behind it.
  *
  * An input first lets a small cluster do what correct nodes may, in the order
- * it chooses: tools/model checks that. In the state it is then in, one node
+ * it chooses: selftests/model checks that. In the state it is then in, one node
  * says what the rest of the input says, as frames: built of fields that are
  * often right, or of any bytes. At every one:
  *
  *  - the decoder touches nothing beyond the frame, and what it takes it has
  *    understood: encoded again it is the same frame;
  *  - what the receiver can know to be wrong it refuses, and what it refuses
- *    changes nothing (tools/model/refuse.c);
+ *    changes nothing (selftests/model/refuse.c);
  *  - the rest of the cluster keeps what it can keep: see lies.c.
  */
 #include "kernel/kernel.h"
@@ -257,7 +257,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	l.liar = shape / 8 % l.m.nodes;
 	for (int i = 0; i < length && in.left; i++)
 		honest(&l.m, &in);
-	if (shape >> 5 == 7)	/* it takes long, and tools/explore does it everywhere */
+	if (shape >> 5 == 7)	/* it takes long, and selftests/explore does it everywhere */
 		refusals(&l.m, fuzz_u8(&in));
 
 	FUZZ_TRACE("node %u lies from now on", l.liar);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A cluster of tools/model in which one node lies: see lies.c. The model checks
+ * A cluster of selftests/model in which one node lies: see lies.c. The model checks
  * what correct nodes keep among themselves; here the rest of it is suspended.
  */
 #ifndef FUZZ_LIES_H

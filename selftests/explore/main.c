@@ -15,9 +15,9 @@
  * write, with or without a thread that waits for it, may ask to get rid of its
  * copy, and may be done with a grant. Any bytes under way may become unreadable. Taking access away, holding a grant, and
  * the home's taking the block are steps of their own, in any order with all
- * else. tools/model/model.c lists what is checked in every state and after
+ * else. selftests/model/model.c lists what is checked in every state and after
  * every step. Every node, with all it can know, is told every lie that it has
- * to refuse: tools/model/refuse.c.
+ * to refuse: selftests/model/refuse.c.
  *
  * What is shown of liveness: no state is a dead end, and from every state, if
  * nobody wants anything new, everything comes to rest after a bounded number

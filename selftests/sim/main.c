@@ -5,7 +5,7 @@
  * To find mistakes in a changed coherence.c in seconds:
  *
  *	make -C tools sim COHERENCE=/path/coherence.c O=/elsewhere
- *	/elsewhere/tools/dsm-sim --tap --runs tools/sim/mutants.runs
+ *	/elsewhere/selftests/dsm-sim --tap --runs selftests/sim/mutants.runs
  */
 #include <json-c/json.h>
 #include <signal.h>

@@ -23,6 +23,7 @@
 #include "chunk.h"
 #include "compat.h"
 #include "engine.h"
+#include "envelope.h"
 #include "frames.h"
 #include "hold.h"
 #include "link.h"
@@ -88,7 +89,7 @@ static void step_send(struct dsm_engine *engine, const struct dsm_coh_msg *coh)
 	u32 size = dsm_region_block_size(region);
 	bool ours;
 
-	msg->coh = *coh;
+	dsm_envelope_fill(msg, coh);
 	msg->region = region->id;
 	msg->block = step->index;
 	msg->offset = step->index << region->block_shift;
@@ -103,7 +104,7 @@ static void step_send(struct dsm_engine *engine, const struct dsm_coh_msg *coh)
 		msg->data_len = size;
 		dsm_stat(region, DSM_STAT_bytes_out, size);
 	}
-	if (msg->coh.type == DSM_LOST)
+	if (msg->type == DSM_LOST)
 		dsm_stat(region, DSM_STAT_lost, 1);
 	ours = coh->type == DSM_GET_S || coh->type == DSM_GET_M ||
 	       ((coh->type == DSM_FWD_GET_S || coh->type == DSM_FWD_GET_M) &&
@@ -118,7 +119,7 @@ static void step_keep(struct dsm_engine *engine, const struct dsm_coh_msg *coh)
 	struct step *step = step_of(engine);
 	struct dsm_msg *msg = dsm_batch_take(step->batch);
 
-	msg->coh = *coh;
+	dsm_envelope_fill(msg, coh);
 	list_add_tail(&msg->list, &step->block->waiting);
 }
 
@@ -129,7 +130,7 @@ static bool step_next(struct dsm_engine *engine, struct dsm_coh_msg *coh)
 
 	if (!msg)
 		return false;
-	*coh = msg->coh;
+	*coh = dsm_envelope_open(msg);
 	list_del(&msg->list);
 	dsm_batch_give(step->batch, msg);
 	return true;
@@ -140,7 +141,7 @@ static bool step_kept(struct dsm_engine *engine, u16 from, u8 type)
 	const struct dsm_msg *msg;
 
 	list_for_each_entry(msg, &step_of(engine)->block->waiting, list)
-		if (msg->coh.from == from && msg->coh.type == type)
+		if (msg->from == from && msg->type == type)
 			return true;
 	return false;
 }
@@ -569,11 +570,11 @@ static int data_lost(struct dsm_region *region, struct dsm_block *block,
 {
 	struct dsm_node *node = region->node;
 
-	if (!wants_bytes(block, msg->coh.req))
+	if (!wants_bytes(block, msg->req))
 		return -EPROTO;
 	dsm_frames_repair(region, msg->block);
 	return node->carrier->expect(node, region->id, msg->block << region->block_shift,
-				     msg->data_len, msg->coh.req) ?: -EAGAIN;
+				     msg->data_len, msg->req) ?: -EAGAIN;
 }
 
 /* The request must not expect bytes if it is sent again. */
@@ -584,9 +585,9 @@ static void expect_over(struct dsm_region *region, struct dsm_chunk *chunk,
 
 	/* We asked the home, or, being it, whoever answers. */
 	if (asked == region->node->id)
-		asked = msg->coh.from;
+		asked = msg->from;
 	if (asked != region->node->id)
-		dsm_peer_expect_over(region->node->peers[asked], msg->coh.req);
+		dsm_peer_expect_over(region->node->peers[asked], msg->req);
 }
 
 /**
@@ -601,7 +602,7 @@ static void expect_over(struct dsm_region *region, struct dsm_chunk *chunk,
 int dsm_block_receive(struct dsm_region *region, struct dsm_msg *msg, bool in_window,
 		      struct dsm_batch *batch)
 {
-	struct dsm_event ev = { .type = DSM_EV_MSG, .msg = msg->coh };
+	struct dsm_event ev = { .type = DSM_EV_MSG, .msg = dsm_envelope_open(msg) };
 	struct dsm_chunk *chunk;
 	struct dsm_block *block;
 	int err;
@@ -612,14 +613,14 @@ int dsm_block_receive(struct dsm_region *region, struct dsm_msg *msg, bool in_wi
 	if (!chunk)
 		return -ENOMEM;
 	if (dsm_chunk_home(chunk) == DSM_NO_HOME) {
-		if (!for_home(msg->coh.type))
+		if (!for_home(msg->type))
 			return -EPROTO;
 		err = dsm_chunk_defer_early(chunk, msg);
 		if (err != -EAGAIN)
 			return err;
 	}
 	/* Bytes of our own have not moved. */
-	if (msg->coh.type == DSM_DATA && !msg->must) {
+	if (msg->type == DSM_DATA && !msg->must) {
 		block = dsm_chunk_block(region, chunk, msg->block);
 		if (msg->data_len != dsm_region_block_size(region))
 			return -EBADMSG;
@@ -627,7 +628,7 @@ int dsm_block_receive(struct dsm_region *region, struct dsm_msg *msg, bool in_wi
 			return data_lost(region, block, msg);
 	}
 	/* Before the page is in use: if this is refused, see data_lost(). */
-	if (msg->coh.type == DSM_DATA || msg->coh.type == DSM_LOST || msg->coh.type == DSM_GRANT)
+	if (msg->type == DSM_DATA || msg->type == DSM_LOST || msg->type == DSM_GRANT)
 		expect_over(region, chunk, msg);
 	return dsm_block_event(region, chunk, msg->block, &ev, batch,
 			       msg->must ? DSM_GFP_MUST : GFP_KERNEL);

@@ -225,7 +225,7 @@ int dsm_chunk_claim(struct dsm_region *region, struct dsm_chunk *chunk, u64 numb
 	msg = dsm_msg_alloc(gfp);
 	if (!msg)
 		return -ENOMEM;
-	msg->coh.type = DSM_CLAIM;
+	msg->type = DSM_CLAIM;
 	msg->region = region->id;
 	msg->block = number;
 	spin_lock(&chunk->lock);
@@ -310,14 +310,14 @@ struct dsm_chunk *dsm_chunk_ask(struct dsm_region *region, u64 number, unsigned 
 		msg = dsm_msg_alloc(GFP_KERNEL);
 		if (!msg)
 			return ERR_PTR(-ENOMEM);
-		msg->coh.type = DSM_CLAIM;
-		msg->coh.flags = DSM_WIRE_ASK;
-		msg->coh.req = dsm_node_next_req(node) ?: dsm_node_next_req(node);
+		msg->type = DSM_CLAIM;
+		msg->flags = DSM_WIRE_ASK;
+		msg->req = dsm_node_next_req(node) ?: dsm_node_next_req(node);
 		msg->region = region->id;
 		msg->block = number;
 		spin_lock(&region->ask_lock);
 		region->asked = from;
-		WRITE_ONCE(region->asking, msg->coh.req);
+		WRITE_ONCE(region->asking, msg->req);
 		spin_unlock(&region->ask_lock);
 		dsm_peer_post(node->peers[from], msg);
 		err = dsm_wait_killable(dsm_waitqueue(region), !READ_ONCE(region->asking),
@@ -350,14 +350,14 @@ static int receive_answer(struct dsm_region *region, const struct dsm_msg *msg)
 	int err = 0;
 
 	spin_lock(&region->ask_lock);
-	if (!region->asking || region->asking != msg->coh.req)
+	if (!region->asking || region->asking != msg->req)
 		goto unlock;
-	if (msg->coh.from != region->asked ||
-	    (msg->coh.node != DSM_WIRE_NOBODY && msg->coh.node >= region->node->nodes)) {
+	if (msg->from != region->asked ||
+	    (msg->node != DSM_WIRE_NOBODY && msg->node >= region->node->nodes)) {
 		err = -EPROTO;
 		goto unlock;
 	}
-	region->answer = msg->coh.node;
+	region->answer = msg->node;
 	WRITE_ONCE(region->asking, 0);
 	wake_up_all(dsm_waitqueue(region));
 unlock:
@@ -375,13 +375,13 @@ static int receive_question(struct dsm_region *region, const struct dsm_msg *msg
 	reply = dsm_msg_alloc(GFP_KERNEL);
 	if (!reply)
 		return -ENOMEM;
-	reply->coh.type = DSM_HOME;
-	reply->coh.flags = DSM_WIRE_ASK;
-	reply->coh.node = testify(region, msg->block);
-	reply->coh.req = msg->coh.req;
+	reply->type = DSM_HOME;
+	reply->flags = DSM_WIRE_ASK;
+	reply->node = testify(region, msg->block);
+	reply->req = msg->req;
 	reply->region = region->id;
 	reply->block = msg->block;
-	dsm_post(region->node, msg->coh.from, reply, batch);
+	dsm_post(region->node, msg->from, reply, batch);
 	return 0;
 }
 
@@ -399,13 +399,13 @@ static int receive_claim(struct dsm_region *region, struct dsm_chunk *chunk, str
 		return -ENOMEM;
 	spin_lock(&chunk->lock);
 	if (chunk->claim == DSM_NO_HOME)
-		WRITE_ONCE(chunk->claim, msg->coh.from);
-	reply->coh.node = chunk->claim;
-	reply->coh.type = DSM_HOME;
+		WRITE_ONCE(chunk->claim, msg->from);
+	reply->node = chunk->claim;
+	reply->type = DSM_HOME;
 	reply->region = region->id;
 	reply->block = msg->block;
 	/* Before we know, so that nothing we say to it as the home goes before. */
-	dsm_post(node, msg->coh.from, reply, batch);
+	dsm_post(node, msg->from, reply, batch);
 	if (chunk->home == DSM_NO_HOME)
 		WRITE_ONCE(chunk->home, chunk->claim);
 	spin_unlock(&chunk->lock);
@@ -419,19 +419,19 @@ int dsm_chunk_receive(struct dsm_region *region, struct dsm_msg *msg, struct dsm
 
 	if (msg->block >= DIV_ROUND_UP_ULL(region->size, DSM_CHUNK_SIZE))
 		return -EPROTO;
-	if (msg->coh.flags & DSM_WIRE_ASK)
-		return msg->coh.type == DSM_CLAIM ? receive_question(region, msg, batch) :
+	if (msg->flags & DSM_WIRE_ASK)
+		return msg->type == DSM_CLAIM ? receive_question(region, msg, batch) :
 						    receive_answer(region, msg);
 	chunk = dsm_chunk_get(region, msg->block, GFP_KERNEL);
 	if (!chunk)
 		return -ENOMEM;
-	if (msg->coh.type == DSM_CLAIM)
+	if (msg->type == DSM_CLAIM)
 		return receive_claim(region, chunk, msg, batch);
 
-	if (msg->coh.from != dsm_chunk_steward(region, msg->block) ||
-	    msg->coh.node >= node->nodes || !READ_ONCE(chunk->claiming))
+	if (msg->from != dsm_chunk_steward(region, msg->block) ||
+	    msg->node >= node->nodes || !READ_ONCE(chunk->claiming))
 		return -EPROTO;
-	set_home(chunk, msg->coh.node, batch);
+	set_home(chunk, msg->node, batch);
 	return 0;
 }
 
@@ -444,9 +444,9 @@ static int check_early(const struct dsm_chunk *chunk, const struct dsm_msg *msg)
 	lockdep_assert_held(&chunk->lock);
 
 	list_for_each_entry(other, &chunk->early, list) {
-		if (other->coh.from != msg->coh.from)
+		if (other->from != msg->from)
 			continue;
-		if (other->coh.type == msg->coh.type && other->block == msg->block)
+		if (other->type == msg->type && other->block == msg->block)
 			return -EPROTO;
 		n++;
 	}

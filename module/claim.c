@@ -38,7 +38,6 @@ struct dsm_claim *dsm_claim_create(const struct dsm_locker *locker, u16 home)
 		.region	= region->id,
 		.offset	= locker->offset,
 		.op	= DSM_SYNC_LOCK,
-		.owner	= locker->thread,
 	};
 	if (home == node->id) {
 		if (dsm_sync_home_prepare(rq, NULL, block) ||

@@ -9,6 +9,7 @@
  */
 #include <linux/errno.h>
 #include <linux/slab.h>
+#include "messages.h"
 #include "msg.h"
 
 enum body {
@@ -18,46 +19,24 @@ enum body {
 	BODY_BLOCK,	/* in the window */
 };
 
+enum runs {
+	ONE,
+	RUN,
+};
+
+/* What messages.h says of a type. */
 struct msg_kind {
 	const char *name;
 	enum body body;
-	u8 flags;		/* those it may have */
-	bool run;		/* one frame may stand for several */
-	bool unnumbered;
+	u8 flags;
+	enum runs runs;
 };
 
+#define KIND(name, body, flags, runs, early, by, take)	\
+	[DSM_##name] = { #name, BODY_##body, flags, runs },
+
 static const struct msg_kind kinds[DSM_WIRE_HELPER] = {
-	[DSM_GET_S]		= { "GET_S", .run = true },
-	[DSM_GET_M]		= { "GET_M", .run = true },
-	[DSM_PUT_S]		= { "PUT_S", .run = true },
-	[DSM_PUT_M]		= { "PUT_M", .run = true },
-	[DSM_FWD_GET_S]		= { "FWD_GET_S", BODY_NONE, DSM_WIRE_MODIFIED, .run = true },
-	[DSM_FWD_GET_M]		= { "FWD_GET_M", .run = true },
-	[DSM_INV]		= { "INV", BODY_NONE, DSM_WIRE_ZERO, .run = true },
-	[DSM_INV_ACK]		= { "INV_ACK", .run = true },
-	[DSM_DATA]		= { "DATA", BODY_BLOCK, DSM_WIRE_MODIFIED, .run = true },
-	[DSM_GRANT]		= { "GRANT", BODY_NONE, DSM_WIRE_MODIFIED | DSM_WIRE_ZERO, .run = true },
-	[DSM_DONE]		= { "DONE", BODY_NONE, DSM_WIRE_MODIFIED, .run = true },
-	[DSM_DISCARD]		= { "DISCARD", .run = true },
-	[DSM_DISCARDED]		= { "DISCARDED", .run = true },
-	[DSM_LOST]		= { "LOST", BODY_NONE, DSM_WIRE_MODIFIED, .run = true },
-	[DSM_CLAIM]		= { "CLAIM", BODY_NONE, DSM_WIRE_ASK },
-	[DSM_HOME]		= { "HOME", BODY_NONE, DSM_WIRE_ASK },
-	[DSM_REGION_CREATE]	= { "REGION_CREATE", BODY_REGION, DSM_WIRE_PRIVILEGED },
-	[DSM_REGION_UNLINK]	= { "REGION_UNLINK", BODY_REGION, DSM_WIRE_PRIVILEGED },
-	[DSM_REGION_NEW]	= { "REGION_NEW", BODY_REGION },
-	[DSM_REGION_GONE]	= { "REGION_GONE" },
-	[DSM_REGION_FREE]	= { "REGION_FREE" },
-	[DSM_REGION_ACK]	= { "REGION_ACK" },
-	[DSM_REGION_IDLE]	= { "REGION_IDLE" },
-	[DSM_REGION_REPLY]	= { "REGION_REPLY" },
-	[DSM_REGION_ASK]	= { "REGION_ASK" },
-	[DSM_REGION_TOLD]	= { "REGION_TOLD" },
-	[DSM_REGION_USE]	= { "REGION_USE" },
-	[DSM_SYNC_REQUEST]	= { "SYNC_REQUEST", BODY_SYNC },
-	[DSM_SYNC_REPLY]	= { "SYNC_REPLY", BODY_SYNC },
-	[DSM_NOP]		= { "NOP" },
-	[DSM_ACK]		= { "ACK", BODY_NONE, DSM_WIRE_RESEND, .unnumbered = true },
+	DSM_MESSAGES(KIND)
 };
 
 static struct kmem_cache *msg_cache;
@@ -98,10 +77,24 @@ void dsm_msg_free_list(struct list_head *list)
 	INIT_LIST_HEAD(list);
 }
 
+/* It is of no use any more, but keeps its place in its peer's queue. */
+void dsm_msg_void(struct dsm_msg *msg)
+{
+	msg->type = DSM_NOP;
+	msg->flags = 0;
+	msg->from = 0;
+	msg->node = 0;
+	msg->acks = 0;
+	msg->req = 0;
+	msg->body_len = 0;
+	msg->data_len = 0;
+	msg->expect_len = 0;
+}
+
 /* DATA whose bytes cannot be read. */
 void dsm_msg_lose(struct dsm_msg *msg)
 {
-	msg->coh.type = DSM_LOST;
+	msg->type = DSM_LOST;
 	msg->data_len = 0;
 }
 
@@ -128,17 +121,17 @@ void dsm_msg_encode(const struct dsm_msg *msg, u16 src, u32 view, u64 ack, void 
 	struct dsm_wire_hdr hdr = {
 		.magic	= cpu_to_le32(DSM_WIRE_MAGIC),
 		.len	= cpu_to_le32(msg->data_len * (msg->more + 1) + msg->body_len),
-		.type	= msg->coh.type,
-		.flags	= msg->coh.flags,
+		.type	= msg->type,
+		.flags	= msg->flags,
 		.src	= cpu_to_le16(src),
 		.view	= cpu_to_le32(view),
 		.seq	= cpu_to_le64(msg->seq),
 		.ack	= cpu_to_le64(ack),
 		.region	= cpu_to_le32(msg->region),
-		.req	= cpu_to_le32(msg->coh.req),
+		.req	= cpu_to_le32(msg->req),
 		.block	= cpu_to_le64(msg->block),
-		.node	= cpu_to_le16(msg->coh.node),
-		.acks	= cpu_to_le16(msg->coh.acks),
+		.node	= cpu_to_le16(msg->node),
+		.acks	= cpu_to_le16(msg->acks),
 		.error	= cpu_to_le32(msg->error),
 		.more	= cpu_to_le16(msg->more),
 	};
@@ -175,10 +168,10 @@ int dsm_msg_decode(struct dsm_msg *msg, const void *frame, size_t len, u16 peer,
 	kind = &kinds[hdr.type];
 	wire_len = le32_to_cpu(hdr.len);
 	if (!kind->name || (hdr.flags & ~kind->flags) ||
-	    len != sizeof(hdr) + body_len(kind) || kind->unnumbered != !hdr.seq)
+	    len != sizeof(hdr) + body_len(kind) || (hdr.type == DSM_ACK) != !hdr.seq)
 		return -EBADMSG;
 	n = le16_to_cpu(hdr.more) + 1;
-	if (n > (kind->run ? DSM_WIRE_RUN_MAX : 1) || le64_to_cpu(hdr.block) > U64_MAX - (n - 1))
+	if (n > (kind->runs == RUN ? DSM_WIRE_RUN_MAX : 1) || le64_to_cpu(hdr.block) > U64_MAX - (n - 1))
 		return -EBADMSG;
 	if (kind->body == BODY_BLOCK ? wire_len > DSM_WIRE_BODY_MAX || !wire_len || wire_len % n :
 	    wire_len != body_len(kind))
@@ -188,14 +181,12 @@ int dsm_msg_decode(struct dsm_msg *msg, const void *frame, size_t len, u16 peer,
 	if (le32_to_cpu(hdr.view) != view)
 		return -ESTALE;
 
-	msg->coh = (struct dsm_coh_msg){
-		.type	= hdr.type,
-		.flags	= hdr.flags,
-		.from	= peer,
-		.node	= le16_to_cpu(hdr.node),
-		.acks	= le16_to_cpu(hdr.acks),
-		.req	= le32_to_cpu(hdr.req),
-	};
+	msg->type = hdr.type;
+	msg->flags = hdr.flags;
+	msg->from = peer;
+	msg->node = le16_to_cpu(hdr.node);
+	msg->acks = le16_to_cpu(hdr.acks);
+	msg->req = le32_to_cpu(hdr.req);
 	msg->region = le32_to_cpu(hdr.region);
 	msg->error = le32_to_cpu(hdr.error);
 	msg->block = le64_to_cpu(hdr.block);
@@ -215,11 +206,10 @@ int dsm_msg_decode(struct dsm_msg *msg, const void *frame, size_t len, u16 peer,
  */
 bool dsm_msg_continues(const struct dsm_msg *msg, const struct dsm_msg *next)
 {
-	const struct dsm_coh_msg *a = &msg->coh, *b = &next->coh;
-
-	return a->type == b->type && a->type < DSM_WIRE_HELPER && kinds[a->type].run &&
-	       a->flags == b->flags && a->node == b->node && a->acks == b->acks &&
-	       a->req + 1 == b->req && msg->region == next->region &&
+	return msg->type == next->type && msg->type < DSM_WIRE_HELPER &&
+	       kinds[msg->type].runs == RUN && msg->flags == next->flags &&
+	       msg->node == next->node && msg->acks == next->acks &&
+	       msg->req + 1 == next->req && msg->region == next->region &&
 	       msg->block + 1 == next->block && msg->data_len == next->data_len &&
 	       msg->expect_len == next->expect_len;
 }

@@ -5,12 +5,17 @@
 #include <linux/list.h>
 #include <linux/types.h>
 #include <linux/dsm_wire.h>
-#include "coherence.h"
 
 /**
  * struct dsm_msg - one message between modules
  * @list: on a peer's queue, a block's or chunk's waiting list, a batch
- * @coh: what coherence looks at; the other messages use its fields too
+ * @type: enum dsm_wire_type
+ * @flags: DSM_WIRE_*
+ * @from: the node that says it
+ * @to: the node it is said to
+ * @node: FWD_*, INV: the requester; HOME: the home
+ * @acks: DATA, LOST, GRANT, FWD_GET_M: how many INV_ACKs the requester will get
+ * @req: the number of the request that it makes or answers
  * @region: id, or 0
  * @block: number of the block, or chunk
  * @seq: its number on the link, while on a peer's queue
@@ -26,7 +31,13 @@
  */
 struct dsm_msg {
 	struct list_head list;
-	struct dsm_coh_msg coh;
+	u8 type;
+	u8 flags;
+	u16 from;
+	u16 to;
+	u16 node;
+	u16 acks;
+	u32 req;
 	u32 region;
 	u32 error;
 	u64 block;
@@ -46,6 +57,7 @@ struct dsm_msg {
 struct dsm_msg *dsm_msg_alloc(gfp_t gfp);
 void dsm_msg_reset(struct dsm_msg *msg);
 void dsm_msg_free(struct dsm_msg *msg);
+void dsm_msg_void(struct dsm_msg *msg);
 void dsm_msg_lose(struct dsm_msg *msg);
 void dsm_msg_free_list(struct list_head *list);
 

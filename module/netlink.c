@@ -82,7 +82,7 @@ static int buffer_put(struct sk_buff *skb, struct dsm_node *node, u16 peer,
 	if (msg->data_len && put_place(skb, msg->region, msg->offset, msg->data_len * n))
 		goto cancel;
 	if (msg->expect_len && (put_place(skb, msg->region, msg->offset, msg->expect_len * n) ||
-				nla_put_u32(skb, DSM_A_REQ, msg->coh.req)))
+				nla_put_u32(skb, DSM_A_REQ, msg->req)))
 		goto cancel;
 	genlmsg_end(skb, hdr);
 	return 0;

@@ -48,8 +48,8 @@ void dsm_peer_queue(struct dsm_peer *peer, struct dsm_msg *msg)
 /* Queue a message, and have the helper take what it can. */
 void dsm_peer_post(struct dsm_peer *peer, struct dsm_msg *msg)
 {
-	msg->coh.from = peer->node->id;
-	msg->coh.to = peer->id;
+	msg->from = peer->node->id;
+	msg->to = peer->id;
 	dsm_peer_queue(peer, msg);
 	dsm_peer_flush(peer);
 }
@@ -65,7 +65,7 @@ void dsm_peer_expect_over(struct dsm_peer *peer, u32 req)
 
 	spin_lock(&peer->lock);
 	list_for_each_entry(msg, &peer->queue, list) {
-		if (msg->coh.req != req || !msg->expect_len)
+		if (msg->req != req || !msg->expect_len)
 			continue;
 		msg->expect_len = 0;
 		break;
@@ -95,12 +95,9 @@ void dsm_peers_forget(struct dsm_node *node, u32 region)
 			continue;
 		spin_lock(&peer->lock);
 		list_for_each_entry(msg, &peer->queue, list) {
-			if (msg->region != region || is_registrys(msg->coh.type))
+			if (msg->region != region || is_registrys(msg->type))
 				continue;
-			msg->coh = (struct dsm_coh_msg){ .type = DSM_NOP };
-			msg->body_len = 0;
-			msg->data_len = 0;
-			msg->expect_len = 0;
+			dsm_msg_void(msg);
 		}
 		spin_unlock(&peer->lock);
 	}
@@ -124,12 +121,12 @@ bool dsm_peer_unhear(struct dsm_peer *peer, u32 region)
 
 	spin_lock(&peer->lock);
 	list_for_each_entry(msg, &peer->queue, list)
-		unheard |= msg->coh.type == DSM_REGION_NEW && msg->region == region &&
+		unheard |= msg->type == DSM_REGION_NEW && msg->region == region &&
 			   msg->seq > peer->sent_seq;
 	list_for_each_entry_safe(msg, next, &peer->queue, list) {
 		msg->seq -= n;
 		if (!unheard || msg->region != region || msg->seq + n <= peer->sent_seq ||
-		    msg->coh.type == DSM_REGION_REPLY)
+		    msg->type == DSM_REGION_REPLY)
 			continue;
 		if (peer->unsent == &msg->list)
 			peer->unsent = msg->list.next;
@@ -157,7 +154,7 @@ bool dsm_peers_sending(struct dsm_node *node, u32 region, u64 block)
 			continue;
 		spin_lock(&peer->lock);
 		list_for_each_entry(msg, &peer->queue, list)
-			sending |= msg->coh.type == DSM_DATA && msg->region == region &&
+			sending |= msg->type == DSM_DATA && msg->region == region &&
 				   msg->block == block;
 		spin_unlock(&peer->lock);
 	}
@@ -265,7 +262,7 @@ void dsm_peers_flush(struct dsm_node *node)
 /* With DSM_WIRE_RESEND in @flags, whether or not it says anything new. */
 static void send_ack(struct dsm_peer *peer, u8 flags)
 {
-	struct dsm_msg msg = { .coh = { .type = DSM_ACK, .flags = flags } };
+	struct dsm_msg msg = { .type = DSM_ACK, .flags = flags };
 	struct dsm_node *node = peer->node;
 	struct sk_buff *skb;
 	u64 ack;
@@ -438,8 +435,8 @@ static int receive(struct dsm_peer *peer, const void *frame, size_t len, bool in
 	err = take_ack(peer, ack);
 	if (err)
 		return err;
-	if (msg.coh.type == DSM_ACK) {
-		if (msg.coh.flags & DSM_WIRE_RESEND)
+	if (msg.type == DSM_ACK) {
+		if (msg.flags & DSM_WIRE_RESEND)
 			send_again(peer);
 		return 0;
 	}
@@ -450,7 +447,7 @@ static int receive(struct dsm_peer *peer, const void *frame, size_t len, bool in
 		msg.more--;
 		msg.seq++;
 		msg.block++;
-		msg.coh.req++;
+		msg.req++;
 	}
 	return err;
 }
@@ -546,13 +543,13 @@ static void check_bytes(struct dsm_peer *peer)
 
 		if (msg->seq > peer->sent_seq)
 			break;
-		if (msg->coh.type != DSM_DATA)
+		if (msg->type != DSM_DATA)
 			continue;
 		spin_unlock(&peer->lock);
 		lost = peer->node->link->unreadable(peer->node, region, block);
 		cond_resched();
 		spin_lock(&peer->lock);
-		if (lost && msg->coh.type == DSM_DATA)
+		if (lost && msg->type == DSM_DATA)
 			dsm_msg_lose(msg);
 	}
 	spin_unlock(&peer->lock);
@@ -719,8 +716,8 @@ void dsm_post(struct dsm_node *node, u16 to, struct dsm_msg *msg, struct dsm_bat
 		dsm_peer_post(node->peers[to], msg);
 		return;
 	}
-	msg->coh.from = to;
-	msg->coh.to = to;
+	msg->from = to;
+	msg->to = to;
 	dsm_batch_add_local(batch, msg);
 }
 

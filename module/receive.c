@@ -23,6 +23,7 @@
 #include "batch.h"
 #include "block.h"
 #include "chunk.h"
+#include "messages.h"
 #include "msg.h"
 #include "node.h"
 #include "receive.h"
@@ -68,70 +69,71 @@ static int receive_sync(struct dsm_node *node, struct dsm_msg *msg, bool in_wind
 	return dsm_sync_receive(node, msg);
 }
 
-static int receive_nop(struct dsm_node *node, struct dsm_msg *msg, bool in_window,
-		       struct dsm_batch *batch)
+static int receive_nothing(struct dsm_node *node, struct dsm_msg *msg, bool in_window,
+			   struct dsm_batch *batch)
 {
 	return 0;
 }
 
-/**
- * struct receiver - who takes a message
- * @receive: takes it
- * @early: a correct node may send it to one that has not heard of the region yet:
- *	it is a request. The others say something about what the receiver has of
- *	the region. If it has not heard of the region, they are of no use to it:
- *	the region is one of an earlier registry.
- */
-static const struct receiver {
+/* The columns of messages.h. */
+enum early {
+	KNOWN,
+	EARLY,
+};
+
+enum by {
+	ANY,
+	REGISTRY,
+	NODE,
+};
+
+struct receiver {
 	int (*receive)(struct dsm_node *node, struct dsm_msg *msg, bool in_window,
 		       struct dsm_batch *batch);
-	bool early;
-} receivers[DSM_WIRE_HELPER] = {
-	[DSM_GET_S]		= { receive_block, .early = true },
-	[DSM_GET_M]		= { receive_block, .early = true },
-	[DSM_PUT_S]		= { receive_block },
-	[DSM_PUT_M]		= { receive_block },
-	[DSM_FWD_GET_S]		= { receive_block },
-	[DSM_FWD_GET_M]		= { receive_block },
-	[DSM_INV]		= { receive_block },
-	[DSM_INV_ACK]		= { receive_block },
-	[DSM_DATA]		= { receive_block },
-	[DSM_GRANT]		= { receive_block },
-	[DSM_DONE]		= { receive_block },
-	[DSM_DISCARD]		= { receive_block, .early = true },
-	[DSM_DISCARDED]		= { receive_block },
-	[DSM_LOST]		= { receive_block },
-	[DSM_CLAIM]		= { receive_chunk, .early = true },
-	[DSM_HOME]		= { receive_chunk },
-	[DSM_REGION_CREATE]	= { receive_registry },
-	[DSM_REGION_UNLINK]	= { receive_registry },
-	[DSM_REGION_NEW]	= { receive_registry },
-	[DSM_REGION_GONE]	= { receive_registry },
-	[DSM_REGION_FREE]	= { receive_registry },
-	[DSM_REGION_ACK]	= { receive_registry },
-	[DSM_REGION_IDLE]	= { receive_registry },
-	[DSM_REGION_REPLY]	= { receive_registry },
-	[DSM_REGION_ASK]	= { receive_registry },
-	[DSM_REGION_TOLD]	= { receive_registry },
-	[DSM_REGION_USE]	= { receive_registry },
-	[DSM_SYNC_REQUEST]	= { receive_sync, .early = true },
-	[DSM_SYNC_REPLY]	= { receive_sync },
-	[DSM_NOP]		= { receive_nop },
+	enum early early;
+	enum by by;
 };
+
+#define RECEIVER(name, body, flags, runs, early, by, take)	\
+	[DSM_##name] = { receive_##take, early, by },
+#define REGISTRY_RECEIVER(name, body, flags, runs, early, by, take)	\
+	[DSM_##name] = { receive_registry, early, by },
+
+static const struct receiver receivers[DSM_WIRE_HELPER] = {
+	DSM_BLOCK_MESSAGES(RECEIVER)
+	DSM_CHUNK_MESSAGES(RECEIVER)
+	DSM_REGION_MESSAGES(REGISTRY_RECEIVER)
+	DSM_SYNC_MESSAGES(RECEIVER)
+	DSM_LINK_MESSAGES(RECEIVER)
+};
+
+static bool may_say(const struct dsm_node *node, const struct dsm_msg *msg, enum by by)
+{
+	switch (by) {
+	case REGISTRY:
+		return msg->from == DSM_REGISTRY_NODE;
+	case NODE:
+		return node->id == DSM_REGISTRY_NODE;
+	default:
+		return true;
+	}
+}
 
 int dsm_receive(struct dsm_node *node, struct dsm_msg *msg, bool in_window,
 		struct dsm_batch *batch)
 {
-	const struct receiver *receiver = &receivers[msg->coh.type];
+	const struct receiver *receiver = &receivers[msg->type];
 	int err = -EBADMSG;
 
-	if (receiver->receive)
+	if (!may_say(node, msg, receiver->by))
+		err = -EPROTO;
+	else if (receiver->receive)
 		err = receiver->receive(node, msg, in_window, batch);
-	if (err == -ENXIO && !receiver->early)
+	if (err == -ENXIO && receiver->early == KNOWN)
 		err = 0;
 	if (err == -EPROTO || err == -EBADMSG)
 		pr_warn_ratelimited("node %u: refused %s of node %u: region %u, block %llu, req %u (%d)\n",
-				    node->id, dsm_msg_name(msg->coh.type), msg->coh.from,
-				    msg->region, msg->block, msg->coh.req, err);
+				    node->id, dsm_msg_name(msg->type), msg->from,
+				    msg->region, msg->block, msg->req, err);
 	return err;
 }

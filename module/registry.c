@@ -8,10 +8,10 @@
  *	node			registry			other nodes
  *	  |--- REGION_CREATE ----->|				     |
  *	  |<-- REGION_NEW ---------|------ REGION_NEW -------------->|
- *	  |--- REGION_ACK -------->|<----- REGION_ACK ---------------|
+ *	  |--- REGION_NEW_ACK ---->|<----- REGION_NEW_ACK -----------|
  *	  |<-- REGION_REPLY -------|	when all that are up have acknowledged
  *
- * REGION_UNLINK goes the same way, with REGION_GONE. A node is granted a region's
+ * REGION_UNLINK goes the same way, with REGION_GONE and REGION_GONE_ACK. A node is granted a region's
  * use when it makes the region, and by REGION_USE; when it has no user of the
  * region any more, it gives back what it was granted with REGION_IDLE. They are
  * counted, since a grant and an IDLE may cross. A region that is gone and has no
@@ -31,6 +31,7 @@
 #include <linux/cred.h>
 #include <linux/slab.h>
 #include "batch.h"
+#include "messages.h"
 #include "msg.h"
 #include "node.h"
 #include "park.h"
@@ -91,7 +92,7 @@ static struct dsm_msg *message(u8 type, u32 region)
 {
 	struct dsm_msg *msg = dsm_msg_alloc(GFP_KERNEL | __GFP_NOFAIL);
 
-	msg->coh.type = type;
+	msg->type = type;
 	msg->region = region;
 	return msg;
 }
@@ -101,7 +102,7 @@ static void reply(struct dsm_node *node, u16 to, u32 req, u32 region, int error,
 {
 	struct dsm_msg *msg = message(DSM_REGION_REPLY, region);
 
-	msg->coh.req = req;
+	msg->req = req;
 	msg->error = -error;
 	dsm_post(node, to, msg, batch);
 }
@@ -150,8 +151,8 @@ static void announce(struct dsm_node *node, u8 type, const struct dsm_region *re
 
 	ann->region = region->id;
 	ann->type = type;
-	ann->origin = request->coh.from;
-	ann->req = request->coh.req;
+	ann->origin = request->from;
+	ann->req = request->req;
 	list_add_tail(&ann->list, &node->registry->announcements);
 	for (id = 0; id < node->nodes; id++) {
 		if (id == node->id)
@@ -199,35 +200,35 @@ static int registry_create(struct dsm_node *node, struct dsm_msg *msg, struct ds
 	if (!dsm_region_name_valid(wire.name))
 		return -EBADMSG;
 	if (dsm_region_find_locked(node, wire.name)) {
-		reply(node, msg->coh.from, msg->coh.req, 0, -EEXIST, batch);
+		reply(node, msg->from, msg->req, 0, -EEXIST, batch);
 		return 0;
 	}
-	if (!(msg->coh.flags & DSM_WIRE_PRIVILEGED)) {
+	if (!(msg->flags & DSM_WIRE_PRIVILEGED)) {
 		kuid_t uid = make_kuid(&init_user_ns, le32_to_cpu(wire.uid));
 
 		err = dsm_user_check_create(node, uid, le64_to_cpu(wire.size));
 		if (err) {
-			reply(node, msg->coh.from, msg->coh.req, 0, err, batch);
+			reply(node, msg->from, msg->req, 0, err, batch);
 			return 0;
 		}
 	}
 	base = place(node, le64_to_cpu(wire.size));
 	if (!base || atomic_read(&node->n_regions) >= DSM_REGIONS_MAX ||
 	    node->registry->last_id == U32_MAX) {
-		reply(node, msg->coh.from, msg->coh.req, 0, -ENOSPC, batch);
+		reply(node, msg->from, msg->req, 0, -ENOSPC, batch);
 		return 0;
 	}
 	ann = kzalloc(sizeof(*ann), GFP_KERNEL_ACCOUNT);
 	if (!ann) {
-		reply(node, msg->coh.from, msg->coh.req, 0, -ENOMEM, batch);
+		reply(node, msg->from, msg->req, 0, -ENOMEM, batch);
 		return 0;
 	}
 	wire.base = cpu_to_le64(base);
-	wire.creator = cpu_to_le32(msg->coh.from);
+	wire.creator = cpu_to_le32(msg->from);
 	region = dsm_table_create(node, node->registry->last_id + 1, &wire);
 	if (IS_ERR(region)) {
 		kfree(ann);
-		reply(node, msg->coh.from, msg->coh.req, 0, PTR_ERR(region), batch);
+		reply(node, msg->from, msg->req, 0, PTR_ERR(region), batch);
 		return 0;
 	}
 	region->uses = kvcalloc(node->nodes, sizeof(*region->uses), GFP_KERNEL_ACCOUNT);
@@ -235,7 +236,7 @@ static int registry_create(struct dsm_node *node, struct dsm_msg *msg, struct ds
 	if (err) {
 		dsm_region_put(region);
 		kfree(ann);
-		reply(node, msg->coh.from, msg->coh.req, 0, err, batch);
+		reply(node, msg->from, msg->req, 0, err, batch);
 		return 0;
 	}
 	node->registry->last_id++;
@@ -290,17 +291,17 @@ static int registry_unlink(struct dsm_node *node, struct dsm_msg *msg, struct ds
 		return -EBADMSG;
 	region = dsm_region_find_locked(node, name);
 	if (!region) {
-		reply(node, msg->coh.from, msg->coh.req, 0, -ENOENT, batch);
+		reply(node, msg->from, msg->req, 0, -ENOENT, batch);
 		return 0;
 	}
 	uid = make_kuid(&init_user_ns, le32_to_cpu(msg->body.region.uid));
-	if (!uid_eq(uid, region->uid) && !(msg->coh.flags & DSM_WIRE_PRIVILEGED)) {
-		reply(node, msg->coh.from, msg->coh.req, 0, -EACCES, batch);
+	if (!uid_eq(uid, region->uid) && !(msg->flags & DSM_WIRE_PRIVILEGED)) {
+		reply(node, msg->from, msg->req, 0, -EACCES, batch);
 		return 0;
 	}
 	ann = kzalloc(sizeof(*ann), GFP_KERNEL_ACCOUNT);
 	if (!ann) {
-		reply(node, msg->coh.from, msg->coh.req, 0, -ENOMEM, batch);
+		reply(node, msg->from, msg->req, 0, -ENOMEM, batch);
 		return 0;
 	}
 	announce(node, DSM_REGION_GONE, region, msg, ann, batch);
@@ -316,26 +317,37 @@ static int registry_ask(struct dsm_node *node, struct dsm_msg *msg, struct dsm_b
 
 	if (!answer)
 		return -ENOMEM;
-	answer->coh.type = DSM_REGION_TOLD;
+	answer->type = DSM_REGION_TOLD;
 	answer->region = msg->region;
-	dsm_post(node, msg->coh.from, answer, batch);
+	dsm_post(node, msg->from, answer, batch);
 	return 0;
 }
 
-static int registry_ack(struct dsm_node *node, struct dsm_msg *msg, struct dsm_batch *batch)
+static int registry_ack(struct dsm_node *node, struct dsm_msg *msg, u8 type,
+			struct dsm_batch *batch)
 {
 	struct announcement *ann;
 
-	/* @req tells which of a region's two announcements is meant: 1 is GONE. */
+	lockdep_assert_held(&node->regions_lock);
+
 	list_for_each_entry(ann, &node->registry->announcements, list) {
-		if (ann->region != msg->region ||
-		    (ann->type == DSM_REGION_GONE) != !!(msg->coh.req))
+		if (ann->region != msg->region || ann->type != type)
 			continue;
-		__clear_bit(msg->coh.from, ann->waiting);
+		__clear_bit(msg->from, ann->waiting);
 		announcement_check(node, ann, batch);
 		return 0;
 	}
 	return 0;
+}
+
+static int registry_new_ack(struct dsm_node *node, struct dsm_msg *msg, struct dsm_batch *batch)
+{
+	return registry_ack(node, msg, DSM_REGION_NEW, batch);
+}
+
+static int registry_gone_ack(struct dsm_node *node, struct dsm_msg *msg, struct dsm_batch *batch)
+{
+	return registry_ack(node, msg, DSM_REGION_GONE, batch);
 }
 
 static int registry_use(struct dsm_node *node, struct dsm_msg *msg, struct dsm_batch *batch)
@@ -344,8 +356,8 @@ static int registry_use(struct dsm_node *node, struct dsm_msg *msg, struct dsm_b
 	bool over = !region || region->gone;
 
 	if (!over)
-		grant(node, msg->coh.from, msg->region);
-	reply(node, msg->coh.from, msg->coh.req, msg->region, over ? -ENOENT : 0, batch);
+		grant(node, msg->from, msg->region);
+	reply(node, msg->from, msg->req, msg->region, over ? -ENOENT : 0, batch);
 	return 0;
 }
 
@@ -361,7 +373,7 @@ static int registry_idle(struct dsm_node *node, struct dsm_msg *msg, struct dsm_
 
 	/* If not, we took it for a node that has lost its memory, and it has not. */
 	if (region)
-		give_back(region, msg->coh.from, msg->coh.req, batch);
+		give_back(region, msg->from, msg->req, batch);
 	return 0;
 }
 
@@ -382,13 +394,13 @@ int dsm_registry_ask(struct dsm_node *node, u32 region)
 
 	if (!msg)
 		return -ENOMEM;
-	msg->coh.type = DSM_REGION_ASK;
+	msg->type = DSM_REGION_ASK;
 	msg->region = region;
 	dsm_peer_post(node->peers[DSM_REGISTRY_NODE], msg);
 	return 0;
 }
 
-static int node_new(struct dsm_node *node, struct dsm_msg *msg)
+static int node_new(struct dsm_node *node, struct dsm_msg *msg, struct dsm_batch *batch)
 {
 	struct dsm_region *region;
 	int err;
@@ -410,12 +422,12 @@ static int node_new(struct dsm_node *node, struct dsm_msg *msg)
 		dsm_region_put(region);
 		return err;
 	}
-	dsm_peer_post(node->peers[DSM_REGISTRY_NODE], message(DSM_REGION_ACK, region->id));
+	dsm_peer_post(node->peers[DSM_REGISTRY_NODE], message(DSM_REGION_NEW_ACK, region->id));
 	dsm_parks_deliver(node);
 	return 0;
 }
 
-static int node_told(struct dsm_node *node, struct dsm_msg *msg)
+static int node_told(struct dsm_node *node, struct dsm_msg *msg, struct dsm_batch *batch)
 {
 	if (!xa_load(&node->regions, msg->region))
 		dsm_park_forget(node, msg->region);
@@ -429,14 +441,13 @@ static int node_gone(struct dsm_node *node, struct dsm_msg *msg, struct dsm_batc
 
 	if (!region)
 		return -EPROTO;
-	ack = message(DSM_REGION_ACK, region->id);
-	ack->coh.req = 1;
+	ack = message(DSM_REGION_GONE_ACK, region->id);
 	dsm_table_set_gone(region, batch);
 	dsm_peer_post(node->peers[DSM_REGISTRY_NODE], ack);
 	return 0;
 }
 
-static int node_free(struct dsm_node *node, struct dsm_msg *msg)
+static int node_free(struct dsm_node *node, struct dsm_msg *msg, struct dsm_batch *batch)
 {
 	struct dsm_region *region = xa_load(&node->regions, msg->region);
 
@@ -469,7 +480,7 @@ static int node_reply(struct dsm_node *node, struct dsm_msg *msg, struct dsm_bat
 	granted(node, msg, batch);
 	spin_lock(&node->calls_lock);
 	list_for_each_entry(call, &node->calls, list) {
-		if (call->req != msg->coh.req)
+		if (call->req != msg->req)
 			continue;
 		call->region = msg->region;
 		call->error = msg->error > MAX_ERRNO ? -EPROTO : -(int)msg->error;
@@ -481,50 +492,20 @@ static int node_reply(struct dsm_node *node, struct dsm_msg *msg, struct dsm_bat
 	return 0;
 }
 
+#define HANDLER(name, body, flags, runs, early, by, take)	[DSM_##name - DSM_REGION_CREATE] = take,
+
+static int (* const handlers[])(struct dsm_node *node, struct dsm_msg *msg,
+				struct dsm_batch *batch) = {
+	DSM_REGION_MESSAGES(HANDLER)
+};
+
+/* Who may say it has been looked at: see messages.h. */
 int dsm_registry_receive(struct dsm_node *node, struct dsm_msg *msg, struct dsm_batch *batch)
 {
-	bool registry = node->id == DSM_REGISTRY_NODE;
-	int err = -EPROTO;
-
-	if (!registry && msg->coh.from != DSM_REGISTRY_NODE)
-		return -EPROTO;
+	int err;
 
 	mutex_lock(&node->regions_lock);
-	switch (msg->coh.type) {
-	case DSM_REGION_CREATE:
-		err = registry ? registry_create(node, msg, batch) : -EPROTO;
-		break;
-	case DSM_REGION_UNLINK:
-		err = registry ? registry_unlink(node, msg, batch) : -EPROTO;
-		break;
-	case DSM_REGION_ACK:
-		err = registry ? registry_ack(node, msg, batch) : -EPROTO;
-		break;
-	case DSM_REGION_IDLE:
-		err = registry ? registry_idle(node, msg, batch) : -EPROTO;
-		break;
-	case DSM_REGION_ASK:
-		err = registry ? registry_ask(node, msg, batch) : -EPROTO;
-		break;
-	case DSM_REGION_TOLD:
-		err = registry ? -EPROTO : node_told(node, msg);
-		break;
-	case DSM_REGION_USE:
-		err = registry ? registry_use(node, msg, batch) : -EPROTO;
-		break;
-	case DSM_REGION_NEW:
-		err = registry ? -EPROTO : node_new(node, msg);
-		break;
-	case DSM_REGION_GONE:
-		err = registry ? -EPROTO : node_gone(node, msg, batch);
-		break;
-	case DSM_REGION_FREE:
-		err = registry ? -EPROTO : node_free(node, msg);
-		break;
-	case DSM_REGION_REPLY:
-		err = msg->coh.from == DSM_REGISTRY_NODE ? node_reply(node, msg, batch) : -EPROTO;
-		break;
-	}
+	err = handlers[msg->type - DSM_REGION_CREATE](node, msg, batch);
 	mutex_unlock(&node->regions_lock);
 	return err;
 }
@@ -592,7 +573,7 @@ static int call(struct dsm_node *node, struct dsm_msg *msg, u32 *region)
 	list_add(&call.list, &node->calls);
 	spin_unlock(&node->calls_lock);
 
-	msg->coh.req = call.req;
+	msg->req = call.req;
 	/* Where we are the registry, what it makes is charged to the caller, who is us. */
 	dsm_batch_init(&batch);
 	dsm_post(node, DSM_REGISTRY_NODE, msg, &batch);
@@ -632,7 +613,7 @@ static int ask_use(struct dsm_region *region)
 	msg = dsm_msg_alloc(GFP_KERNEL);
 	if (!msg)
 		goto unlock;
-	msg->coh.type = DSM_REGION_USE;
+	msg->type = DSM_REGION_USE;
 	msg->region = region->id;
 	err = call(node, msg, &id);
 unlock:
@@ -689,7 +670,7 @@ int dsm_registry_create_region(struct dsm_node *node, const struct dsm_region_ar
 	if (!msg)
 		return -ENOMEM;
 	wire = &msg->body.region;
-	msg->coh.type = DSM_REGION_CREATE;
+	msg->type = DSM_REGION_CREATE;
 	msg->body_len = sizeof(*wire);
 	strscpy(wire->name, arg->name, sizeof(wire->name));
 	wire->size = cpu_to_le64(arg->size);
@@ -700,7 +681,7 @@ int dsm_registry_create_region(struct dsm_node *node, const struct dsm_region_ar
 	wire->gid = cpu_to_le32(from_kgid(&init_user_ns, current_fsgid()));
 	wire->creator = cpu_to_le32(node->id);
 	if (ns_capable_noaudit(&init_user_ns, CAP_SYS_RESOURCE))
-		msg->coh.flags = DSM_WIRE_PRIVILEGED;
+		msg->flags = DSM_WIRE_PRIVILEGED;
 	err = call(node, msg, &id);
 	if (err)
 		return err;
@@ -781,12 +762,12 @@ int dsm_registry_unlink(struct dsm_node *node, const char *name)
 	msg = dsm_msg_alloc(GFP_KERNEL);
 	if (!msg)
 		return -ENOMEM;
-	msg->coh.type = DSM_REGION_UNLINK;
+	msg->type = DSM_REGION_UNLINK;
 	msg->body_len = sizeof(msg->body.region);
 	strscpy(msg->body.region.name, name, sizeof(msg->body.region.name));
 	msg->body.region.uid = cpu_to_le32(from_kuid(&init_user_ns, current_fsuid()));
 	if (ns_capable_noaudit(&init_user_ns, CAP_SYS_ADMIN))
-		msg->coh.flags = DSM_WIRE_PRIVILEGED;
+		msg->flags = DSM_WIRE_PRIVILEGED;
 	return call(node, msg, &id);
 }
 

@@ -344,10 +344,10 @@ static int receive_reply(struct dsm_region *region, const struct dsm_msg *msg)
 {
 	const struct dsm_wire_sync *wire = &msg->body.sync;
 	struct dsm_sync_answer answer = {
-		.from	= msg->coh.from,
+		.from	= msg->from,
 		.region	= region->id,
 		.offset	= le64_to_cpu(wire->offset),
-		.req	= msg->coh.req,
+		.req	= msg->req,
 		.op	= le32_to_cpu(wire->op),
 		.value	= le32_to_cpu(wire->value),
 		.error	= le32_to_cpu(wire->error),
@@ -368,7 +368,7 @@ static bool offset_valid(const struct dsm_region *region, u64 offset)
 /**
  * dsm_sync_receive() - a SYNC_REQUEST or SYNC_REPLY has come
  * @node: us
- * @msg: from msg->coh.from, decoded, not trusted otherwise
+ * @msg: from msg->from, decoded, not trusted otherwise
  *
  * Return: as dsm_receive(). Sleeps for memory only.
  */
@@ -382,7 +382,7 @@ int dsm_sync_receive(struct dsm_node *node, const struct dsm_msg *msg)
 		return dsm_region_missing(node, msg->region);
 	if (!offset_valid(region, le64_to_cpu(msg->body.sync.offset)))
 		err = -EPROTO;
-	else if (msg->coh.type == DSM_SYNC_REQUEST)
+	else if (msg->type == DSM_SYNC_REQUEST)
 		err = dsm_sync_home_receive(region, msg);
 	else
 		err = receive_reply(region, msg);
@@ -420,7 +420,6 @@ static struct call *call_create(struct dsm_region *region, u32 op, u32 value, u6
 		.offset	= offset,
 		.op	= op,
 		.value	= value,
-		.owner	= dsm_sync_thread(),
 	};
 	user = dsm_user_take_mutex(node);
 	if (IS_ERR(user)) {

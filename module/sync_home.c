@@ -133,15 +133,14 @@ struct dsm_msg *dsm_sync_msg_create(const struct dsm_sync_request *rq, u8 type, 
 
 	if (!msg)
 		return NULL;
-	msg->coh.type = type;
-	msg->coh.req = rq->req;
+	msg->type = type;
+	msg->req = rq->req;
 	msg->region = rq->region;
 	msg->block = block;
 	msg->body_len = sizeof(struct dsm_wire_sync);
 	msg->body.sync.op = cpu_to_le32(op);
 	msg->body.sync.value = cpu_to_le32(rq->value);
 	msg->body.sync.offset = cpu_to_le64(rq->offset);
-	msg->body.sync.owner = cpu_to_le64(rq->owner);
 	return msg;
 }
 
@@ -169,7 +168,7 @@ static void say(struct dsm_node *node, u16 to, const struct dsm_sync_answer *ans
 		dsm_sync_answered(node, answer);
 		return;
 	}
-	(*msg)->coh.req = answer->req;
+	(*msg)->req = answer->req;
 	(*msg)->body.sync.op = cpu_to_le32(answer->op);
 	(*msg)->body.sync.value = cpu_to_le32(answer->value);
 	(*msg)->body.sync.error = cpu_to_le32(answer->error);
@@ -746,13 +745,12 @@ int dsm_sync_home_receive(struct dsm_region *region, const struct dsm_msg *msg)
 	const struct dsm_wire_sync *wire = &msg->body.sync;
 	struct dsm_node *node = region->node;
 	struct dsm_sync_request rq = {
-		.from	= msg->coh.from,
-		.req	= msg->coh.req,
+		.from	= msg->from,
+		.req	= msg->req,
 		.region	= region->id,
 		.offset	= le64_to_cpu(wire->offset),
 		.op	= le32_to_cpu(wire->op),
 		.value	= le32_to_cpu(wire->value),
-		.owner	= le64_to_cpu(wire->owner),
 	};
 	u64 number = rq.offset >> DSM_CHUNK_SHIFT;
 	struct dsm_chunk *chunk;

@@ -62,7 +62,6 @@ struct dsm_sync {
  * @offset: the object
  * @op: enum dsm_sync_op or enum dsm_wire_sync_op
  * @value: what with
- * @owner: the thread
  * @object: memory, taken (set to NULL) if it was needed
  * @waiter: the same
  * @reply: the same; a remote request's
@@ -77,7 +76,6 @@ struct dsm_sync_request {
 	u64 offset;
 	u32 op;
 	u32 value;
-	u64 owner;
 	struct object *object;
 	struct waiter *waiter;
 	struct dsm_msg *reply;

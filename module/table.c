@@ -90,8 +90,8 @@ void dsm_table_say_idle(struct dsm_region *region, struct dsm_batch *batch)
 	if (!grants)
 		return;
 	msg = dsm_msg_alloc(GFP_KERNEL | __GFP_NOFAIL);
-	msg->coh.type = DSM_REGION_IDLE;
-	msg->coh.req = grants;
+	msg->type = DSM_REGION_IDLE;
+	msg->req = grants;
 	msg->region = region->id;
 	dsm_post(node, DSM_REGISTRY_NODE, msg, batch);
 }

@@ -17,39 +17,8 @@
 #include <linux/dsm_netlink.h>
 #include <linux/tracepoint.h>
 #include "coherence.h"
+#include "messages.h"
 #include "msg.h"
-
-#define DSM_TRACE_TYPES				\
-	EM(DSM_GET_S,		"GET_S")	\
-	EM(DSM_GET_M,		"GET_M")	\
-	EM(DSM_PUT_S,		"PUT_S")	\
-	EM(DSM_PUT_M,		"PUT_M")	\
-	EM(DSM_FWD_GET_S,	"FWD_GET_S")	\
-	EM(DSM_FWD_GET_M,	"FWD_GET_M")	\
-	EM(DSM_INV,		"INV")		\
-	EM(DSM_INV_ACK,		"INV_ACK")	\
-	EM(DSM_DATA,		"DATA")		\
-	EM(DSM_GRANT,		"GRANT")	\
-	EM(DSM_DONE,		"DONE")		\
-	EM(DSM_DISCARD,		"DISCARD")	\
-	EM(DSM_DISCARDED,	"DISCARDED")	\
-	EM(DSM_LOST,		"LOST")		\
-	EM(DSM_CLAIM,		"CLAIM")	\
-	EM(DSM_HOME,		"HOME")		\
-	EM(DSM_REGION_CREATE,	"REGION_CREATE") \
-	EM(DSM_REGION_UNLINK,	"REGION_UNLINK") \
-	EM(DSM_REGION_NEW,	"REGION_NEW")	\
-	EM(DSM_REGION_GONE,	"REGION_GONE")	\
-	EM(DSM_REGION_FREE,	"REGION_FREE")	\
-	EM(DSM_REGION_ACK,	"REGION_ACK")	\
-	EM(DSM_REGION_IDLE,	"REGION_IDLE")	\
-	EM(DSM_REGION_REPLY,	"REGION_REPLY")	\
-	EM(DSM_REGION_ASK,	"REGION_ASK")	\
-	EM(DSM_REGION_TOLD,	"REGION_TOLD")	\
-	EM(DSM_SYNC_REQUEST,	"SYNC_REQUEST")	\
-	EM(DSM_SYNC_REPLY,	"SYNC_REPLY")	\
-	EM(DSM_NOP,		"NOP")		\
-	EMe(DSM_ACK,		"ACK")
 
 #define DSM_TRACE_LINE_STATES			\
 	EM(DSM_LINE_I,		"I")		\
@@ -81,7 +50,9 @@
 #define EM(value, name)		TRACE_DEFINE_ENUM(value);
 #define EMe(value, name)	TRACE_DEFINE_ENUM(value);
 
-DSM_TRACE_TYPES
+#define TYPE(name, ...)		TRACE_DEFINE_ENUM(DSM_##name);
+DSM_MESSAGES(TYPE)
+#undef TYPE
 DSM_TRACE_LINE_STATES
 DSM_TRACE_DIR_STATES
 DSM_TRACE_DOWNCALLS
@@ -91,14 +62,17 @@ DSM_TRACE_DOWNCALLS
 #define EM(value, name)		{ value, name },
 #define EMe(value, name)	{ value, name }
 
-#define dsm_show_type(type)		__print_symbolic(type, DSM_TRACE_TYPES)
+#define DSM_TRACE_TYPE(name, ...)	{ DSM_##name, #name },
+#define dsm_show_type(type)		\
+	__print_symbolic(type, DSM_MESSAGES(DSM_TRACE_TYPE) { 0, "?" })
 #define dsm_show_line_state(state)	__print_symbolic(state, DSM_TRACE_LINE_STATES)
 #define dsm_show_dir_state(state)	__print_symbolic(state, DSM_TRACE_DIR_STATES)
 #define dsm_show_wire_flags(flags)	__print_flags(flags, "|",	\
 	{ DSM_WIRE_ZERO,	"ZERO" },				\
 	{ DSM_WIRE_MODIFIED,	"MODIFIED" },				\
 	{ DSM_WIRE_ASK,		"ASK" },				\
-	{ DSM_WIRE_RESEND,	"RESEND" })
+	{ DSM_WIRE_RESEND,	"RESEND" },				\
+	{ DSM_WIRE_PRIVILEGED,	"PRIVILEGED" })
 
 TRACE_EVENT(dsm_fault_start,
 	TP_PROTO(u16 self, u32 region, u64 block, bool write),
@@ -170,12 +144,12 @@ DECLARE_EVENT_CLASS(dsm_msg,
 	TP_fast_assign(
 		__entry->self = self;
 		__entry->peer = peer;
-		__entry->type = msg->coh.type;
-		__entry->flags = msg->coh.flags;
-		__entry->node = msg->coh.node;
-		__entry->acks = msg->coh.acks;
+		__entry->type = msg->type;
+		__entry->flags = msg->flags;
+		__entry->node = msg->node;
+		__entry->acks = msg->acks;
 		__entry->region = msg->region;
-		__entry->req = msg->coh.req;
+		__entry->req = msg->req;
 		__entry->block = msg->block;
 		__entry->seq = msg->seq;
 		__entry->len = msg->data_len + msg->body_len;

@@ -11,6 +11,7 @@
 #include <linux/wait.h>
 #include "testnode.h"
 #include "../block.h"
+#include "../envelope.h"
 #include "../frames.h"
 #include "../readahead.h"
 #include "../region.h"
@@ -79,8 +80,9 @@ static void expect_sent(struct kunit *test, struct fixture *fix, u16 to, u8 type
 
 static int hear_from(struct fixture *fix, u16 from, u64 block, struct dsm_coh_msg coh)
 {
-	struct dsm_msg msg = { .coh = coh, .region = REGION, .block = block };
+	struct dsm_msg msg = { .region = REGION, .block = block };
 
+	dsm_envelope_fill(&msg, &coh);
 	return testnode_receive(fix->tn, from, &msg, false);
 }
 
@@ -302,14 +304,14 @@ static void poisoned_on_the_way_test(struct kunit *test)
 static void poisoned_where_it_comes_test(struct kunit *test)
 {
 	struct fixture *fix = fixture_create(test);
-	struct dsm_msg data = { .coh.type = DSM_DATA, .region = REGION, .block = 1,
+	struct dsm_msg data = { .type = DSM_DATA, .region = REGION, .block = 1,
 				.data_len = PAGE_SIZE };
 
 	if (!poison_is_known(test))
 		return;
 	KUNIT_ASSERT_NOT_NULL(test, dsm_chunk_get(fix->region, 0, GFP_KERNEL));
 	KUNIT_ASSERT_EQ(test, dsm_block_ask(fix->region, 1, false), 0);
-	data.coh.req = le32_to_cpu(fix->tn->sent[0].hdr.req);
+	data.req = le32_to_cpu(fix->tn->sent[0].hdr.req);
 	expect_sent(test, fix, HOME, DSM_GET_S);
 	poison(test, fix, 1);
 	KUNIT_EXPECT_TRUE(test, dsm_frames_poisoned(fix->region, 1));

@@ -29,7 +29,7 @@ static int chunk_init(struct kunit *test)
 static int hear(struct kunit *test, u16 from, u8 type, u64 number, u16 node, u32 req)
 {
 	struct dsm_msg msg = {
-		.coh = { .type = type, .flags = DSM_WIRE_ASK, .node = node, .req = req },
+		.type = type, .flags = DSM_WIRE_ASK, .node = node, .req = req,
 		.region = REGION,
 		.block = number,
 	};
@@ -40,7 +40,7 @@ static int hear(struct kunit *test, u16 from, u8 type, u64 number, u16 node, u32
 /* As the first of the chunk's nodes, who claims it. */
 static void hear_claim(struct kunit *test, u16 from, u64 number)
 {
-	struct dsm_msg msg = { .coh.type = DSM_CLAIM, .region = REGION, .block = number };
+	struct dsm_msg msg = { .type = DSM_CLAIM, .region = REGION, .block = number };
 	struct testnode *tn = test->priv;
 
 	KUNIT_ASSERT_EQ(test, testnode_receive(tn, from, &msg, false), 0);

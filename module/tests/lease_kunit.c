@@ -198,7 +198,7 @@ static struct dsm_region *home_create(struct kunit *test)
 static int says(struct kunit *test, u16 from, u8 type, u32 req, u32 op, u32 value)
 {
 	struct dsm_msg msg = {
-		.coh = { .type = type, .req = req },
+		.type = type, .req = req,
 		.region = REGION,
 		.body_len = sizeof(msg.body.sync),
 		.body.sync = {

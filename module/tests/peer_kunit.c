@@ -35,7 +35,7 @@ static void say(struct kunit *test, unsigned int n)
 	while (n--) {
 		msg = dsm_msg_alloc(GFP_KERNEL);
 		KUNIT_ASSERT_NOT_NULL(test, msg);
-		msg->coh.type = DSM_NOP;
+		msg->type = DSM_NOP;
 		dsm_peer_post(tn->node->peers[PEER], msg);
 	}
 }
@@ -75,7 +75,7 @@ static void expect_ack(struct kunit *test, u64 ack)
 static int hear_ack(struct kunit *test, u64 ack)
 {
 	struct testnode *tn = test->priv;
-	struct dsm_msg msg = { .coh.type = DSM_ACK };
+	struct dsm_msg msg = { .type = DSM_ACK };
 
 	return testnode_receive_as(tn, PEER, &msg, false, tn->node->view, 0, ack);
 }
@@ -83,7 +83,7 @@ static int hear_ack(struct kunit *test, u64 ack)
 static int hear(struct kunit *test, u64 seq)
 {
 	struct testnode *tn = test->priv;
-	struct dsm_msg msg = { .coh.type = DSM_NOP };
+	struct dsm_msg msg = { .type = DSM_NOP };
 
 	return testnode_receive_as(tn, PEER, &msg, false, tn->node->view, seq, 0);
 }
@@ -222,7 +222,7 @@ static void refused_test(struct kunit *test)
 {
 	struct testnode *tn = test->priv;
 	struct dsm_peer *peer = peer_of(test);
-	struct dsm_msg claim = { .coh = { .type = DSM_CLAIM }, .region = REGION, .block = PEER };
+	struct dsm_msg claim = { .type = DSM_CLAIM, .region = REGION, .block = PEER };
 
 	work_stop(test);
 	testnode_region(test, REGION, DSM_HOME_FIRST_TOUCH);
@@ -248,7 +248,7 @@ static void gap_test(struct kunit *test)
 {
 	struct testnode *tn = test->priv;
 	struct dsm_peer *peer = peer_of(test);
-	struct dsm_msg claim = { .coh = { .type = DSM_CLAIM }, .region = REGION, .block = SELF };
+	struct dsm_msg claim = { .type = DSM_CLAIM, .region = REGION, .block = SELF };
 
 	work_stop(test);
 	testnode_region(test, REGION, DSM_HOME_FIRST_TOUCH);
@@ -285,7 +285,7 @@ static void gap_test(struct kunit *test)
 static void asked_again_test(struct kunit *test)
 {
 	struct testnode *tn = test->priv;
-	struct dsm_msg msg = { .coh = { .type = DSM_ACK, .flags = DSM_WIRE_RESEND } };
+	struct dsm_msg msg = { .type = DSM_ACK, .flags = DSM_WIRE_RESEND };
 
 	say(test, 4);
 	expect_sent(test, 1, 4);
@@ -303,7 +303,7 @@ static void asked_again_test(struct kunit *test)
 
 static int hear_claim(struct kunit *test, u32 region)
 {
-	struct dsm_msg claim = { .coh = { .type = DSM_CLAIM }, .region = region, .block = SELF };
+	struct dsm_msg claim = { .type = DSM_CLAIM, .region = region, .block = SELF };
 
 	return testnode_receive(test->priv, PEER, &claim, false);
 }
@@ -370,9 +370,9 @@ static void parked_over_test(struct kunit *test)
 {
 	struct testnode *tn = test->priv;
 	struct dsm_peer *peer = peer_of(test);
-	struct dsm_msg told = { .coh = { .type = DSM_REGION_TOLD }, .region = REGION };
+	struct dsm_msg told = { .type = DSM_REGION_TOLD, .region = REGION };
 	struct dsm_msg new = {
-		.coh = { .type = DSM_REGION_NEW }, .region = REGION + 1,
+		.type = DSM_REGION_NEW, .region = REGION + 1,
 		.body.region = testnode_wire("new", 0, DSM_HOME_FIRST_TOUCH),
 		.body_len = sizeof(struct dsm_wire_region),
 	};
@@ -443,7 +443,7 @@ static void view_test(struct kunit *test)
 {
 	struct testnode *tn = test->priv;
 	struct dsm_peer *peer = peer_of(test);
-	struct dsm_msg msg = { .coh.type = DSM_NOP };
+	struct dsm_msg msg = { .type = DSM_NOP };
 
 	say(test, 1);
 	KUNIT_EXPECT_EQ(test, testnode_receive_as(tn, PEER, &msg, false, tn->node->view + 1, 1, 1),
@@ -725,8 +725,8 @@ static void queue_for(struct kunit *test, u8 type, u32 region, u32 req, u32 data
 	struct dsm_msg *msg = dsm_msg_alloc(GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, msg);
-	msg->coh.type = type;
-	msg->coh.req = req;
+	msg->type = type;
+	msg->req = req;
 	msg->region = region;
 	msg->data_len = data_len;
 	msg->expect_len = expect_len;
@@ -787,8 +787,8 @@ static void queue_block(struct kunit *test, u64 block, u32 req, u32 data_len, u3
 	struct dsm_msg *msg = dsm_msg_alloc(GFP_KERNEL);
 
 	KUNIT_ASSERT_NOT_NULL(test, msg);
-	msg->coh.type = data_len ? DSM_DATA : DSM_GET_S;
-	msg->coh.req = req;
+	msg->type = data_len ? DSM_DATA : DSM_GET_S;
+	msg->req = req;
 	msg->region = REGION;
 	msg->block = block;
 	msg->data_len = data_len;
@@ -891,7 +891,7 @@ static void run_fails_test(struct kunit *test)
 static int hear_run(struct kunit *test, u64 seq, u64 block, u32 req, u16 n)
 {
 	struct testnode *tn = test->priv;
-	struct dsm_msg msg = { .coh = { .type = DSM_GET_S, .req = req }, .region = REGION,
+	struct dsm_msg msg = { .type = DSM_GET_S, .req = req, .region = REGION,
 			       .block = block, .more = n - 1 };
 
 	return testnode_receive_as(tn, PEER, &msg, false, tn->node->view, seq, 0);
@@ -974,7 +974,7 @@ static void flush_test(struct kunit *test)
 			continue;
 		msg = dsm_msg_alloc(GFP_KERNEL);
 		KUNIT_ASSERT_NOT_NULL(test, msg);
-		msg->coh.type = DSM_NOP;
+		msg->type = DSM_NOP;
 		dsm_peer_queue(tn->node->peers[id], msg);
 	}
 	expect_nothing_sent(test);
@@ -997,7 +997,7 @@ static void self_test(struct kunit *test)
 	struct dsm_batch batch;
 
 	KUNIT_ASSERT_NOT_NULL(test, msg);
-	msg->coh.type = DSM_CLAIM;
+	msg->type = DSM_CLAIM;
 	msg->region = REGION;
 	msg->block = SELF;
 	testnode_region(test, REGION, DSM_HOME_FIRST_TOUCH);

@@ -6,6 +6,7 @@
 #include <linux/wait.h>
 #include "testnode.h"
 #include "../block.h"
+#include "../envelope.h"
 #include "../frames.h"
 #include "../reclaim.h"
 #include "../region.h"
@@ -48,8 +49,9 @@ static struct fixture fixture_create(struct kunit *test)
 
 static int hear(struct fixture *fix, u64 block, struct dsm_coh_msg coh)
 {
-	struct dsm_msg msg = { .coh = coh, .region = REGION, .block = block };
+	struct dsm_msg msg = { .region = REGION, .block = block };
 
+	dsm_envelope_fill(&msg, &coh);
 	return testnode_receive(fix->tn, HOME, &msg, false);
 }
 

@@ -195,7 +195,7 @@ static void no_memory_test(struct kunit *test)
 
 static int announce(struct kunit *test, u8 type, u32 id, const char *name)
 {
-	struct dsm_msg msg = { .coh.type = type, .region = id };
+	struct dsm_msg msg = { .type = type, .region = id };
 
 	if (type == DSM_REGION_NEW) {
 		msg.body.region = testnode_wire(name, (u64)(id % 64) << 32, DSM_HOME_CREATOR);
@@ -218,7 +218,7 @@ static void life_test(struct kunit *test)
 	testnode_acks_stop(test->priv);
 	KUNIT_EXPECT_EQ(test, dsm_registry_open(tn->node, "one", false, &region), -ENOENT);
 	KUNIT_ASSERT_EQ(test, announce(test, DSM_REGION_NEW, REGION, "one"), 0);
-	expect_sent(test, 0, DSM_REGION_ACK);
+	expect_sent(test, 0, DSM_REGION_NEW_ACK);
 	tn->node->timeout_ms = 1;
 	KUNIT_EXPECT_EQ(test, dsm_registry_open(tn->node, "one", false, &region), -ETIMEDOUT);
 	expect_sent(test, 0, DSM_REGION_USE);
@@ -241,8 +241,7 @@ static void life_test(struct kunit *test)
 
 	/* Gone: whoever has it keeps it. */
 	KUNIT_ASSERT_EQ(test, announce(test, DSM_REGION_GONE, REGION, NULL), 0);
-	KUNIT_EXPECT_EQ(test, le32_to_cpu(tn->sent[0].hdr.req), 1);
-	expect_sent(test, 0, DSM_REGION_ACK);
+	expect_sent(test, 0, DSM_REGION_GONE_ACK);
 	KUNIT_EXPECT_EQ(test, dsm_registry_open(tn->node, "one", false, &again), -ENOENT);
 	KUNIT_EXPECT_EQ(test, announce(test, DSM_REGION_FREE, REGION, NULL), -EPROTO);
 	dsm_region_get_user(region);
@@ -286,7 +285,7 @@ static void unused_test(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, announce(test, DSM_REGION_GONE, REGION, NULL), 0);
 	KUNIT_ASSERT_EQ(test, tn->n_sent, 2);
 	KUNIT_EXPECT_EQ(test, tn->sent[0].hdr.type, DSM_REGION_IDLE);
-	KUNIT_EXPECT_EQ(test, tn->sent[1].hdr.type, DSM_REGION_ACK);
+	KUNIT_EXPECT_EQ(test, tn->sent[1].hdr.type, DSM_REGION_GONE_ACK);
 }
 
 /* Numbers are given out once: a late message is of no later region. */
@@ -441,7 +440,7 @@ static void homes_test(struct kunit *test)
 static int hear(struct kunit *test, u16 from, u8 type, u64 block, u16 node, u32 req)
 {
 	struct dsm_msg msg = {
-		.coh = { .type = type, .node = node, .req = req },
+		.type = type, .node = node, .req = req,
 		.region = REGION,
 		.block = block,
 	};
@@ -774,7 +773,7 @@ static void early_destroyed_test(struct kunit *test)
 static void tell_home(void *region)
 {
 	struct dsm_msg msg = {
-		.coh = { .type = DSM_HOME, .from = 2, .node = SELF },
+		.type = DSM_HOME, .from = 2, .node = SELF,
 		.region = REGION,
 		.block = 2,
 	};

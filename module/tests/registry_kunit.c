@@ -62,7 +62,7 @@ static void expect_reply(struct kunit *test, u16 to, u32 region, u32 error)
 static int ask_wire(struct kunit *test, u16 from, u8 type, const struct dsm_wire_region *wire)
 {
 	struct dsm_msg msg = {
-		.coh = { .type = type, .req = REQ },
+		.type = type, .req = REQ,
 		.body.region = *wire,
 		.body_len = sizeof(*wire),
 	};
@@ -79,7 +79,7 @@ static int ask(struct kunit *test, u16 from, u8 type, const char *name)
 
 static int say(struct kunit *test, u16 from, u8 type, u32 region, u32 req)
 {
-	struct dsm_msg msg = { .coh = { .type = type, .req = req }, .region = region };
+	struct dsm_msg msg = { .type = type, .req = req, .region = region };
 
 	return testnode_receive(test->priv, from, &msg, false);
 }
@@ -95,9 +95,9 @@ static u32 create(struct kunit *test, const char *name)
 	expect_sent(test, 1, 2, DSM_REGION_NEW);
 	id = le32_to_cpu(tn->sent[0].hdr.region);
 	expect_no_more(test, 2);
-	KUNIT_ASSERT_EQ(test, say(test, 1, DSM_REGION_ACK, id, 0), 0);
+	KUNIT_ASSERT_EQ(test, say(test, 1, DSM_REGION_NEW_ACK, id, 0), 0);
 	expect_no_more(test, 0);
-	KUNIT_ASSERT_EQ(test, say(test, 2, DSM_REGION_ACK, id, 0), 0);
+	KUNIT_ASSERT_EQ(test, say(test, 2, DSM_REGION_NEW_ACK, id, 0), 0);
 	expect_reply(test, 1, id, 0);
 	return id;
 }
@@ -109,8 +109,8 @@ static void unlink_region(struct kunit *test, const char *name, u32 id)
 	expect_sent(test, 0, 1, DSM_REGION_GONE);
 	expect_sent(test, 1, 2, DSM_REGION_GONE);
 	expect_no_more(test, 2);
-	KUNIT_ASSERT_EQ(test, say(test, 1, DSM_REGION_ACK, id, 1), 0);
-	KUNIT_ASSERT_EQ(test, say(test, 2, DSM_REGION_ACK, id, 1), 0);
+	KUNIT_ASSERT_EQ(test, say(test, 1, DSM_REGION_GONE_ACK, id, 0), 0);
+	KUNIT_ASSERT_EQ(test, say(test, 2, DSM_REGION_GONE_ACK, id, 0), 0);
 	expect_reply(test, 2, id, 0);
 }
 
@@ -137,9 +137,9 @@ static void create_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, region->id, id);
 	dsm_region_put_user(region);
 	/* Once more, and of one that there is not. */
-	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_ACK, id, 0), 0);
-	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_ACK, id, 1), 0);
-	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_ACK, id + 1, 0), 0);
+	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_NEW_ACK, id, 0), 0);
+	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_GONE_ACK, id, 0), 0);
+	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_NEW_ACK, id + 1, 0), 0);
 	expect_no_more(test, 0);
 }
 
@@ -191,8 +191,8 @@ static void no_memory_test(struct kunit *test)
 	KUNIT_EXPECT_GE(test, nth, 5);
 	id = le32_to_cpu(tn->sent[0].hdr.region);
 	expect_no_more(test, 2);
-	say(test, 1, DSM_REGION_ACK, id, 0);
-	say(test, 2, DSM_REGION_ACK, id, 0);
+	say(test, 1, DSM_REGION_NEW_ACK, id, 0);
+	say(test, 2, DSM_REGION_NEW_ACK, id, 0);
 	expect_reply(test, 1, id, 0);
 	testmem_fail(1, 1);
 	KUNIT_EXPECT_EQ(test, ask(test, 2, DSM_REGION_UNLINK, "one"), 0);
@@ -280,11 +280,11 @@ static void unheard_test(struct kunit *test)
 		expect_sent(test, 0, 1, DSM_REGION_NEW);
 		id = le32_to_cpu(tn->sent[0].hdr.region);
 		expect_no_more(test, 1);
-		KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_ACK, id, 0), 0);
+		KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_NEW_ACK, id, 0), 0);
 		expect_reply(test, 1, id, 0);
 		KUNIT_ASSERT_EQ(test, ask(test, 1, DSM_REGION_UNLINK, "one"), 0);
 		expect_no_more(test, 1);
-		KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_ACK, id, 1), 0);
+		KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_GONE_ACK, id, 0), 0);
 		expect_reply(test, 1, id, 0);
 		KUNIT_EXPECT_EQ(test, peer->n_queue, 2);
 		KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_IDLE, id, 1), 0);
@@ -310,7 +310,7 @@ static void down_test(struct kunit *test)
 	expect_sent(test, 0, 1, DSM_REGION_NEW);
 	id = le32_to_cpu(tn->sent[0].hdr.region);
 	expect_no_more(test, 1);
-	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_ACK, id, 0), 0);
+	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_NEW_ACK, id, 0), 0);
 	expect_reply(test, 1, id, 0);
 	KUNIT_ASSERT_EQ(test, dsm_peer_up(peer, TESTNODE_INCARNATION, TESTNODE_SESSION), 0);
 	expect_sent(test, 0, 2, DSM_REGION_NEW);
@@ -318,7 +318,7 @@ static void down_test(struct kunit *test)
 
 	/* It goes while it is waited for. */
 	KUNIT_ASSERT_EQ(test, ask(test, 1, DSM_REGION_UNLINK, "one"), 0);
-	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_ACK, id, 1), 0);
+	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_GONE_ACK, id, 0), 0);
 	expect_no_more(test, 2);
 	dsm_peer_down(peer);
 	expect_reply(test, 1, id, 0);
@@ -353,7 +353,7 @@ static void stale_test(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, ask(test, 1, DSM_REGION_UNLINK, "two"), 0);
 	expect_sent(test, 0, 1, DSM_REGION_GONE);
 	expect_no_more(test, 1);
-	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_ACK, two, 1), 0);
+	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_GONE_ACK, two, 0), 0);
 	expect_reply(test, 1, two, 0);
 	KUNIT_EXPECT_EQ(test, say(test, 1, DSM_REGION_IDLE, two, 1), 0);
 	expect_sent(test, 0, 1, DSM_REGION_FREE);

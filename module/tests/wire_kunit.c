@@ -45,7 +45,8 @@ static const struct type_param {
 	{ DSM_REGION_NEW, "REGION_NEW", sizeof(struct dsm_wire_region) },
 	{ DSM_REGION_GONE, "REGION_GONE" },
 	{ DSM_REGION_FREE, "REGION_FREE" },
-	{ DSM_REGION_ACK, "REGION_ACK" },
+	{ DSM_REGION_NEW_ACK, "REGION_NEW_ACK" },
+	{ DSM_REGION_GONE_ACK, "REGION_GONE_ACK" },
 	{ DSM_REGION_IDLE, "REGION_IDLE" },
 	{ DSM_REGION_REPLY, "REGION_REPLY" },
 	{ DSM_REGION_ASK, "REGION_ASK" },
@@ -87,10 +88,8 @@ static struct sample *sample_create(struct kunit *test, const struct type_param 
 
 	KUNIT_ASSERT_NOT_NULL(test, sample);
 	sample->msg = (struct dsm_msg){
-		.coh = {
-			.type = param->type, .flags = param->flags, .from = PEER,
-			.node = 4, .acks = 5, .req = 0x12345678,
-		},
+		.type = param->type, .flags = param->flags, .from = PEER,
+		.node = 4, .acks = 5, .req = 0x12345678,
 		.region = 6,
 		.error = 7,
 		.block = 0x123456789abcULL,
@@ -122,12 +121,12 @@ static void encode_decode_test(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, dsm_msg_decode(&msg, sample->frame, sample->len, PEER, VIEW, &ack),
 			0);
 	KUNIT_EXPECT_EQ(test, ack, ACKED);
-	KUNIT_EXPECT_EQ(test, msg.coh.type, sample->msg.coh.type);
-	KUNIT_EXPECT_EQ(test, msg.coh.flags, sample->msg.coh.flags);
-	KUNIT_EXPECT_EQ(test, msg.coh.from, PEER);
-	KUNIT_EXPECT_EQ(test, msg.coh.node, sample->msg.coh.node);
-	KUNIT_EXPECT_EQ(test, msg.coh.acks, sample->msg.coh.acks);
-	KUNIT_EXPECT_EQ(test, msg.coh.req, sample->msg.coh.req);
+	KUNIT_EXPECT_EQ(test, msg.type, sample->msg.type);
+	KUNIT_EXPECT_EQ(test, msg.flags, sample->msg.flags);
+	KUNIT_EXPECT_EQ(test, msg.from, PEER);
+	KUNIT_EXPECT_EQ(test, msg.node, sample->msg.node);
+	KUNIT_EXPECT_EQ(test, msg.acks, sample->msg.acks);
+	KUNIT_EXPECT_EQ(test, msg.req, sample->msg.req);
 	KUNIT_EXPECT_EQ(test, msg.region, sample->msg.region);
 	KUNIT_EXPECT_EQ(test, msg.error, sample->msg.error);
 	KUNIT_EXPECT_EQ(test, msg.block, sample->msg.block);
@@ -265,23 +264,23 @@ static void continues_test(struct kunit *test)
 	struct dsm_msg msg = sample_create(test, param)->msg, good = msg, next;
 
 	good.block++;
-	good.coh.req++;
+	good.req++;
 	good.seq++;
 	next = good;
 	KUNIT_EXPECT_EQ(test, dsm_msg_continues(&msg, &next), of_block(param->type));
-	next.coh.type = param->type == DSM_INV_ACK ? DSM_GET_S : DSM_INV_ACK;
+	next.type = param->type == DSM_INV_ACK ? DSM_GET_S : DSM_INV_ACK;
 	KUNIT_EXPECT_FALSE(test, dsm_msg_continues(&msg, &next));
 	next = good;
-	next.coh.flags ^= DSM_WIRE_MODIFIED;
+	next.flags ^= DSM_WIRE_MODIFIED;
 	KUNIT_EXPECT_FALSE(test, dsm_msg_continues(&msg, &next));
 	next = good;
-	next.coh.node++;
+	next.node++;
 	KUNIT_EXPECT_FALSE(test, dsm_msg_continues(&msg, &next));
 	next = good;
-	next.coh.acks++;
+	next.acks++;
 	KUNIT_EXPECT_FALSE(test, dsm_msg_continues(&msg, &next));
 	next = good;
-	next.coh.req++;
+	next.req++;
 	KUNIT_EXPECT_FALSE(test, dsm_msg_continues(&msg, &next));
 	next = good;
 	next.region++;
@@ -344,7 +343,7 @@ static void alloc_test(struct kunit *test)
 		msg = dsm_msg_alloc(GFP_KERNEL);
 		KUNIT_ASSERT_NOT_NULL(test, msg);
 		KUNIT_EXPECT_TRUE(test, list_empty(&msg->list));
-		KUNIT_EXPECT_EQ(test, msg->coh.type, 0);
+		KUNIT_EXPECT_EQ(test, msg->type, 0);
 		list_add_tail(&msg->list, &list);
 	}
 	dsm_msg_free_list(&list);
@@ -374,7 +373,7 @@ static struct dsm_region *node_create(struct kunit *test)
 static struct dsm_msg plain(const struct type_param *param)
 {
 	return (struct dsm_msg){
-		.coh.type = param->type,
+		.type = param->type,
 		.region = REGION,
 		.data_len = param->in_window ? PAGE_SIZE : 0,
 		.body_len = param->body,
@@ -428,9 +427,9 @@ static void range_test(struct kunit *test)
 	msg.block = U64_MAX;
 	expect_refused(test, 0, &msg);
 	msg.block = 0;
-	msg.coh.node = NODES;
+	msg.node = NODES;
 	expect_refused(test, 0, &msg);
-	msg.coh.node = U16_MAX;
+	msg.node = U16_MAX;
 	expect_refused(test, 0, &msg);
 }
 
@@ -479,11 +478,11 @@ static void answer_test(struct kunit *test)
 	struct dsm_region *region = node_create(test);
 	struct testnode *tn = test->priv;
 	struct dsm_msg data = {
-		.coh = { .type = DSM_DATA, .flags = DSM_WIRE_MODIFIED },
+		.type = DSM_DATA, .flags = DSM_WIRE_MODIFIED,
 		.region = REGION, .data_len = PAGE_SIZE,
 	};
 	struct dsm_msg grant = {
-		.coh = { .type = DSM_GRANT, .flags = DSM_WIRE_MODIFIED | DSM_WIRE_ZERO },
+		.type = DSM_GRANT, .flags = DSM_WIRE_MODIFIED | DSM_WIRE_ZERO,
 		.region = REGION,
 	};
 	struct dsm_block *block;
@@ -495,37 +494,37 @@ static void answer_test(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, tn->n_sent, 1);
 	KUNIT_EXPECT_EQ(test, tn->sent[0].hdr.type, DSM_GET_M);
 	KUNIT_EXPECT_EQ(test, tn->sent[0].expect_len, PAGE_SIZE);
-	data.coh.req = le32_to_cpu(tn->sent[0].hdr.req);
-	grant.coh.req = data.coh.req;
+	data.req = le32_to_cpu(tn->sent[0].hdr.req);
+	grant.req = data.req;
 	tn->n_sent = 0;
 
 	data.data_len = PAGE_SIZE + 1;
 	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 2, &data, true), -EBADMSG);
 	data.data_len = PAGE_SIZE;
-	data.coh.acks = NODES;
+	data.acks = NODES;
 	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 2, &data, true), -EPROTO);
-	data.coh.acks = 0;
-	data.coh.flags = 0;
+	data.acks = 0;
+	data.flags = 0;
 	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 2, &data, true), -EPROTO);
-	data.coh.req++;
+	data.req++;
 	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 2, &data, true), -EPROTO);
 	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 2, &data, false), -EPROTO);
 	KUNIT_EXPECT_EQ(test, tn->expects, 0);
 	/* The right one, but the helper did not know where to put it. */
-	data.coh.req--;
+	data.req--;
 	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 2, &data, false), -EAGAIN);
 	KUNIT_EXPECT_EQ(test, tn->expects, 1);
 
-	grant.coh.acks = U16_MAX;
+	grant.acks = U16_MAX;
 	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 0, &grant, false), -EPROTO);
-	grant.coh.acks = 0;
+	grant.acks = 0;
 	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 2, &grant, false), -EPROTO);
-	grant.coh.flags = DSM_WIRE_MODIFIED;
+	grant.flags = DSM_WIRE_MODIFIED;
 	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 0, &grant, false), -EPROTO);
 	KUNIT_EXPECT_EQ(test, tn->n_sent, 0);
 	KUNIT_EXPECT_FALSE(test, dsm_line_writable(&block->line));
 
-	grant.coh.flags |= DSM_WIRE_ZERO;
+	grant.flags |= DSM_WIRE_ZERO;
 	KUNIT_EXPECT_EQ(test, testnode_receive(tn, 0, &grant, false), 0);
 	KUNIT_EXPECT_TRUE(test, dsm_line_writable(&block->line));
 	/* The home, alone in it, is told nothing. */

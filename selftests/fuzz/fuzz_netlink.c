@@ -185,18 +185,18 @@ static int receive(struct dsm_node *node, struct dsm_msg *msg, bool in_window,
 	FUZZ_CHECK(msg->seq == m->delivered + 1 && nth < n,
 		   "number %llu after %llu", (unsigned long long)msg->seq,
 		   (unsigned long long)m->delivered);
-	FUZZ_CHECK(msg->coh.from == w.from && le16_to_cpu(hdr->src) == w.from &&
+	FUZZ_CHECK(msg->from == w.from && le16_to_cpu(hdr->src) == w.from &&
 		   le32_to_cpu(hdr->view) == VIEW, "another's");
-	FUZZ_CHECK(msg->coh.type == hdr->type && msg->coh.flags == hdr->flags &&
-		   msg->coh.req == (u32)(le32_to_cpu(hdr->req) + nth) &&
-		   msg->coh.node == le16_to_cpu(hdr->node) &&
-		   msg->coh.acks == le16_to_cpu(hdr->acks) &&
+	FUZZ_CHECK(msg->type == hdr->type && msg->flags == hdr->flags &&
+		   msg->req == (u32)(le32_to_cpu(hdr->req) + nth) &&
+		   msg->node == le16_to_cpu(hdr->node) &&
+		   msg->acks == le16_to_cpu(hdr->acks) &&
 		   msg->region == le32_to_cpu(hdr->region) &&
 		   msg->block == le64_to_cpu(hdr->block) + nth &&
 		   msg->error == le32_to_cpu(hdr->error) &&
 		   msg->data_len * n + msg->body_len == le32_to_cpu(hdr->len), "not what it says");
 	FUZZ_CHECK(msg->body_len <= sizeof(msg->body) && msg->data_len <= DSM_WIRE_BODY_MAX &&
-		   dsm_msg_name(msg->coh.type)[0] != '?', "out of range");
+		   dsm_msg_name(msg->type)[0] != '?', "out of range");
 	w.received++;
 	if (w.receive_error && nth >= w.receive_good) {
 		m->gap |= w.receive_error == -EAGAIN || w.receive_error == -ENOMEM;
@@ -378,7 +378,7 @@ static void frame_acks(void)
 	m->confirmed = true;
 	if (ack <= m->sent) {
 		model_acked(m, ack);
-		if (msg.coh.type == DSM_ACK && msg.coh.flags & DSM_WIRE_RESEND)
+		if (msg.type == DSM_ACK && msg.flags & DSM_WIRE_RESEND)
 			m->next = m->acked + 1;
 	}
 }
@@ -643,8 +643,8 @@ static void say_do(struct fuzz_input *in)
 			return;
 		}
 		*said = (struct said){ .type = type, .region = 1 + how / 2 % 2 };
-		msg->coh.type = type;
-		msg->coh.req = (u32)m->said_count;
+		msg->type = type;
+		msg->req = (u32)m->said_count;
 		msg->region = said->region;
 		msg->block = ++m->said_count;
 		msg->body_len = body_of(type);

@@ -15,6 +15,7 @@
  */
 #include "kernel/kernel.h"
 
+#include "envelope.h"
 #include "msg.h"
 
 #include "lies.h"
@@ -65,8 +66,8 @@ static bool decode(struct dsm_msg *msg, const void *bytes, size_t length, u16 pe
 		unsigned char again[sizeof(hdr) + sizeof(msg->body)];
 
 		FUZZ_CHECK((size_t)dsm_msg_encode_len(msg) == length, "another length");
-		FUZZ_CHECK(msg->coh.from == peer, "in another's name");
-		FUZZ_CHECK(dsm_msg_name(msg->coh.type)[0] != '?', "a type without a name");
+		FUZZ_CHECK(msg->from == peer, "in another's name");
+		FUZZ_CHECK(dsm_msg_name(msg->type)[0] != '?', "a type without a name");
 		dsm_msg_encode(msg, peer, VIEW, ack, again);
 		FUZZ_CHECK(!memcmp(again, frame, length), "what is understood is not what was said");
 	} else {
@@ -152,17 +153,17 @@ static void lie(struct lies *l, struct fuzz_input *in)
 	if (node == l->liar)
 		return;
 	length = frame_make(l, in, b, node, bytes, sizeof(bytes));
-	if (!decode(&msg, bytes, length, l->liar) || !is_block_type(msg.coh.type) ||
-	    msg.region != REGION || (msg.coh.type == DSM_DATA && msg.data_len != BLOCK_SIZE))
+	if (!decode(&msg, bytes, length, l->liar) || !is_block_type(msg.type) ||
+	    msg.region != REGION || (msg.type == DSM_DATA && msg.data_len != BLOCK_SIZE))
 		return;
 	/* As receive() does: up to the first that is refused. */
 	for (int left = msg.more; left >= 0 && res == DSM_COH_OK && msg.block < l->m.blocks &&
-	     !l->full; left--, msg.block++, msg.coh.req++) {
-		ev.msg = msg.coh;
+	     !l->full; left--, msg.block++, msg.req++) {
+		ev.msg = dsm_envelope_open(&msg);
 		b = (unsigned int)msg.block;
 		res = lies_feed(l, b, node, &ev, true);
-		FUZZ_TRACE("  %s #%u to node %u, block %u: %s", dsm_msg_name(msg.coh.type),
-			   msg.coh.req, node, b, res == DSM_COH_OK ? "taken" : "refused");
+		FUZZ_TRACE("  %s #%u to node %u, block %u: %s", dsm_msg_name(msg.type),
+			   msg.req, node, b, res == DSM_COH_OK ? "taken" : "refused");
 	}
 }
 

@@ -45,8 +45,8 @@
 #include <linux/dsm.h>
 
 #define DSM_WIRE_MAGIC		0x314d5344U	/* "DSM1" */
-#define DSM_WIRE_VERSION	3		/* the newest we speak */
-#define DSM_WIRE_VERSION_MIN	3		/* the oldest */
+#define DSM_WIRE_VERSION	4		/* the newest we speak */
+#define DSM_WIRE_VERSION_MIN	4		/* the oldest */
 
 /* The longest body of any frame: the bytes of one block, or of several small ones. */
 #define DSM_WIRE_BODY_MAX	(4 * DSM_BLOCK_SIZE_MAX)
@@ -81,13 +81,14 @@ enum dsm_wire_type {
 	DSM_REGION_NEW,		/* registry to all */
 	DSM_REGION_GONE,	/* registry to all: the name is gone; no body */
 	DSM_REGION_FREE,	/* registry to all: nobody uses it; no body */
-	DSM_REGION_ACK,		/* to the registry: NEW or GONE seen; no body */
+	DSM_REGION_NEW_ACK,	/* to the registry: NEW seen; no body */
 	DSM_REGION_IDLE,	/* to the registry: nobody here uses it; @req: of how many USEs; no body */
 	DSM_REGION_REPLY,	/* registry to who asked: @error; no body */
 	DSM_REGION_ASK,		/* to the registry: is there a region of this id? no body */
 	DSM_REGION_TOLD,	/* its answer: if there is, NEW came before this; no body */
 
 	DSM_REGION_USE = 58,	/* to the registry: it is about to be used here; no body */
+	DSM_REGION_GONE_ACK,	/* to the registry: GONE seen; no body */
 
 	/* synchronisation objects */
 	DSM_SYNC_REQUEST = 64,	/* to the object's home; body: struct dsm_wire_sync */
@@ -195,14 +196,12 @@ enum dsm_wire_sync_op {
  *	DSM_SYNC_UNUSED; RECALL: 0 or DSM_SYNC_IF_FREE; REPLY: the result,
  *	to LOCK and TRYLOCK perhaps with DSM_SYNC_WANTED
  * @offset: the object
- * @owner: who asks: a number that is unique on its node, the thread
  * @error: REPLY: 0 or a positive Linux errno
  */
 struct dsm_wire_sync {
 	__le32 op;
 	__le32 value;
 	__le64 offset;
-	__le64 owner;
 	__le32 error;
 	__le32 reserved;
 };
@@ -259,7 +258,7 @@ struct dsm_wire_ready {
 #endif
 static_assert(sizeof(struct dsm_wire_hdr) == 64, "wire header");
 static_assert(sizeof(struct dsm_wire_region) == 112, "wire region");
-static_assert(sizeof(struct dsm_wire_sync) == 32, "wire sync");
+static_assert(sizeof(struct dsm_wire_sync) == 24, "wire sync");
 static_assert(sizeof(struct dsm_wire_hello) == 32, "wire hello");
 static_assert(sizeof(struct dsm_wire_session) == 16, "wire session");
 static_assert(sizeof(struct dsm_wire_ready) == 16, "wire ready");

@@ -7,53 +7,41 @@
 #include "claim.h"
 #include "lease.h"
 #include "msg.h"
+#include "node.h"
 #include "region.h"
+#include "sync_home.h"
 
 void dsm_claim_free(struct dsm_claim *claim)
 {
 	if (!claim)
 		return;
-	dsm_sync_request_free(&claim->rq);
 	dsm_msg_free(claim->request);
 	dsm_msg_free(claim->cancel);
 	dsm_msg_free(claim->release);
 	kfree(claim);
 }
 
-struct dsm_claim *dsm_claim_create(const struct dsm_locker *locker, u16 home)
+static struct dsm_msg *claim_msg_create(const struct dsm_claim *claim,
+					const struct dsm_locker *locker, u32 op)
 {
-	struct dsm_region *region = locker->region;
-	u64 block = locker->offset >> region->block_shift;
-	struct dsm_node *node = region->node;
-	struct dsm_sync_request *rq;
-	struct dsm_claim *claim;
+	u64 block = locker->offset >> locker->region->block_shift;
 
-	claim = kzalloc(sizeof(*claim), GFP_KERNEL_ACCOUNT);
+	return dsm_sync_msg_create(locker->region->id, locker->offset, claim->req,
+				   DSM_SYNC_REQUEST, op, 0, block, GFP_KERNEL_ACCOUNT);
+}
+
+struct dsm_claim *dsm_claim_create(const struct dsm_locker *locker)
+{
+	struct dsm_claim *claim = kzalloc(sizeof(*claim), GFP_KERNEL_ACCOUNT);
+
 	if (!claim)
 		return NULL;
-	rq = &claim->rq;
-	*rq = (struct dsm_sync_request){
-		.from	= node->id,
-		.req	= dsm_node_next_req(node),
-		.region	= region->id,
-		.offset	= locker->offset,
-		.op	= DSM_SYNC_LOCK,
-	};
-	if (home == node->id) {
-		if (dsm_sync_home_prepare(rq, NULL, block) ||
-		    dsm_sync_home_prepare_aside(rq, NULL, block))
-			goto free;
-		return claim;
-	}
-	claim->request = dsm_sync_msg_create(rq, DSM_SYNC_REQUEST, DSM_SYNC_LOCK, block,
-					     GFP_KERNEL_ACCOUNT);
-	claim->cancel = dsm_sync_msg_create(rq, DSM_SYNC_REQUEST, DSM_SYNC_CANCEL, block,
-					    GFP_KERNEL_ACCOUNT);
-	claim->release = dsm_sync_msg_create(rq, DSM_SYNC_REQUEST, DSM_SYNC_RELEASE, block,
-					     GFP_KERNEL_ACCOUNT);
+	claim->req = dsm_node_next_req(locker->region->node);
+	claim->request = claim_msg_create(claim, locker, DSM_SYNC_LOCK);
+	claim->cancel = claim_msg_create(claim, locker, DSM_SYNC_CANCEL);
+	claim->release = claim_msg_create(claim, locker, DSM_SYNC_RELEASE);
 	if (claim->request && claim->cancel && claim->release)
 		return claim;
-free:
 	dsm_claim_free(claim);
 	return NULL;
 }

@@ -21,10 +21,8 @@
  * noted here, and goes back when that lets go of it. So it is with all of a
  * region's until the first process attaches, and after the last one has gone.
  *
- * All of this is protected by dsm_sync->lock. With our own node as the home,
- * asking it and giving back to it may call us again, for the same mutex
- * (sync_home.c): it is the last thing that is done to a lease, or the lease is
- * looked up again.
+ * All of this is protected by dsm_sync->lock. What is said to the home goes when that is
+ * dropped, with dsm_sync_unlock(), also where we are the home.
  */
 #include <linux/cred.h>
 #include <linux/err.h>
@@ -32,7 +30,6 @@
 #include <linux/wait.h>
 #include "lease_impl.h"
 #include "msg.h"
-#include "peer.h"
 #include "user.h"
 #include "words.h"
 
@@ -294,18 +291,9 @@ static void give_back(struct lease *lease, bool unused)
 	slot_put(lease);
 	lease->thread = 0;
 	lease->ownerdead = false;
-	if (claim->release) {
-		claim->release->body.sync.value = cpu_to_le32(value);
-		dsm_post(node, lease->home, claim->release, NULL);
-		claim->release = NULL;
-	} else {
-		struct dsm_sync_request rq = {
-			.from = node->id, .req = claim->rq.req, .region = lease->region->id,
-			.offset = lease->offset, .op = DSM_SYNC_RELEASE, .value = value,
-		};
-
-		dsm_sync_home_take(node, &rq);
-	}
+	claim->release->body.sync.value = cpu_to_le32(value);
+	dsm_sync_post(node->sync, lease->home, claim->release);
+	claim->release = NULL;
 }
 
 static void ask(struct lease *lease, u32 op)
@@ -321,33 +309,17 @@ static void ask(struct lease *lease, u32 op)
 	first->asked = true;
 	if (op == DSM_SYNC_LOCK)
 		lockers_fail(lease, false, -EBUSY);
-	claim->rq.op = op;
-	if (msg) {
-		claim->request = NULL;
-		msg->body.sync.op = cpu_to_le32(op);
-		dsm_post(node, lease->home, msg, NULL);
-	} else {
-		/* It has the memory for everything. */
-		WARN_ON_ONCE(dsm_sync_home_take(node, &claim->rq));
-	}
+	claim->request = NULL;
+	msg->body.sync.op = cpu_to_le32(op);
+	dsm_sync_post(node->sync, lease->home, msg);
 }
 
 static void cancel(struct lease *lease)
 {
 	struct dsm_node *node = lease->region->node;
-	struct dsm_claim *claim = lease->claim;
 
-	if (claim->cancel) {
-		dsm_post(node, lease->home, claim->cancel, NULL);
-		claim->cancel = NULL;
-	} else {
-		struct dsm_sync_request rq = {
-			.from = node->id, .req = claim->rq.req, .region = lease->region->id,
-			.offset = lease->offset, .op = DSM_SYNC_CANCEL,
-		};
-
-		dsm_sync_home_take(node, &rq);
-	}
+	dsm_sync_post(node->sync, lease->home, lease->claim->cancel);
+	lease->claim->cancel = NULL;
 }
 
 static void forget(struct lease *lease)
@@ -362,7 +334,7 @@ static void forget(struct lease *lease)
 	kfree(lease);
 }
 
-/* Something has happened to it: @now as far as it is not known here. It may be gone then. */
+/* Apply @event. @now holds what only the caller knows. May free @lease. */
 static void step(struct lease *lease, enum dsm_lease_event event,
 		 struct dsm_lease_now now)
 {
@@ -486,7 +458,7 @@ int dsm_locker_prepare(struct dsm_locker *locker)
 		return PTR_ERR(user);
 	locker->user = user;
 	locker->spare = kzalloc(sizeof(*locker->spare), GFP_KERNEL_ACCOUNT);
-	locker->claim = dsm_claim_create(locker, home);
+	locker->claim = dsm_claim_create(locker);
 	if (!locker->spare || !locker->claim)
 		return -ENOMEM;
 	locker->spare->home = home;
@@ -569,7 +541,7 @@ static int lock_start(struct dsm_locker *locker)
 		dsm_lease_watch(lease);
 	step(lease, DSM_LEASE_WANTED, (struct dsm_lease_now){});
 unlock:
-	spin_unlock(&sync->lock);
+	dsm_sync_unlock(sync);
 	return err;
 }
 
@@ -599,7 +571,7 @@ static long lock_end(struct dsm_locker *locker, int err, u32 *value)
 		if (!WARN_ON_ONCE(!lease))
 			step(lease, DSM_LEASE_LEFT, (struct dsm_lease_now){});
 	}
-	spin_unlock(&sync->lock);
+	dsm_sync_unlock(sync);
 	return err;
 }
 
@@ -611,7 +583,7 @@ static long lock_or_start(struct dsm_locker *locker)
 
 	spin_lock(&sync->lock);
 	err = lock_here(locker);
-	spin_unlock(&sync->lock);
+	dsm_sync_unlock(sync);
 	if (!err)
 		locker->done = true;
 	if (err != -EAGAIN)
@@ -699,7 +671,7 @@ int dsm_lease_unlock(struct dsm_region *region, u64 offset)
 		err = -EPERM;
 	}
 unlock:
-	spin_unlock(&sync->lock);
+	dsm_sync_unlock(sync);
 	return err;
 }
 
@@ -713,7 +685,7 @@ bool dsm_lease_is_mine(struct dsm_region *region, u64 offset)
 	spin_lock(&sync->lock);
 	lease = lease_find(sync, region->id, offset);
 	mine = dsm_lease_is_ours(lease) && held_by_me(lease, word_peek(lease));
-	spin_unlock(&sync->lock);
+	dsm_sync_unlock(sync);
 	return mine;
 }
 
@@ -766,7 +738,7 @@ int dsm_lease_answer(struct dsm_node *node, const struct dsm_sync_answer *answer
 {
 	struct lease *lease = lease_find(node->sync, answer->region, answer->offset);
 
-	if (!lease || !lease->claim || lease->claim->rq.req != answer->req || dsm_lease_is_ours(lease))
+	if (!lease || !lease->claim || lease->claim->req != answer->req || dsm_lease_is_ours(lease))
 		return -ENOENT;
 	if (lease->home != answer->from || !answer_valid(lease, answer))
 		return -EPROTO;
@@ -798,7 +770,7 @@ bool dsm_lease_recall(struct dsm_node *node, const struct dsm_sync_answer *answe
 	enum holder holder;
 	u32 owner;
 
-	if (!dsm_lease_is_ours(lease) || lease->claim->rq.req != answer->req ||
+	if (!dsm_lease_is_ours(lease) || lease->claim->req != answer->req ||
 	    lease->home != answer->from)
 		return false;
 	if (answer->value & DSM_SYNC_IF_FREE)

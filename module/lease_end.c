@@ -23,7 +23,7 @@ static void piece_done(struct dsm_sync *sync, unsigned int *done)
 
 	if (++*done % PIECE)
 		return;
-	spin_unlock(&sync->lock);
+	dsm_sync_unlock(sync);
 	cond_resched();
 	spin_lock(&sync->lock);
 }
@@ -121,7 +121,7 @@ static void holds_end(struct dsm_region *region, struct ending *ending)
 	if (region->words)
 		numbers_release(ending, region->words);
 	leases_go_home(region);
-	spin_unlock(&sync->lock);
+	dsm_sync_unlock(sync);
 	mutex_unlock(&region->ending_lock);
 }
 
@@ -153,7 +153,7 @@ void dsm_lease_trim(struct dsm_node *node, const struct dsm_user *user)
 				dsm_lease_give_back(lease);
 			piece_done(sync, &done);
 		}
-		spin_unlock(&sync->lock);
+		dsm_sync_unlock(sync);
 		mutex_unlock(&region->ending_lock);
 		dsm_region_put(region);
 	}
@@ -203,7 +203,7 @@ static void watch_work(struct work_struct *work)
 			dsm_lease_watch(lease);
 		piece_done(sync, &done);
 	}
-	spin_unlock(&sync->lock);
+	dsm_sync_unlock(sync);
 }
 
 void dsm_lease_node_init(struct dsm_sync *sync)
@@ -235,5 +235,5 @@ void dsm_lease_drop(struct dsm_region *region)
 		dsm_lease_destroy(lease);
 		piece_done(sync, &done);
 	}
-	spin_unlock(&sync->lock);
+	dsm_sync_unlock(sync);
 }

@@ -98,9 +98,9 @@
  * the holder of one that somebody waits for is looked at twice a second.
  *
  * Locking: one lock a node, dsm_sync->lock, for the objects homed here, the
- * calls under way and the mutexes that are here. A peer's lock is taken under
- * it: messages are sent in the order in which things happened. Nothing sleeps
- * under it.
+ * calls under way and the mutexes that are here. Messages are posted under it, so they
+ * go in the order in which things happened; those of this node to itself are delivered
+ * when it is dropped (dsm_sync_unlock()). Nothing sleeps under it.
  */
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
@@ -108,10 +108,10 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/wait.h>
+#include "batch.h"
 #include "lease.h"
 #include "msg.h"
 #include "node.h"
-#include "peer.h"
 #include "region.h"
 #include "sync.h"
 #include "sync_home.h"
@@ -136,7 +136,10 @@ enum call_state {
  * @hash: in dsm_sync->calls
  * @node: us
  * @home: whom it is for
- * @rq: the request; its memory if we are the home
+ * @region: the object's region
+ * @offset: ... place
+ * @req: the number of the request
+ * @op: what is asked
  * @wait: where the thread waits
  * @state: enum call_state (written with release)
  * @user: to whom it is counted
@@ -145,7 +148,7 @@ enum call_state {
  * @reply: the final reply's op
  * @value: its result
  * @error: its -errno
- * @request: the message; this and the next two NULL if we are the home
+ * @request: the message; this and the next two NULL once sent
  * @cancel: takes it back
  * @rewake: WAIT: gives a wake-up back that comes when nobody waits
  */
@@ -154,7 +157,10 @@ struct call {
 	struct dsm_node *node;
 	u16 home;
 	struct dsm_user *user;
-	struct dsm_sync_request rq;
+	u32 region;
+	u64 offset;
+	u32 req;
+	u32 op;
 	wait_queue_head_t wait;
 	u8 state;
 	bool cancelled;
@@ -169,7 +175,6 @@ struct call {
 
 static void call_free(struct call *call)
 {
-	dsm_sync_request_free(&call->rq);
 	dsm_msg_free(call->request);
 	dsm_msg_free(call->cancel);
 	dsm_msg_free(call->rewake);
@@ -189,20 +194,17 @@ static struct call *call_find(struct dsm_sync *sync, u32 req)
 	lockdep_assert_held(&sync->lock);
 
 	hash_for_each_possible(sync->calls, call, hash, req)
-		if (call->rq.req == req)
+		if (call->req == req)
 			return call;
 	return NULL;
 }
 
-/*
- * Nobody waits for what has come: give it back. Only another node's reply can
- * find its call abandoned; our own as a home come before the thread goes on.
- */
+/* Nobody waits for what has come: give it back. */
 static void call_give_back(struct call *call)
 {
 	if (call->reply != DSM_SYNC_WAKE || call->error || !call->rewake)
 		return;
-	dsm_post(call->node, call->home, call->rewake, NULL);
+	dsm_sync_post(call->node->sync, call->home, call->rewake);
 	call->rewake = NULL;
 }
 
@@ -242,9 +244,9 @@ static bool reply_valid(const struct call *call, u32 op, u32 value, u32 error)
 	}
 	if (op == DSM_SYNC_CANCEL)
 		return call->cancelled && !error && !value;
-	if (call->rq.op == DSM_SYNC_WAIT && op == DSM_SYNC_WAKE)
+	if (call->op == DSM_SYNC_WAIT && op == DSM_SYNC_WAKE)
 		return call->state == CALL_QUEUED && !error && !value;
-	if (op != call->rq.op)
+	if (op != call->op)
 		return false;
 	switch (op) {
 	case DSM_SYNC_BARRIER:
@@ -276,26 +278,12 @@ static int home_says(struct dsm_node *node, const struct dsm_sync_answer *answer
 
 	if (!call)
 		return dsm_lease_answer(node, answer);
-	if (call->home != answer->from || call->rq.region != answer->region ||
-	    call->rq.offset != answer->offset ||
+	if (call->home != answer->from || call->region != answer->region ||
+	    call->offset != answer->offset ||
 	    !reply_valid(call, answer->op, answer->value, answer->error))
 		return -EPROTO;
 	call_reply(node->sync, call, answer->op, answer->value, -(int)answer->error);
 	return 0;
-}
-
-/* Our own answer, as the home, to ourselves. */
-void dsm_sync_answered(struct dsm_node *node, const struct dsm_sync_answer *answer)
-{
-	struct dsm_sync_request busy = {
-		.from = node->id, .req = answer->req, .region = answer->region,
-		.offset = answer->offset, .op = DSM_SYNC_BUSY,
-	};
-
-	if (answer->op != DSM_SYNC_RECALL)
-		home_says(node, answer);
-	else if (dsm_lease_recall(node, answer))
-		dsm_sync_home_take(node, &busy);
 }
 
 /* ------------------------------------------------------------------------
@@ -309,7 +297,7 @@ static int receive_answer(struct dsm_region *region, const struct dsm_sync_answe
 
 	spin_lock(&node->sync->lock);
 	err = home_says(node, answer);
-	spin_unlock(&node->sync->lock);
+	dsm_sync_unlock(node->sync);
 	if (err != -ENOENT)
 		return err;
 	/* It was abandoned, and the region is being freed. */
@@ -320,22 +308,21 @@ static int receive_recall(struct dsm_region *region, const struct dsm_msg *msg,
 			  const struct dsm_sync_answer *answer)
 {
 	struct dsm_node *node = region->node;
-	struct dsm_sync_request rq = {
-		.req = answer->req, .region = region->id, .offset = answer->offset,
-	};
 	struct dsm_msg *busy;
 
 	if (answer->value & ~DSM_SYNC_IF_FREE || answer->error)
 		return -EPROTO;
-	busy = dsm_sync_msg_create(&rq, DSM_SYNC_REQUEST, DSM_SYNC_BUSY, msg->block, GFP_KERNEL);
+	busy = dsm_sync_msg_create(region->id, answer->offset, answer->req, DSM_SYNC_REQUEST,
+				   DSM_SYNC_BUSY, 0, msg->block,
+				   msg->must ? DSM_GFP_MUST : GFP_KERNEL);
 	if (!busy)
 		return -ENOMEM;
 	spin_lock(&node->sync->lock);
 	if (dsm_lease_recall(node, answer)) {
-		dsm_post(node, answer->from, busy, NULL);
+		dsm_sync_post(node->sync, answer->from, busy);
 		busy = NULL;
 	}
-	spin_unlock(&node->sync->lock);
+	dsm_sync_unlock(node->sync);
 	dsm_msg_free(busy);
 	return 0;
 }
@@ -394,9 +381,10 @@ int dsm_sync_receive(struct dsm_node *node, const struct dsm_msg *msg)
  * The caller's side: calls
  */
 
-static struct dsm_msg *call_msg_create(const struct call *call, u32 op, u64 block)
+static struct dsm_msg *call_msg_create(const struct call *call, u32 op, u32 value, u64 block)
 {
-	return dsm_sync_msg_create(&call->rq, DSM_SYNC_REQUEST, op, block, GFP_KERNEL_ACCOUNT);
+	return dsm_sync_msg_create(call->region, call->offset, call->req, DSM_SYNC_REQUEST, op,
+				   value, block, GFP_KERNEL_ACCOUNT);
 }
 
 /* A call, with all the memory that it will take; nothing has happened yet. */
@@ -413,14 +401,10 @@ static struct call *call_create(struct dsm_region *region, u32 op, u32 value, u6
 		return ERR_PTR(-ENOMEM);
 	call->node = node;
 	init_waitqueue_head(&call->wait);
-	call->rq = (struct dsm_sync_request){
-		.from	= node->id,
-		.req	= dsm_node_next_req(node),
-		.region	= region->id,
-		.offset	= offset,
-		.op	= op,
-		.value	= value,
-	};
+	call->region = region->id;
+	call->offset = offset;
+	call->req = dsm_node_next_req(node);
+	call->op = op;
 	user = dsm_user_take_mutex(node);
 	if (IS_ERR(user)) {
 		err = PTR_ERR(user);
@@ -430,22 +414,14 @@ static struct call *call_create(struct dsm_region *region, u32 op, u32 value, u6
 	err = dsm_sync_home_find(region, offset, &call->home);
 	if (err)
 		goto free;
-	if (call->home == node->id) {
-		err = dsm_sync_home_prepare(&call->rq, NULL, block);
-		if (err)
-			goto free;
-		return call;
-	}
-
 	err = -ENOMEM;
-	call->request = call_msg_create(call, op, block);
-	call->cancel = call_msg_create(call, DSM_SYNC_CANCEL, block);
+	call->request = call_msg_create(call, op, value, block);
+	call->cancel = call_msg_create(call, DSM_SYNC_CANCEL, 0, block);
 	if (!call->request || !call->cancel)
 		goto free;
-	call->cancel->body.sync.value = 0;
 	if (op != DSM_SYNC_WAIT)
 		return call;
-	call->rewake = call_msg_create(call, DSM_SYNC_REWAKE, block);
+	call->rewake = call_msg_create(call, DSM_SYNC_REWAKE, 0, block);
 	if (!call->rewake)
 		goto free;
 	return call;
@@ -455,65 +431,28 @@ free:
 	return ERR_PTR(err);
 }
 
-/* Ask ourselves: 0; -EAGAIN, it takes more memory, and nothing has happened. */
-static int call_start_here(struct call *call)
+static void call_start(struct call *call)
 {
 	struct dsm_sync *sync = call->node->sync;
-	int err;
 
 	spin_lock(&sync->lock);
-	hash_add(sync->calls, &call->hash, call->rq.req);
-	err = dsm_sync_home_take(call->node, &call->rq);
-	if (err)
-		hash_del(&call->hash);
-	spin_unlock(&sync->lock);
-	return err;
-}
-
-/* Return: 0; -ENOMEM, and nothing has happened. */
-static int call_start(struct call *call, u64 block)
-{
-	struct dsm_sync *sync = call->node->sync;
-	struct dsm_msg *msg = call->request;
-	int err;
-
-	if (call->home == call->node->id) {
-		err = call_start_here(call);
-		if (err != -EAGAIN)
-			return err;
-		return dsm_sync_home_prepare_aside(&call->rq, NULL, block) ?:
-		       call_start_here(call);
-	}
-	spin_lock(&sync->lock);
-	hash_add(sync->calls, &call->hash, call->rq.req);
+	hash_add(sync->calls, &call->hash, call->req);
+	dsm_sync_post(sync, call->home, call->request);
 	call->request = NULL;
-	dsm_post(call->node, call->home, msg, NULL);
-	spin_unlock(&sync->lock);
-	return 0;
+	dsm_sync_unlock(sync);
 }
 
 static void call_cancel(struct call *call)
 {
-	struct dsm_node *node = call->node;
-	struct dsm_sync *sync = node->sync;
+	struct dsm_sync *sync = call->node->sync;
 
 	spin_lock(&sync->lock);
-	if (call->state == CALL_DONE || call->cancelled)
-		goto unlock;
-	call->cancelled = true;
-	if (call->home == node->id) {
-		struct dsm_sync_request rq = {
-			.from = node->id, .req = call->rq.req, .region = call->rq.region,
-			.offset = call->rq.offset, .op = DSM_SYNC_CANCEL,
-		};
-
-		dsm_sync_home_take(node, &rq);
-	} else {
-		dsm_post(node, call->home, call->cancel, NULL);
+	if (call->state != CALL_DONE && !call->cancelled) {
+		call->cancelled = true;
+		dsm_sync_post(sync, call->home, call->cancel);
 		call->cancel = NULL;
 	}
-unlock:
-	spin_unlock(&sync->lock);
+	dsm_sync_unlock(sync);
 }
 
 static bool call_is(const struct call *call, enum call_state state)
@@ -587,11 +526,7 @@ static long call_make(struct dsm_region *region, struct dsm_sync_arg *arg, bool 
 
 	if (IS_ERR(call))
 		return PTR_ERR(call);
-	err = call_start(call, arg->offset >> region->block_shift);
-	if (err) {
-		call_free(call);
-		return err;
-	}
+	call_start(call);
 	err = soon ? call_wait_soon(call, CALL_DONE) : call_wait_long(call, arg->timeout_ns);
 	return call_end(call, err, &arg->result);
 }
@@ -634,11 +569,7 @@ static long wait_locked(struct dsm_region *region, struct dsm_sync_arg *arg,
 
 	if (IS_ERR(wait))
 		return PTR_ERR(wait);
-	err = call_start(wait, arg->offset >> region->block_shift);
-	if (err) {
-		call_free(wait);
-		return err;
-	}
+	call_start(wait);
 	err = call_wait_soon(wait, CALL_QUEUED);
 	if (err)
 		call_cancel(wait);
@@ -752,8 +683,8 @@ static void drop(struct dsm_sync *sync, u32 region)
 	for (bucket = 0; bucket < HASH_SIZE(sync->calls); bucket++) {
 		spin_lock(&sync->lock);
 		hlist_for_each_entry_safe(call, next, &sync->calls[bucket], hash)
-			if (!region || call->rq.region == region)
-				call_done(sync, call, call->rq.op, 0, -EIDRM);
+			if (!region || call->region == region)
+				call_done(sync, call, call->op, 0, -EIDRM);
 		spin_unlock(&sync->lock);
 		cond_resched();
 	}
@@ -779,7 +710,9 @@ int dsm_sync_node_init(struct dsm_node *node)
 
 	if (!sync)
 		return -ENOMEM;
+	sync->node = node;
 	spin_lock_init(&sync->lock);
+	INIT_LIST_HEAD(&sync->self);
 	hash_init(sync->objects);
 	hash_init(sync->calls);
 	sync->kept = kvcalloc(node->nodes, sizeof(*sync->kept), GFP_KERNEL_ACCOUNT);
@@ -796,6 +729,7 @@ int dsm_sync_node_init(struct dsm_node *node)
 void dsm_sync_node_exit(struct dsm_node *node)
 {
 	drop(node->sync, 0);
+	WARN_ON_ONCE(!list_empty(&node->sync->self));
 	dsm_lease_node_exit(node->sync);
 	kvfree(node->sync->kept);
 	kvfree(node->sync);

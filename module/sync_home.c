@@ -13,15 +13,12 @@
  *
  * What is kept for another node is counted to it. Where that is too much, whatever
  * else it asks for that might have to be kept is refused with ENOSPC.
- *
- * The answer to a request of our own may make this node, on the spot, give a
- * mutex back or ask for one: dsm_sync_home_take() is called again by what it
- * calls. So an answer or a RECALL is the last thing that is done to an object.
  */
 #include <linux/hash.h>
 #include <linux/slab.h>
+#include "batch.h"
 #include "chunk.h"
-#include "lease.h"
+#include "link.h"
 #include "msg.h"
 #include "node.h"
 #include "peer.h"
@@ -43,9 +40,9 @@ struct kept {
 	atomic_t *by;	/* its counter; NULL for our own */
 };
 
-static void *kept_alloc(size_t size, atomic_t *by)
+static void *kept_alloc(size_t size, atomic_t *by, gfp_t gfp)
 {
-	struct kept *kept = kzalloc(size, GFP_KERNEL_ACCOUNT);
+	struct kept *kept = kzalloc(size, gfp);
 
 	if (!kept)
 		return NULL;
@@ -102,7 +99,7 @@ struct object {
  * @list: in object->waiters
  * @node: its node
  * @req: its request
- * @reply: the answer, but for what it says; NULL if it is this node's
+ * @reply: the answer, but for what it says
  */
 struct waiter {
 	struct kept kept;
@@ -126,7 +123,54 @@ struct aside {
 	bool cancelled;
 };
 
-struct dsm_msg *dsm_sync_msg_create(const struct dsm_sync_request *rq, u8 type, u32 op,
+/* Say something to a node, which may be this one: see dsm_sync_unlock(). */
+void dsm_sync_post(struct dsm_sync *sync, u16 to, struct dsm_msg *msg)
+{
+	lockdep_assert_held(&sync->lock);
+
+	if (to != sync->node->id) {
+		dsm_peer_post(sync->node->peers[to], msg);
+		return;
+	}
+	msg->from = to;
+	msg->to = to;
+	msg->must = true;
+	list_add_tail(&msg->list, &sync->self);
+}
+
+/*
+ * Drop dsm_sync->lock, and deliver what this node has said to itself. Its order matters: a
+ * RECALL must not overtake the answer that it is about. So one thread delivers at a time,
+ * and the others leave theirs to it.
+ *
+ * Where nothing has been posted with the lock held, nothing is delivered here: a message
+ * that is still in the list is another thread's to deliver.
+ */
+void dsm_sync_unlock(struct dsm_sync *sync)
+{
+	struct dsm_node *node = sync->node;
+	struct dsm_batch batch;
+
+	lockdep_assert_held(&sync->lock);
+
+	if (sync->delivering || list_empty(&sync->self)) {
+		spin_unlock(&sync->lock);
+		return;
+	}
+	sync->delivering = true;
+	dsm_batch_init(&batch);
+	while (!list_empty(&sync->self)) {
+		list_splice_tail_init(&sync->self, &batch.local);
+		spin_unlock(&sync->lock);
+		dsm_batch_run(&batch, node);
+		spin_lock(&sync->lock);
+	}
+	sync->delivering = false;
+	spin_unlock(&sync->lock);
+	dsm_batch_end(&batch, node);
+}
+
+struct dsm_msg *dsm_sync_msg_create(u32 region, u64 offset, u32 req, u8 type, u32 op, u32 value,
 				    u64 block, gfp_t gfp)
 {
 	struct dsm_msg *msg = dsm_msg_alloc(gfp);
@@ -134,17 +178,17 @@ struct dsm_msg *dsm_sync_msg_create(const struct dsm_sync_request *rq, u8 type, 
 	if (!msg)
 		return NULL;
 	msg->type = type;
-	msg->req = rq->req;
-	msg->region = rq->region;
+	msg->req = req;
+	msg->region = region;
 	msg->block = block;
 	msg->body_len = sizeof(struct dsm_wire_sync);
 	msg->body.sync.op = cpu_to_le32(op);
-	msg->body.sync.value = cpu_to_le32(rq->value);
-	msg->body.sync.offset = cpu_to_le64(rq->offset);
+	msg->body.sync.value = cpu_to_le32(value);
+	msg->body.sync.offset = cpu_to_le64(offset);
 	return msg;
 }
 
-void dsm_sync_request_free(struct dsm_sync_request *rq)
+static void request_free(struct dsm_sync_request *rq)
 {
 	kept_free((struct kept *)rq->object);
 	kept_free((struct kept *)rq->waiter);
@@ -156,23 +200,19 @@ void dsm_sync_request_free(struct dsm_sync_request *rq)
 
 static void aside_free(struct aside *aside)
 {
-	dsm_sync_request_free(&aside->rq);
+	request_free(&aside->rq);
 	kept_free(&aside->kept);
 }
 
-/* Say something to a node; takes @msg, which is not there if we are that node. */
+/* Say something to a node; takes @msg. */
 static void say(struct dsm_node *node, u16 to, const struct dsm_sync_answer *answer,
 		struct dsm_msg **msg)
 {
-	if (to == node->id) {
-		dsm_sync_answered(node, answer);
-		return;
-	}
 	(*msg)->req = answer->req;
 	(*msg)->body.sync.op = cpu_to_le32(answer->op);
 	(*msg)->body.sync.value = cpu_to_le32(answer->value);
 	(*msg)->body.sync.error = cpu_to_le32(answer->error);
-	dsm_post(node, to, *msg, NULL);
+	dsm_sync_post(node->sync, to, *msg);
 	*msg = NULL;
 }
 
@@ -274,14 +314,25 @@ static void recall(struct dsm_node *node, const struct object *object,
 	say(node, object->holder, &answer, &rq->recall);
 }
 
-/* Its answer depends on whether a thread of the holder's has the mutex. */
-static int set_aside(struct dsm_node *node, struct object *object, struct dsm_sync_request *rq)
+/* The mutex is in use: no answer but this. */
+static void refuse(struct dsm_node *node, struct dsm_sync_request *rq)
+{
+	answer_request(node, rq, 0, rq->op == DSM_SYNC_TRYLOCK ? EBUSY : EINVAL);
+}
+
+/*
+ * Its answer depends on whether a thread of the holder's has the mutex. A request that
+ * has been set aside before has no memory for that, and is refused.
+ */
+static void set_aside(struct dsm_node *node, struct object *object, struct dsm_sync_request *rq)
 {
 	struct dsm_sync_request ask = { .recall = rq->recall };
 	struct aside *aside = rq->aside;
 
-	if (!aside || !rq->recall)
-		return -EAGAIN;
+	if (!aside) {
+		refuse(node, rq);
+		return;
+	}
 	aside->rq = *rq;
 	aside->rq.aside = NULL;
 	aside->rq.recall = NULL;
@@ -293,33 +344,22 @@ static int set_aside(struct dsm_node *node, struct object *object, struct dsm_sy
 	rq->aside = NULL;
 	list_add_tail(&aside->list, &object->asides);
 	recall(node, object, &ask, DSM_SYNC_IF_FREE);
-	dsm_msg_free(ask.recall);
-	return 0;
-}
-
-/* The mutex is in use: no answer but this. */
-static void refuse(struct dsm_node *node, struct aside *aside)
-{
-	answer_request(node, &aside->rq, 0, aside->rq.op == DSM_SYNC_TRYLOCK ? EBUSY : EINVAL);
-	aside_free(aside);
 }
 
 /*
  * The object, of that kind, made if there is none; if there is one of another
- * kind, NULL, and @err says whether that has been dealt with.
+ * kind, NULL, and the request has been dealt with.
  */
-static struct object *object_get(struct dsm_node *node, struct dsm_sync_request *rq, u8 kind,
-				 int *err)
+static struct object *object_get(struct dsm_node *node, struct dsm_sync_request *rq, u8 kind)
 {
 	struct object *object = object_find(node->sync, rq);
 
-	*err = 0;
 	if (!object)
 		return object_create(node->sync, rq, kind);
 	if (object->kind == kind)
 		return object;
 	if (object->locked)
-		*err = set_aside(node, object, rq);
+		set_aside(node, object, rq);
 	else
 		answer_request(node, rq, 0, EINVAL);
 	return NULL;
@@ -365,14 +405,16 @@ static u32 mutex_take(struct object *object, u16 node, u32 req, bool wanted)
 	return value | (wanted ? DSM_SYNC_WANTED : 0);
 }
 
-static int home_lock(struct dsm_node *node, struct dsm_sync_request *rq)
+/* Serve a request, which may be one that was set aside. */
+static void home_take(struct dsm_node *node, struct dsm_sync_request *rq);
+
+static void home_lock(struct dsm_node *node, struct dsm_sync_request *rq)
 {
 	struct object *object;
-	int err;
 
-	object = object_get(node, rq, KIND_MUTEX, &err);
+	object = object_get(node, rq, KIND_MUTEX);
 	if (!object)
-		return err;
+		return;
 	if (!object->locked) {
 		bool wanted = turns_forget(node->sync, object);
 
@@ -381,27 +423,24 @@ static int home_lock(struct dsm_node *node, struct dsm_sync_request *rq)
 		answer_request(node, rq, 0, EDEADLK);
 	} else if (rq->op == DSM_SYNC_TRYLOCK) {
 		if (list_empty(&object->waiters))
-			return set_aside(node, object, rq);
-		answer_request(node, rq, 0, EBUSY);
+			set_aside(node, object, rq);
+		else
+			answer_request(node, rq, 0, EBUSY);
 	} else if (object->recalled) {
 		queue(object, rq, &rq->reply);
 	} else {
-		if (!rq->recall)
-			return -EAGAIN;
 		object->recalled = true;
 		queue(object, rq, &rq->reply);
 		recall(node, object, rq, 0);
 	}
-	return 0;
 }
 
 /* By who does not hold it. */
-static int home_unlock(struct dsm_node *node, struct dsm_sync_request *rq)
+static void home_unlock(struct dsm_node *node, struct dsm_sync_request *rq)
 {
 	struct object *object = object_find(node->sync, rq);
 
 	answer_request(node, rq, 0, object && object->kind != KIND_MUTEX ? EINVAL : EPERM);
-	return 0;
 }
 
 /* The mutex that a message of its holder's is about, or NULL. */
@@ -415,7 +454,7 @@ static struct object *object_held(struct dsm_node *node, const struct dsm_sync_r
 	return object;
 }
 
-static int home_release(struct dsm_node *node, struct dsm_sync_request *rq)
+static void home_release(struct dsm_node *node, struct dsm_sync_request *rq)
 {
 	struct object *object = object_held(node, rq);
 	struct aside *aside;
@@ -424,7 +463,7 @@ static int home_release(struct dsm_node *node, struct dsm_sync_request *rq)
 	u32 value;
 
 	if (!object)
-		return 0;
+		return;
 	object->locked = false;
 	object->ownerdead = rq->value & DSM_SYNC_OWNERDEAD;
 	list_splice_init(&object->asides, &asides);
@@ -441,78 +480,67 @@ static int home_release(struct dsm_node *node, struct dsm_sync_request *rq)
 	} else {
 		object_free_idle(object);
 	}
-	/* Those that find it taken are not set aside again: they have no memory for that. */
 	while ((aside = list_first_entry_or_null(&asides, struct aside, list))) {
 		list_del(&aside->list);
-		if (aside->cancelled)
-			aside_free(aside);
-		else if (dsm_sync_home_take(node, &aside->rq))
-			refuse(node, aside);
-		else
-			aside_free(aside);
+		if (!aside->cancelled)
+			home_take(node, &aside->rq);
+		aside_free(aside);
 	}
-	return 0;
 }
 
-static int home_busy(struct dsm_node *node, struct dsm_sync_request *rq)
+static void home_busy(struct dsm_node *node, struct dsm_sync_request *rq)
 {
 	struct object *object = object_held(node, rq);
 	struct aside *aside;
 
 	if (!object)
-		return 0;
+		return;
 	aside = list_first_entry_or_null(&object->asides, struct aside, list);
 	if (!aside)
-		return 0;
+		return;
 	list_del(&aside->list);
-	if (aside->cancelled)
-		aside_free(aside);
-	else
-		refuse(node, aside);
-	return 0;
+	if (!aside->cancelled)
+		refuse(node, &aside->rq);
+	aside_free(aside);
 }
 
 /* ------------------------------------------------------------------------
  * Barriers, conditions
  */
 
-static int home_barrier(struct dsm_node *node, struct dsm_sync_request *rq)
+static void home_barrier(struct dsm_node *node, struct dsm_sync_request *rq)
 {
 	struct waiter *waiter, *next;
 	struct object *object;
-	int err;
 
-	object = object_get(node, rq, KIND_BARRIER, &err);
+	object = object_get(node, rq, KIND_BARRIER);
 	if (!object)
-		return err;
+		return;
 	if (object->arrived && object->count != rq->value) {
 		answer_request(node, rq, 0, EINVAL);
-		return 0;
+		return;
 	}
 	object->count = rq->value;
 	object->arrived++;
 	if (object->arrived < object->count) {
 		queue(object, rq, &rq->reply);
-		return 0;
+		return;
 	}
 	list_for_each_entry_safe(waiter, next, &object->waiters, list)
 		answer_waiter(node, object, waiter, DSM_SYNC_BARRIER, 0);
 	object_free(object);
 	answer_request(node, rq, DSM_SYNC_SERIAL, 0);
-	return 0;
 }
 
-static int home_wait(struct dsm_node *node, struct dsm_sync_request *rq)
+static void home_wait(struct dsm_node *node, struct dsm_sync_request *rq)
 {
 	struct object *object;
-	int err;
 
-	object = object_get(node, rq, KIND_COND, &err);
+	object = object_get(node, rq, KIND_COND);
 	if (!object)
-		return err;
+		return;
 	queue(object, rq, &rq->wake);
 	answer_request(node, rq, 0, 0);
-	return 0;
 }
 
 static u32 cond_wake(struct dsm_node *node, struct object *object, u32 max)
@@ -530,7 +558,7 @@ static u32 cond_wake(struct dsm_node *node, struct object *object, u32 max)
 	return n;
 }
 
-static int home_wake(struct dsm_node *node, struct dsm_sync_request *rq)
+static void home_wake(struct dsm_node *node, struct dsm_sync_request *rq)
 {
 	struct object *object = object_find(node->sync, rq);
 
@@ -539,20 +567,18 @@ static int home_wake(struct dsm_node *node, struct dsm_sync_request *rq)
 	else if (object->kind == KIND_COND)
 		answer_request(node, rq, cond_wake(node, object, rq->value), 0);
 	else if (object->kind == KIND_MUTEX && object->locked)
-		return set_aside(node, object, rq);
+		set_aside(node, object, rq);
 	else
 		answer_request(node, rq, 0, EINVAL);
-	return 0;
 }
 
 /* Somebody was woken who is not there any more: another, if there is one. */
-static int home_rewake(struct dsm_node *node, struct dsm_sync_request *rq)
+static void home_rewake(struct dsm_node *node, struct dsm_sync_request *rq)
 {
 	struct object *object = object_find(node->sync, rq);
 
 	if (object && object->kind == KIND_COND)
 		cond_wake(node, object, 1);
-	return 0;
 }
 
 static bool cancel_waiter(struct dsm_node *node, struct object *object,
@@ -576,13 +602,13 @@ static bool cancel_waiter(struct dsm_node *node, struct object *object,
 }
 
 /* What has been answered already cannot be taken back. */
-static int home_cancel(struct dsm_node *node, struct dsm_sync_request *rq)
+static void home_cancel(struct dsm_node *node, struct dsm_sync_request *rq)
 {
 	struct object *object = object_find(node->sync, rq);
 	struct aside *aside;
 
 	if (!object || cancel_waiter(node, object, rq))
-		return 0;
+		return;
 	list_for_each_entry(aside, &object->asides, list) {
 		if (aside->rq.from != rq->from || aside->rq.req != rq->req)
 			continue;
@@ -590,14 +616,13 @@ static int home_cancel(struct dsm_node *node, struct dsm_sync_request *rq)
 		aside->cancelled = true;
 		swap(rq->reply, aside->rq.reply);
 		answer_request(node, rq, 0, 0);
-		return 0;
+		return;
 	}
-	return 0;
 }
 
 /**
  * struct home_op - what the home does
- * @take: the operation; -EAGAIN: it has to be set aside, or to recall a mutex
+ * @take: the operation
  * @value_max: the most its value may be; where that is not 0, it is not 0
  * @object: it may make an object
  * @waiter: it may have to wait
@@ -605,7 +630,7 @@ static int home_cancel(struct dsm_node *node, struct dsm_sync_request *rq)
  * @wake: it is answered twice
  */
 struct home_op {
-	int (*take)(struct dsm_node *node, struct dsm_sync_request *rq);
+	void (*take)(struct dsm_node *node, struct dsm_sync_request *rq);
 	u32 value_max;
 	bool object;
 	bool waiter;
@@ -642,56 +667,72 @@ bool dsm_sync_value_valid(u32 op, u32 value)
 	return max ? value && value <= max : !value;
 }
 
-/*
- * All the memory that serving the request may take. A thread of this node pays
- * for its own request, the helper for those that it brings; another node's are
- * counted by @kept.
- */
-int dsm_sync_home_prepare(struct dsm_sync_request *rq, atomic_t *kept, u64 block)
-{
-	const struct home_op *op = home_op(rq->op);
-	gfp_t gfp = GFP_KERNEL_ACCOUNT;
-	bool local = !kept;
-
-	if (op->object)
-		rq->object = kept_alloc(sizeof(*rq->object), kept);
-	if (op->waiter)
-		rq->waiter = kept_alloc(sizeof(*rq->waiter), kept);
-	if (op->reply && !local)
-		rq->reply = dsm_sync_msg_create(rq, DSM_SYNC_REPLY, rq->op, block, gfp);
-	if (op->wake && !local)
-		rq->wake = dsm_sync_msg_create(rq, DSM_SYNC_REPLY, rq->op, block, gfp);
-	if ((op->object && !rq->object) || (op->waiter && !rq->waiter) ||
-	    (op->reply && !local && !rq->reply) || (op->wake && !local && !rq->wake))
-		return -ENOMEM;
-	return 0;
-}
-
-/* The memory that it takes as well where a node has the mutex that is there. */
-int dsm_sync_home_prepare_aside(struct dsm_sync_request *rq, atomic_t *kept, u64 block)
-{
-	rq->recall = dsm_sync_msg_create(rq, DSM_SYNC_REPLY, DSM_SYNC_RECALL, block,
-					 GFP_KERNEL_ACCOUNT);
-	rq->aside = kept_alloc(sizeof(*rq->aside), kept);
-	return rq->recall && rq->aside ? 0 : -ENOMEM;
-}
-
-/* Return: 0; -EAGAIN, not without dsm_sync_home_prepare_aside(): nothing has changed. */
-int dsm_sync_home_take(struct dsm_node *node, struct dsm_sync_request *rq)
+static void home_take(struct dsm_node *node, struct dsm_sync_request *rq)
 {
 	lockdep_assert_held(&node->sync->lock);
 
-	return home_op(rq->op)->take(node, rq);
+	home_op(rq->op)->take(node, rq);
 }
 
-static int take(struct dsm_node *node, struct dsm_sync_request *rq)
-{
-	int err;
+/**
+ * struct home_needs - the memory that serving a request may take, as things are now
+ * @object: for an object
+ * @aside: for setting the request aside, or for recalling a mutex
+ */
+struct home_needs {
+	bool object;
+	bool aside;
+};
 
-	spin_lock(&node->sync->lock);
-	err = dsm_sync_home_take(node, rq);
-	spin_unlock(&node->sync->lock);
-	return err;
+static struct home_needs home_needs(struct dsm_node *node, const struct dsm_sync_request *rq)
+{
+	const struct object *object = object_find(node->sync, rq);
+	bool aside = object && object->locked && home_op(rq->op)->reply;
+
+	/* One that was set aside may have to make the object anew. */
+	return (struct home_needs){
+		.object = home_op(rq->op)->object && (!object || aside),
+		.aside = aside,
+	};
+}
+
+static bool reserved(const struct dsm_sync_request *rq, const struct home_needs *needs)
+{
+	const struct home_op *op = home_op(rq->op);
+
+	return (!op->reply || rq->reply) && (!op->wake || rq->wake) &&
+	       (!op->waiter || rq->waiter) && (!needs->object || rq->object) &&
+	       (!needs->aside || (rq->aside && rq->recall));
+}
+
+static struct dsm_msg *reply_create(const struct dsm_sync_request *rq, u32 op, u64 block, gfp_t gfp)
+{
+	return dsm_sync_msg_create(rq->region, rq->offset, rq->req, DSM_SYNC_REPLY, op, rq->value,
+				   block, gfp);
+}
+
+/*
+ * A thread of this node pays for its own request, the helper for those that it brings;
+ * another node's are counted by @kept.
+ */
+static int reserve(struct dsm_sync_request *rq, const struct home_needs *needs, atomic_t *kept,
+		   u64 block, gfp_t gfp)
+{
+	const struct home_op *op = home_op(rq->op);
+
+	if (op->reply && !rq->reply)
+		rq->reply = reply_create(rq, rq->op, block, gfp);
+	if (op->wake && !rq->wake)
+		rq->wake = reply_create(rq, rq->op, block, gfp);
+	if (op->waiter && !rq->waiter)
+		rq->waiter = kept_alloc(sizeof(*rq->waiter), kept, gfp);
+	if (needs->object && !rq->object)
+		rq->object = kept_alloc(sizeof(*rq->object), kept, gfp);
+	if (needs->aside && !rq->recall)
+		rq->recall = reply_create(rq, DSM_SYNC_RECALL, block, gfp);
+	if (needs->aside && !rq->aside)
+		rq->aside = kept_alloc(sizeof(*rq->aside), kept, gfp);
+	return reserved(rq, needs) ? 0 : -ENOMEM;
 }
 
 int dsm_sync_home_find(struct dsm_region *region, u64 offset, u16 *home)
@@ -711,35 +752,40 @@ int dsm_sync_home_find(struct dsm_region *region, u64 offset, u16 *home)
 	return 0;
 }
 
-/* Nothing more is kept for the node that asks. */
-static void refuse_full(struct dsm_node *node, struct dsm_sync_request *rq)
+/*
+ * Serve a request. Memory is reserved without the lock, and more may be needed by then.
+ * Where too much is kept for the node that asks, nothing more is.
+ */
+static int serve(struct dsm_node *node, struct dsm_sync_request *rq, u64 block, gfp_t gfp)
 {
-	spin_lock(&node->sync->lock);
-	answer_request(node, rq, 0, ENOSPC);
-	spin_unlock(&node->sync->lock);
-}
+	atomic_t *kept = rq->from == node->id ? NULL : &node->sync->kept[rq->from];
+	bool full = kept && atomic_read(kept) >= DSM_SYNC_KEPT_MAX;
+	struct home_needs needs;
+	bool refused;
+	int err;
 
-/* Do what is asked, with what of memory that takes. */
-static int serve(struct dsm_node *node, struct dsm_sync_request *rq, u64 block)
-{
-	atomic_t *kept = &node->sync->kept[rq->from];
-	bool full = atomic_read(kept) >= DSM_SYNC_KEPT_MAX;
-	int err = dsm_sync_home_prepare(rq, kept, block);
-
-	if (err)
-		return err;
-	if (!full || !home_op(rq->op)->object) {
-		err = take(node, rq);
-		if (err != -EAGAIN)
+	for (;;) {
+		spin_lock(&node->sync->lock);
+		needs = home_needs(node, rq);
+		refused = full && (home_op(rq->op)->object || needs.aside);
+		if (refused)
+			needs = (struct home_needs){};
+		if (reserved(rq, &needs))
+			break;
+		spin_unlock(&node->sync->lock);
+		err = reserve(rq, &needs, kept, block, gfp);
+		if (err)
 			return err;
-		if (!full)
-			return dsm_sync_home_prepare_aside(rq, kept, block) ?: take(node, rq);
 	}
-	refuse_full(node, rq);
+	if (refused)
+		answer_request(node, rq, 0, ENOSPC);
+	else
+		home_take(node, rq);
+	dsm_sync_unlock(node->sync);
 	return 0;
 }
 
-/* A request of another node's. Return: as dsm_sync_receive(). */
+/* Return: as dsm_sync_receive(). */
 int dsm_sync_home_receive(struct dsm_region *region, const struct dsm_msg *msg)
 {
 	const struct dsm_wire_sync *wire = &msg->body.sync;
@@ -757,7 +803,7 @@ int dsm_sync_home_receive(struct dsm_region *region, const struct dsm_msg *msg)
 	int err;
 	u16 home;
 
-	if (rq.from == node->id || wire->error || wire->reserved)
+	if (wire->error || wire->reserved)
 		return -EPROTO;
 	if (!home_op(rq.op) || !dsm_sync_value_valid(rq.op, rq.value))
 		return -EPROTO;
@@ -772,8 +818,8 @@ int dsm_sync_home_receive(struct dsm_region *region, const struct dsm_msg *msg)
 	if (dsm_chunk_home(chunk) != node->id)
 		return -EPROTO;
 
-	err = serve(node, &rq, msg->block);
-	dsm_sync_request_free(&rq);
+	err = serve(node, &rq, msg->block, msg->must ? DSM_GFP_MUST | __GFP_ACCOUNT : GFP_KERNEL_ACCOUNT);
+	request_free(&rq);
 	return err;
 }
 

@@ -33,7 +33,10 @@ enum dsm_sync_hash_bits {
 
 /**
  * struct dsm_sync - a node's
- * @lock: protects all of it, and what is in it
+ * @node: the node
+ * @lock: protects all that follows, and what is in it
+ * @self: messages of this node to itself, in the order in which things happened
+ * @delivering: a thread delivers them
  * @objects: struct object, by region and offset
  * @calls: struct call without its final reply, by number
  * @leases: struct lease, by region and offset
@@ -44,7 +47,10 @@ enum dsm_sync_hash_bits {
  *	by its hash, or 0; a later one takes an earlier one's place
  */
 struct dsm_sync {
+	struct dsm_node *node;
 	spinlock_t lock;	/* see sync.c */
+	struct list_head self;
+	bool delivering;
 	DECLARE_HASHTABLE(objects, DSM_SYNC_OBJECT_BITS);
 	DECLARE_HASHTABLE(calls, DSM_SYNC_CALL_BITS);
 	DECLARE_HASHTABLE(leases, DSM_SYNC_LEASE_BITS);
@@ -56,17 +62,17 @@ struct dsm_sync {
 
 /**
  * struct dsm_sync_request - as it reaches the home
- * @from: who asks
+ * @from: the node that asks
  * @req: the number of the call
  * @region: the region's id
  * @offset: the object
  * @op: enum dsm_sync_op or enum dsm_wire_sync_op
- * @value: what with
+ * @value: its argument
  * @object: memory, taken (set to NULL) if it was needed
  * @waiter: the same
- * @reply: the same; a remote request's
- * @wake: the same; a second one for a remote WAIT
- * @recall: the same, but got only when dsm_sync_home_take() says so; RECALL
+ * @reply: the same
+ * @wake: the same; a second one for a WAIT
+ * @recall: the same; RECALL
  * @aside: the same; where the request waits for the answer to that
  */
 struct dsm_sync_request {
@@ -121,19 +127,15 @@ static inline unsigned long dsm_sync_jiffies(const struct dsm_node *node)
 	return msecs_to_jiffies(READ_ONCE(node->timeout_ms));
 }
 
-struct dsm_msg *dsm_sync_msg_create(const struct dsm_sync_request *rq, u8 type, u32 op,
+void dsm_sync_post(struct dsm_sync *sync, u16 to, struct dsm_msg *msg);
+void dsm_sync_unlock(struct dsm_sync *sync);
+
+struct dsm_msg *dsm_sync_msg_create(u32 region, u64 offset, u32 req, u8 type, u32 op, u32 value,
 				    u64 block, gfp_t gfp);
-void dsm_sync_request_free(struct dsm_sync_request *rq);
 
 bool dsm_sync_value_valid(u32 op, u32 value);
 int dsm_sync_home_find(struct dsm_region *region, u64 offset, u16 *home);
-int dsm_sync_home_prepare(struct dsm_sync_request *rq, atomic_t *kept, u64 block);
-int dsm_sync_home_prepare_aside(struct dsm_sync_request *rq, atomic_t *kept, u64 block);
-int dsm_sync_home_take(struct dsm_node *node, struct dsm_sync_request *rq);
 int dsm_sync_home_receive(struct dsm_region *region, const struct dsm_msg *msg);
 void dsm_sync_home_drop(struct dsm_sync *sync, u32 region);
-
-/* sync.c: the home is here, and has answered. */
-void dsm_sync_answered(struct dsm_node *node, const struct dsm_sync_answer *answer);
 
 #endif /* _DSM_SYNC_HOME_H */

@@ -55,8 +55,7 @@
  *	   |---- DONE ------>|
  */
 #include "coherence.h"
-
-#define SHARER_BITS	64
+#include "sharers.h"
 
 /* ------------------------------------------------------------------------
  * What a node does with its copy
@@ -515,59 +514,6 @@ static enum dsm_coh_result line_input(struct dsm_coh *coh, enum line_input in,
 /* ------------------------------------------------------------------------
  * What the home does with its entry
  */
-
-static unsigned int sharer_words(const struct dsm_coh *coh)
-{
-	return (coh->nodes + SHARER_BITS - 1) / SHARER_BITS;
-}
-
-static void sharers_clear(struct dsm_coh *coh)
-{
-	unsigned int i;
-
-	/* What is empty may be shared with other blocks: it is not written to. */
-	for (i = 0; i < sharer_words(coh); i++)
-		if (coh->dir->sharers[i])
-			coh->dir->sharers[i] = 0;
-}
-
-static void sharers_add(struct dsm_coh *coh, u16 node)
-{
-	coh->dir->sharers[node / SHARER_BITS] |= (u64)1 << node % SHARER_BITS;
-}
-
-static void sharers_del(struct dsm_coh *coh, u16 node)
-{
-	coh->dir->sharers[node / SHARER_BITS] &= ~((u64)1 << node % SHARER_BITS);
-}
-
-/* Bits set: in pairs, in fours, in bytes, and the bytes' sum in the highest. */
-static unsigned int weight(u64 word)
-{
-	word -= word >> 1 & 0x5555555555555555ULL;
-	word = (word & 0x3333333333333333ULL) + (word >> 2 & 0x3333333333333333ULL);
-	word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
-	return word * 0x0101010101010101ULL >> 56;
-}
-
-static unsigned int sharers_count(const struct dsm_coh *coh)
-{
-	unsigned int i, n = 0;
-
-	for (i = 0; i < sharer_words(coh); i++)
-		n += weight(coh->dir->sharers[i]);
-	return n;
-}
-
-/* Any sharer but @node; there must be one. */
-static u16 sharers_other(const struct dsm_coh *coh, u16 node)
-{
-	u32 first = dsm_sharers_next(coh->dir->sharers, coh->nodes, 0);
-
-	if (first == node)
-		first = dsm_sharers_next(coh->dir->sharers, coh->nodes, node + 1);
-	return first < coh->nodes ? first : node;
-}
 
 static void dir_forward(struct dsm_coh *coh, u8 type, u16 acks)
 {

@@ -42,7 +42,7 @@ static bool stable(const struct dsm_line *line)
 	       line->state == DSM_LINE_M;
 }
 
-/* Could the bytes not be read where they were? They will not come. */
+/* Did the node that had the bytes answer that it cannot read them? */
 static bool lost(struct dsm_block *block)
 {
 	bool ret;
@@ -53,7 +53,7 @@ static bool lost(struct dsm_block *block)
 	return ret;
 }
 
-/* Nothing more will happen without another request. */
+/* Is no request under way? */
 static bool settled(struct dsm_block *block, bool write)
 {
 	bool ret;
@@ -82,7 +82,7 @@ bool dsm_block_use(struct dsm_region *region, struct dsm_block *block, bool writ
 		line->written = true;
 	if (ret)
 		block->used = true;
-	/* Who asked for writing and reads first, will write: that ends the hold. */
+	/* A thread granted M that reads first is about to write: only the write ends its hold. */
 	if (ret && last && line->held && (write || line->state != DSM_LINE_M))
 		dsm_hold_used(block, READ_ONCE(region->node->hold_us));
 	spin_unlock(&block->lock);
@@ -152,8 +152,8 @@ static int prefetch_one(struct dsm_region *region, u64 index, bool write, bool f
 }
 
 /*
- * False: the chunk's home is not known, yet. Who goes through memory, and is @sure to
- * come to it, has it asked for: if nobody ever had to do with it, that is the first touch.
+ * Is the chunk's home known? For a sequential reader that is @sure to get there, it is asked
+ * for; that counts as first touch.
  */
 static bool home_known(struct dsm_region *region, u64 index, bool sure)
 {
@@ -257,15 +257,15 @@ int dsm_block_prefetch(struct dsm_region *region, u64 first, u64 last, bool writ
 	return err == -EAGAIN ? 0 : err;
 }
 
-/* What a thread waits for: nothing, if @n is 0; a block, and those fetched with it. */
+/* What a thread waits for: if @n is 0, nothing; else a block and @n - 1 read ahead. */
 struct wanted {
-	u64 first;	/* of the latter */
+	u64 first;	/* of those read ahead */
 	u32 n;
 };
 
 /*
- * Let the home know what we want, unless we have it, or it knows; and what readahead
- * wants, if @ahead. Its frames are allocated first if @frames.
+ * Ask the home for a block, unless we have it or have asked already; with @ahead, also for
+ * what readahead wants, for which frames are allocated first if @frames.
  */
 static int ask(struct dsm_region *region, struct dsm_chunk *chunk, u64 index, bool write,
 	       bool ahead, bool frames, gfp_t gfp, struct wanted *wanted)
@@ -306,7 +306,6 @@ static int ask(struct dsm_region *region, struct dsm_chunk *chunk, u64 index, bo
 int dsm_block_ask(struct dsm_region *region, u64 index, bool write)
 {
 	struct dsm_chunk *chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, index));
-
 	struct wanted wanted;
 
 	return ask(region, chunk, index, write, false, false, DSM_GFP_TRY, &wanted);

@@ -671,7 +671,7 @@ bool dsm_block_unreadable(struct dsm_node *node, u32 id, u64 index)
 static int expect_region(struct dsm_region *region)
 {
 	struct dsm_node *node = region->node;
-	u32 i, n = 1U << (DSM_CHUNK_SHIFT - region->block_shift);
+	u32 i, n = dsm_chunk_blocks(region);
 	struct dsm_chunk *chunk;
 	unsigned long number;
 	int err;

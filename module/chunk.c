@@ -27,21 +27,22 @@
 #include "region.h"
 #include "wait.h"
 
-static u32 chunk_blocks(const struct dsm_region *region)
+/* How many blocks a chunk has. */
+u32 dsm_chunk_blocks(const struct dsm_region *region)
 {
 	return 1U << (DSM_CHUNK_SHIFT - region->block_shift);
 }
 
 struct dsm_block *dsm_chunk_block(struct dsm_region *region, struct dsm_chunk *chunk, u64 block)
 {
-	return &chunk->blocks[block & (chunk_blocks(region) - 1)];
+	return &chunk->blocks[block & (dsm_chunk_blocks(region) - 1)];
 }
 
 /*
- * Sharer sets of more than a word have memory of their own only where there are
- * sharers: at the home, while the block is not one node's alone. The others share
- * this one, which stays empty: the protocol writes to no empty set but to add the
- * sharers of a DONE, see step() in block.c.
+ * In clusters of more than 64 nodes a sharer set has memory of its own only while there
+ * are sharers: at the home, while the block is not one node's alone. The other blocks
+ * share this set, which stays empty: the protocol writes to an empty set only to add
+ * sharers, for which lock_reserved() in block.c sets memory aside.
  */
 static u64 no_sharers[DSM_NODES_MAX / 64];
 
@@ -87,10 +88,10 @@ static u16 home_by_policy(const struct dsm_region *region, u64 number)
 static struct dsm_chunk *chunk_create(struct dsm_region *region, u64 number, gfp_t gfp)
 {
 	bool one_word = region->node->nodes <= 64;
-	u32 i, n = chunk_blocks(region);
+	u32 i, n = dsm_chunk_blocks(region);
 	struct dsm_chunk *chunk;
 
-	/* Whoever asked hears of a failure: no trace for each, of a container at its limit. */
+	/* The caller gets an error: a container at its limit needs no stack trace for each. */
 	chunk = kvzalloc(struct_size(chunk, blocks, n), gfp | __GFP_ACCOUNT | __GFP_NOWARN);
 	if (!chunk)
 		return NULL;
@@ -113,7 +114,7 @@ static void chunk_destroy(struct dsm_region *region, struct dsm_chunk *chunk)
 	u32 i;
 
 	dsm_msg_free_list(&chunk->early);
-	for (i = 0; i < chunk_blocks(region); i++) {
+	for (i = 0; i < dsm_chunk_blocks(region); i++) {
 		dsm_msg_free_list(&chunk->blocks[i].waiting);
 		kfree(dsm_sharers_replace(&chunk->blocks[i], NULL));
 	}
@@ -261,7 +262,7 @@ int dsm_chunk_wait_home(struct dsm_region *region, struct dsm_chunk *chunk, u64 
 				 dsm_chunk_home(chunk) != DSM_NO_HOME, deadline);
 }
 
-/* Who can say whether anybody has had to do with a chunk. */
+/* The node that can say whether anybody has used a chunk. */
 static u16 witness(const struct dsm_region *region, u64 number)
 {
 	u16 home = home_by_policy(region, number);
@@ -269,7 +270,7 @@ static u16 witness(const struct dsm_region *region, u64 number)
 	return home == DSM_NO_HOME ? dsm_chunk_steward(region, number) : home;
 }
 
-/* Then, what it says: the home, or DSM_WIRE_NOBODY. */
+/* The answer of a node that is witness(): the home, or DSM_WIRE_NOBODY. */
 static u16 testify(struct dsm_region *region, u64 number)
 {
 	struct dsm_chunk *chunk = dsm_chunk_find(region, number);

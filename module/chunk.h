@@ -72,7 +72,7 @@ struct dsm_block {
  * @stale: it is marked DSM_CHUNK_STALE
  * @cached: how many of @blocks are
  * @early: messages from nodes that know sooner than we that we are the home
- * @blocks: as many as fit in DSM_CHUNK_SHIFT
+ * @blocks: dsm_chunk_blocks() of them
  */
 struct dsm_chunk {
 	spinlock_t lock;
@@ -88,6 +88,7 @@ struct dsm_chunk {
 struct dsm_chunk *dsm_chunk_get(struct dsm_region *region, u64 number, gfp_t gfp);
 struct dsm_chunk *dsm_chunk_find(struct dsm_region *region, u64 number);
 void dsm_chunks_destroy(struct dsm_region *region);
+u32 dsm_chunk_blocks(const struct dsm_region *region);
 struct dsm_block *dsm_chunk_block(struct dsm_region *region, struct dsm_chunk *chunk, u64 block);
 
 u64 *dsm_sharers_alloc(const struct dsm_region *region, gfp_t gfp);

@@ -117,7 +117,7 @@ static int discard_chunk(struct dsm_region *region, u64 first, u64 last)
  */
 int dsm_discard(struct dsm_region *region, u64 offset, u64 length)
 {
-	u32 per_chunk = 1U << (DSM_CHUNK_SHIFT - region->block_shift);
+	u32 per_chunk = dsm_chunk_blocks(region);
 	u64 mask = dsm_region_block_size(region) - 1;
 	u64 i, end;
 	int err = 0;
@@ -145,7 +145,7 @@ int dsm_discard(struct dsm_region *region, u64 offset, u64 length)
 /* Frees what it may; returns whether there will be more. */
 static bool free_stale(struct dsm_region *region, struct dsm_chunk *chunk, u64 number)
 {
-	u32 i, n = 1U << (DSM_CHUNK_SHIFT - region->block_shift);
+	u32 i, n = dsm_chunk_blocks(region);
 	struct dsm_event ev = { .type = DSM_EV_FREE };
 	u64 first = number * n, blocks = dsm_region_blocks(region);
 	struct dsm_batch batch;

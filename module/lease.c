@@ -334,8 +334,11 @@ static void forget(struct lease *lease)
 	kfree(lease);
 }
 
-/* Apply @event. @now holds what only the caller knows. May free @lease. */
-static void step(struct lease *lease, enum dsm_lease_event event,
+/*
+ * Apply @event. @now holds what only the caller knows. May free @lease. Return: what was
+ * done, and DSM_LEASE_BUSY if the caller is to say so.
+ */
+static unsigned int step(struct lease *lease, enum dsm_lease_event event,
 		 struct dsm_lease_now now)
 {
 	const struct dsm_locker *first;
@@ -362,6 +365,7 @@ static void step(struct lease *lease, enum dsm_lease_event event,
 		cancel(lease);
 	if (actions & DSM_LEASE_FORGET)
 		forget(lease);
+	return actions;
 }
 
 /* Back to its home, if no thread has it. */
@@ -768,6 +772,7 @@ bool dsm_lease_recall(struct dsm_node *node, const struct dsm_sync_answer *answe
 	struct lease *lease = lease_find(node->sync, answer->region, answer->offset);
 	enum dsm_lease_event event = DSM_LEASE_RECALLED;
 	enum holder holder;
+	unsigned int done;
 	u32 owner;
 
 	if (!dsm_lease_is_ours(lease) || lease->claim->req != answer->req ||
@@ -781,7 +786,7 @@ bool dsm_lease_recall(struct dsm_node *node, const struct dsm_sync_answer *answe
 		step(lease, event, (struct dsm_lease_now){});
 		return false;
 	}
-	step(lease, event, (struct dsm_lease_now){ .held = true });
+	done = step(lease, event, (struct dsm_lease_now){ .held = true });
 	word_go_on(lease, owner, holder);
-	return event == DSM_LEASE_TRIED;
+	return done & DSM_LEASE_BUSY;
 }

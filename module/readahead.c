@@ -44,8 +44,8 @@ void dsm_readahead_init(struct dsm_readahead *ra)
  *
  * Takes no lock: what it says may be out of date, and is a hint.
  *
- * Return: the first of them that is to be told to dsm_readahead_next() when it is
- * used; @last + 1 if none is.
+ * Return: the first block whose use must be reported to dsm_readahead_next(); @last + 1
+ * if there is none.
  */
 u64 dsm_readahead_mark(const struct dsm_readahead *ra, u64 first, u64 last)
 {
@@ -61,10 +61,12 @@ u64 dsm_readahead_mark(const struct dsm_readahead *ra, u64 first, u64 last)
 	return found;
 }
 
-/* Whose mark was come to, or who has missed right behind. */
+/* The stream whose window @index is in or, on a miss, the one that @index continues. */
 static struct dsm_stream *stream_find(struct dsm_readahead *ra, u64 index, bool miss)
 {
 	unsigned int i;
+
+	lockdep_assert_held(&ra->lock);
 
 	for (i = 0; i < DSM_READAHEAD_STREAMS; i++) {
 		struct dsm_stream *s = &ra->streams[i];
@@ -75,10 +77,12 @@ static struct dsm_stream *stream_find(struct dsm_readahead *ra, u64 index, bool 
 	return NULL;
 }
 
-/* What a stream asked for has been taken away again: it is of another time. */
+/* A block that a stream had fetched is gone again: the stream is out of date. */
 static void streams_forget(struct dsm_readahead *ra, u64 index)
 {
 	unsigned int i;
+
+	lockdep_assert_held(&ra->lock);
 
 	for (i = 0; i < DSM_READAHEAD_STREAMS; i++) {
 		struct dsm_stream *s = &ra->streams[i];
@@ -96,13 +100,18 @@ static struct dsm_stream *stream_oldest(struct dsm_readahead *ra)
 	struct dsm_stream *oldest = &ra->streams[0];
 	unsigned int i;
 
+	lockdep_assert_held(&ra->lock);
+
 	for (i = 1; i < DSM_READAHEAD_STREAMS; i++)
 		if (ra->streams[i].used < oldest->used)
 			oldest = &ra->streams[i];
 	return oldest;
 }
 
-/* A window more. Who has missed behind the last was too fast, and begins anew. */
+/*
+ * Extend @s by one window. After a miss the reader has outrun it, so the new window itself
+ * gets the mark.
+ */
 static u32 stream_ask(struct dsm_stream *s, u64 index, bool miss, u32 max, u64 blocks, u64 *first)
 {
 	u32 n;

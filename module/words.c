@@ -19,7 +19,7 @@
 
 static struct dsm_words *words_create(void)
 {
-	/* Who asks hears of a failure. */
+	/* The caller gets the error. */
 	gfp_t gfp = GFP_KERNEL_ACCOUNT | __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
 	struct dsm_words *words = kvzalloc(sizeof(*words), gfp);
 

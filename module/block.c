@@ -102,6 +102,7 @@ static void step_send(struct dsm_engine *engine, const struct dsm_coh_msg *coh)
 		step->unreadable = true;
 	} else if (coh->type == DSM_DATA) {
 		msg->data_len = size;
+		WRITE_ONCE(step->block->supplied, true);
 		dsm_stat(region, DSM_STAT_bytes_out, size);
 	}
 	if (msg->type == DSM_LOST)
@@ -246,22 +247,12 @@ static bool may_pull(const struct step *step, const struct dsm_event *ev)
 {
 	return step->engine.coh.dir &&
 	       (step->block->line.put || !list_empty(&step->block->waiting) ||
-		(ev->type == DSM_EV_MSG &&
-		 (ev->msg.type == DSM_PUT_S || ev->msg.type == DSM_PUT_M)));
+		(ev->type == DSM_EV_MSG && ev->msg.type == DSM_PUT_M));
 }
 
-/**
- * dsm_block_reserve() - set memory aside for an event of any of a region's blocks
- * @region: the region
- * @batch: where
- * @needs: how much
- * @gfp: how to allocate
- *
- * Sleeps. Return: 0; -ENOMEM.
- */
-int dsm_block_reserve(const struct dsm_region *region, struct dsm_batch *batch,
-		      const struct dsm_engine_needs *needs, gfp_t gfp)
+static int reserve(struct step *step, const struct dsm_engine_needs *needs, gfp_t gfp)
 {
+	struct dsm_batch *batch = step->batch;
 	int err = dsm_batch_reserve(batch, needs->messages, gfp);
 
 	if (err)
@@ -272,7 +263,7 @@ int dsm_block_reserve(const struct dsm_region *region, struct dsm_batch *batch,
 			return -ENOMEM;
 	}
 	if (needs->sharers && !batch->sharers) {
-		batch->sharers = dsm_sharers_alloc(region, gfp);
+		batch->sharers = dsm_sharers_alloc(step->region, gfp);
 		if (!batch->sharers)
 			return -ENOMEM;
 	}
@@ -297,7 +288,7 @@ static int lock_reserved(struct step *step, const struct dsm_event *ev, gfp_t gf
 		if (dsm_batch_has(step->batch, &needs))
 			break;
 		spin_unlock(&block->lock);
-		err = dsm_block_reserve(step->region, step->batch, &needs, gfp);
+		err = reserve(step, &needs, gfp);
 		if (err)
 			return err;
 	}
@@ -312,28 +303,32 @@ static int step_run(struct step *step, const struct dsm_event *ev, gfp_t gfp)
 	struct dsm_region *region = step->region;
 	struct dsm_block *block = step->block;
 	u16 node = region->node->id;
-	bool lost = false, put;
+	struct dsm_line was;
+	bool lost = false;
 	u64 *unused = NULL;
-	u8 line, dir;
+	u8 dir;
 	int err = lock_reserved(step, ev, gfp);
 
 	if (err)
 		return err;
-	line = block->line.state;
-	put = block->line.put;
+	/* A hold that nobody waits for ends unseen. */
+	if (ev->type == DSM_EV_EVICT && !block->line.fwd.type && !dsm_hold_left(block))
+		block->line.held = false;
+	was = block->line;
 	dir = block->dir.state;
 	if (dsm_engine_step(&step->engine, ev) == DSM_COH_OK)
-		count(step, ev, line);
+		count(step, ev, was.state);
 	else
 		err = -EPROTO;
-	if (block->line.state != line) {
-		trace_dsm_line_state(node, region->id, step->index, line, block->line.state);
+	if (block->line.state != was.state) {
+		trace_dsm_line_state(node, region->id, step->index, was.state, block->line.state);
 		if (dsm_line_outstanding(&block->line) || block->line.state == DSM_LINE_I)
 			WRITE_ONCE(block->asked, jiffies);
-		lost = block->line.state == DSM_LINE_I && line != DSM_LINE_II_R;
+		lost = block->line.state == DSM_LINE_I && was.state != DSM_LINE_II_R &&
+		       !dsm_line_leaves(&was);
 	}
 	if (!step->engine.coh.dir)
-		step->free = dsm_reclaim_account(region, step->chunk, step->index, block, line, put);
+		step->free = dsm_reclaim_account(region, step->chunk, step->index, block, &was);
 	if (block->dir.state != dir)
 		trace_dsm_dir_state(node, region->id, step->index, dir, block->dir.state,
 				    block->dir.owner);
@@ -344,9 +339,25 @@ static int step_run(struct step *step, const struct dsm_event *ev, gfp_t gfp)
 		unused = dsm_sharers_replace(block, NULL);
 	spin_unlock(&block->lock);
 	kfree(unused);
-	if (lost && !step->free)
+	if (lost)
 		dsm_chunk_mark_stale(region, step->chunk, step->index);
 	return err;
+}
+
+/*
+ * May the block's bytes not have got to whom they were given? It cannot be reached, perhaps.
+ * The block's state lets nobody supply them just now.
+ */
+static bool sending(struct dsm_region *region, struct dsm_chunk *chunk, u64 index)
+{
+	struct dsm_block *block = dsm_chunk_block(region, chunk, index);
+
+	if (!READ_ONCE(block->supplied))
+		return false;
+	if (dsm_peers_sending(region->node, region->id, index))
+		return true;
+	WRITE_ONCE(block->supplied, false);
+	return false;
 }
 
 /* Take access from the frames, and free them if they are of no use. */
@@ -357,9 +368,8 @@ static int revoke(struct dsm_region *region, u64 index, u8 how)
 
 	if (err || how != DSM_ACT_DROP)
 		return err;
-	/* The bytes may not have got to whom they were given, who cannot be reached, perhaps. */
-	if (dsm_peers_sending(region->node, region->id, index)) {
-		chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, index));
+	chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, index));
+	if (sending(region, chunk, index)) {
 		if (dsm_chunk_home(chunk) == region->node->id ||
 		    !dsm_reclaim_later(region, index))
 			dsm_chunk_mark_stale(region, chunk, index);

@@ -7,12 +7,9 @@
 #include "chunk.h"
 #include "coherence.h"
 
-struct dsm_engine_needs;
 struct dsm_node;
 struct dsm_region;
 
-int dsm_block_reserve(const struct dsm_region *region, struct dsm_batch *batch,
-		      const struct dsm_engine_needs *needs, gfp_t gfp);
 int dsm_block_event(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
 		    const struct dsm_event *ev, struct dsm_batch *batch, gfp_t gfp);
 int dsm_block_receive(struct dsm_region *region, struct dsm_msg *msg, bool in_window,

@@ -47,6 +47,7 @@ enum dsm_chunk_limits {
  * @asked: jiffies when the request under way was made; I: when the copy was lost
  * @cached: the home is another node, and there are frames, or will be (see reclaim.c)
  * @used: a page of it was mapped, or it has come, since reclaim's clock was here last
+ * @supplied: its bytes were sent to a peer, and may have to be sent again
  */
 struct dsm_block {
 	spinlock_t lock;
@@ -60,6 +61,7 @@ struct dsm_block {
 	unsigned long asked;
 	bool cached;
 	bool used;
+	bool supplied;
 };
 
 /**

@@ -42,8 +42,12 @@
  *    holder answers LOST in turn, until DISCARD makes the block zeroes, or a node whose
  *    copy is good writes and so takes it away. A node asks for no other copy when a
  *    thread wants to use a lost one.
- *  - PUT_S and PUT_M only ask the home to take the block; it does so by an
- *    INV or a request of its own, if need be after one that is under way. The
+ *  - A sharer that is not the owner evicts its copy by itself, and PUT_S tells the
+ *    home so. Nobody answers. Until the home has heard it, an INV may be on its way to
+ *    that node: it is answered without a copy, even if the node has asked for another
+ *    one meanwhile, since no grant is under way then. The owner's bytes may be the only
+ *    ones, or be asked for. So PUT_M only asks the home to take the block; the home does
+ *    so by an INV or a request of its own, if need be after one that is under way. The
  *    copy at the home is never evicted: it may be the last.
  *
  *	requester          home            owner           sharers
@@ -86,8 +90,8 @@ enum line_op {
 	OP_GET_S,	/* ask to read; the next state follows */
 	OP_GET_M,	/* ask to write */
 	OP_GET_M_LATER,	/* ... when this request is done, if the home is to take the block */
-	OP_PUT_S,
-	OP_PUT_M,
+	OP_EVICT,	/* free the frames, then tell the home; or ask, if this is the owner */
+	OP_PUT_M,	/* ask the home to take the block */
 	OP_FREE,	/* free the frames */
 	OP_SUPPLY,	/* send the bytes, keep them */
 	OP_CLEAN,	/* take write access away, then answer */
@@ -95,14 +99,16 @@ enum line_op {
 	OP_DATA,	/* the bytes have come */
 	OP_GRANT,	/* the grant has come */
 	OP_COUNT,	/* a sharer has dropped its copy */
-	OP_ANSWER,	/* access is gone: answer who asked */
+	OP_ANSWER,	/* access is gone: answer who asked; nobody has if it was evicted */
+	OP_NOTE,	/* what is being evicted is taken as well: answer when it is gone */
+	OP_ACK,		/* what was evicted is taken: answer */
 	OP_FREED,	/* the frames are: nobody asked */
 	OP_RELEASE,	/* the hold is over: go on with what it kept waiting */
 };
 
 struct line_row {
 	u8 op;
-	u8 next;	/* used by GET_*, FREE, CLEAN, REVOKE, ANSWER */
+	u8 next;	/* used by GET_*, EVICT, FREE, CLEAN, REVOKE, ANSWER */
 };
 
 #define ROW(op, next)	{ OP_##op, DSM_LINE_##next }
@@ -114,11 +120,13 @@ static const struct line_row line_table[DSM_LINE_STATES][LINE_INPUTS] = {
 		[IN_EVICT]	= ROW(OK, I),
 		[IN_HOLD_OVER]	= ROW(OK, I),
 		[IN_FREE]	= ROW(FREE, II_R),
+		[IN_INV]	= ROW(ACK, I),
+		[IN_DROP]	= ROW(ACK, I),
 	},
 	[DSM_LINE_S] = {
 		[IN_READ]	= ROW(OK, S),
 		[IN_WRITE]	= ROW(GET_M, SM),
-		[IN_EVICT]	= ROW(PUT_S, S),
+		[IN_EVICT]	= ROW(EVICT, SI_R),
 		[IN_FWD_GET_S]	= ROW(SUPPLY, S),
 		[IN_FWD_GET_M]	= ROW(REVOKE, SI_R),
 		[IN_INV]	= ROW(REVOKE, SI_R),
@@ -140,6 +148,8 @@ static const struct line_row line_table[DSM_LINE_STATES][LINE_INPUTS] = {
 		[IN_EVICT]	= ROW(OK, IS),
 		[IN_DATA]	= ROW(DATA, S),
 		[IN_GRANT]	= ROW(GRANT, S),
+		[IN_INV]	= ROW(ACK, IS),
+		[IN_DROP]	= ROW(ACK, IS),
 		[IN_HOLD_OVER]	= ROW(OK, IS),
 	},
 	[DSM_LINE_IM] = {
@@ -149,6 +159,8 @@ static const struct line_row line_table[DSM_LINE_STATES][LINE_INPUTS] = {
 		[IN_DATA]	= ROW(DATA, M),
 		[IN_GRANT]	= ROW(GRANT, M),
 		[IN_INV_ACK]	= ROW(COUNT, M),
+		[IN_INV]	= ROW(ACK, IM),
+		[IN_DROP]	= ROW(ACK, IM),
 		[IN_HOLD_OVER]	= ROW(OK, IM),
 	},
 	[DSM_LINE_SM] = {
@@ -182,6 +194,8 @@ static const struct line_row line_table[DSM_LINE_STATES][LINE_INPUTS] = {
 		[IN_READ]	= ROW(OK, SI_R),
 		[IN_WRITE]	= ROW(OK, SI_R),
 		[IN_EVICT]	= ROW(OK, SI_R),
+		[IN_INV]	= ROW(NOTE, SI_R),
+		[IN_DROP]	= ROW(NOTE, SI_R),
 		[IN_REVOKED]	= ROW(ANSWER, I),
 		[IN_HOLD_OVER]	= ROW(OK, SI_R),
 	},
@@ -197,6 +211,8 @@ static const struct line_row line_table[DSM_LINE_STATES][LINE_INPUTS] = {
 		[IN_READ]	= ROW(OK, II_R),
 		[IN_WRITE]	= ROW(GET_M_LATER, II_R),
 		[IN_EVICT]	= ROW(OK, II_R),
+		[IN_INV]	= ROW(ACK, II_R),
+		[IN_DROP]	= ROW(ACK, II_R),
 		[IN_REVOKED]	= ROW(FREED, I),
 		[IN_HOLD_OVER]	= ROW(OK, II_R),
 	},
@@ -236,16 +252,31 @@ static void line_ask(struct dsm_coh *coh, const struct dsm_event *ev, u8 type, u
 }
 
 /*
- * Ask the home to take the copy, once: it does so, unless this node loses the
- * copy before the home gets to it. So it has at most one PUT_S and one PUT_M
- * of a node to deal with.
+ * Ask the home to take the block, once: it does so, unless this node loses the
+ * copy before the home gets to it. So it has at most one PUT_M of a node to deal with.
  */
-static void line_put(struct dsm_coh *coh, const struct dsm_event *ev, u8 type)
+static void line_put(struct dsm_coh *coh, const struct dsm_event *ev)
 {
 	if (coh->self == coh->home || coh->line->put)
 		return;
 	coh->line->put = true;
-	send(coh, (struct dsm_coh_msg){ .type = type, .to = coh->home, .req = ev->req });
+	send(coh, (struct dsm_coh_msg){ .type = DSM_PUT_M, .to = coh->home, .req = ev->req });
+}
+
+/* Drop the copy, unless a thread has not used it yet, or it is the owner's or the home's. */
+static void line_evict(struct dsm_coh *coh, const struct dsm_event *ev, u8 next)
+{
+	struct dsm_line *line = coh->line;
+
+	if (line->owner) {
+		line_put(coh, ev);
+		return;
+	}
+	if (coh->self == coh->home || line->held)
+		return;
+	line->state = next;
+	line->req = ev->req;
+	act(coh, DSM_ACT_DROP);
 }
 
 /*
@@ -284,6 +315,7 @@ static void line_complete(struct dsm_coh *coh, u8 next, bool done)
 	u8 flags = line->state == DSM_LINE_IS && next == DSM_LINE_M ? DSM_WIRE_MODIFIED : 0;
 
 	line->written = demand && line->state != DSM_LINE_IS;
+	line->owner = false;
 	line->state = next;
 	/* Nobody can use what is lost. */
 	demand &= !line->lost;
@@ -401,6 +433,45 @@ static enum dsm_coh_result line_revoke(struct dsm_coh *coh, const struct dsm_coh
 	return DSM_COH_OK;
 }
 
+/* Access is gone: the home's request is answered, or the home told of the eviction. */
+static void line_revoked(struct dsm_coh *coh, u8 next)
+{
+	struct dsm_line *line = coh->line;
+	struct dsm_coh_msg fwd = line->fwd;
+
+	line->fwd.type = 0;
+	line->written = false;
+	line->state = next;
+	line->owner = next == DSM_LINE_S;
+	/* The owner has asked the home to take the block, whoever may read it. */
+	if (next != DSM_LINE_S)
+		line->put = false;
+	if (fwd.type)
+		line_answer(coh, &fwd);
+	else
+		send(coh, (struct dsm_coh_msg){ .type = DSM_PUT_S, .to = coh->home,
+			.req = line->req });
+	if (next != DSM_LINE_S)
+		line->lost = false;
+	act(coh, DSM_ACT_WAKE);
+}
+
+/* The home takes a copy that this node has evicted, or is evicting. */
+static enum dsm_coh_result line_evicted(struct dsm_coh *coh, const struct dsm_coh_msg *inv,
+					bool gone)
+{
+	struct dsm_line *line = coh->line;
+
+	/* No grant comes before the answer. */
+	if (line->have || line->fwd.type)
+		return DSM_COH_BAD;
+	if (gone)
+		line_answer(coh, inv);
+	else
+		line->fwd = *inv;
+	return DSM_COH_OK;
+}
+
 static enum line_input line_input_of(const struct dsm_coh_msg *msg)
 {
 	switch (msg->type) {
@@ -443,7 +514,6 @@ static enum dsm_coh_result line_input(struct dsm_coh *coh, enum line_input in,
 {
 	struct dsm_line *line = coh->line;
 	const struct line_row *row = &line_table[line->state][in];
-	struct dsm_coh_msg fwd;
 
 	switch ((enum line_op)row->op) {
 	case OP_BAD:
@@ -464,9 +534,11 @@ static enum dsm_coh_result line_input(struct dsm_coh *coh, enum line_input in,
 		if (ev->prefetch && coh->self == coh->home)
 			line->put = true;
 		return DSM_COH_OK;
-	case OP_PUT_S:
+	case OP_EVICT:
+		line_evict(coh, ev, row->next);
+		return DSM_COH_OK;
 	case OP_PUT_M:
-		line_put(coh, ev, row->op == OP_PUT_S ? DSM_PUT_S : DSM_PUT_M);
+		line_put(coh, ev);
 		return DSM_COH_OK;
 	case OP_FREE:
 		line->state = row->next;
@@ -488,16 +560,11 @@ static enum dsm_coh_result line_input(struct dsm_coh *coh, enum line_input in,
 	case OP_COUNT:
 		return line_count(coh, &ev->msg);
 	case OP_ANSWER:
-		fwd = line->fwd;
-		line->fwd.type = 0;
-		line->put = false;
-		line->written = false;
-		line->state = row->next;
-		line_answer(coh, &fwd);
-		if (row->next != DSM_LINE_S)
-			line->lost = false;
-		act(coh, DSM_ACT_WAKE);
+		line_revoked(coh, row->next);
 		return DSM_COH_OK;
+	case OP_NOTE:
+	case OP_ACK:
+		return line_evicted(coh, &ev->msg, row->op == OP_ACK);
 	case OP_FREED:
 		line->state = row->next;
 		act(coh, DSM_ACT_WAKE);
@@ -568,6 +635,11 @@ static void dir_invalidate(struct dsm_coh *coh, u16 skip)
 		.node = dir->requester, .req = dir->req };
 }
 
+static bool dir_owner(const struct dsm_dir *dir, u16 node)
+{
+	return dir->state != DSM_DIR_ZERO && dir->owner == node;
+}
+
 /* Nobody asks for what it has. */
 static bool dir_get_valid(const struct dsm_coh *coh, const struct dsm_coh_msg *msg)
 {
@@ -612,28 +684,23 @@ static void dir_get_m(struct dsm_coh *coh)
 		dir_invalidate(coh, dir->owner);
 }
 
-/* The home is asked to take a copy. What it has taken already it ignores. */
+/* The home is asked to take the block from its owner. What it has taken already it ignores. */
 static void dir_put(struct dsm_coh *coh, const struct dsm_coh_msg *msg)
 {
 	struct dsm_dir *dir = coh->dir;
 	u16 node = msg->from;
 
-	if (dir->state == DSM_DIR_M) {
-		if (dir->owner == node)
-			act(coh, DSM_ACT_PULL);
+	if (!dir_owner(dir, node))
 		return;
-	}
-	if (!dsm_sharers_has(dir->sharers, node))
-		return;
-	if (dir->state == DSM_DIR_S && sharers_count(coh) == 1) {
+	if (dir->state == DSM_DIR_M || !dsm_sharers_has(dir->sharers, coh->self)) {
 		act(coh, DSM_ACT_PULL);
 		return;
 	}
-	dir->busy = DSM_PUT_S;
+	/* The home has the bytes as well, and owns them from now on. */
+	dir->busy = DSM_PUT_M;
 	dir->requester = node;
 	dir->req = msg->req;
-	if (dir->state == DSM_DIR_S && dir->owner == node)
-		dir->owner = sharers_other(coh, node);
+	dir->owner = coh->self;
 	send(coh, (struct dsm_coh_msg){ .type = DSM_INV, .to = node,
 		.node = coh->self, .req = msg->req });
 }
@@ -685,9 +752,13 @@ static enum dsm_coh_result dir_request(struct dsm_coh *coh, const struct dsm_coh
 		return DSM_COH_OK;
 	}
 	if (msg->type == DSM_PUT_S || msg->type == DSM_PUT_M) {
-		if (msg->from == coh->self)
+		if (msg->from == coh->self ||
+		    (msg->type == DSM_PUT_S && dir_owner(dir, msg->from)))
 			return DSM_COH_BAD;
-		dir_put(coh, msg);
+		if (msg->type == DSM_PUT_M)
+			dir_put(coh, msg);
+		else if (dsm_sharers_has(dir->sharers, msg->from))
+			sharers_del(coh, msg->from);
 		if (!dir->busy)
 			act(coh, DSM_ACT_NEXT);
 		return DSM_COH_OK;
@@ -747,7 +818,7 @@ static enum dsm_coh_result dir_done(struct dsm_coh *coh, const struct dsm_coh_ms
 	return DSM_COH_OK;
 }
 
-/* A sharer that asked the home to take its copy has dropped it. */
+/* The owner of before, which asked the home to take the block, has dropped its copy. */
 static enum dsm_coh_result dir_put_done(struct dsm_coh *coh, const struct dsm_coh_msg *msg)
 {
 	struct dsm_dir *dir = coh->dir;
@@ -808,7 +879,7 @@ static enum dsm_coh_result message(struct dsm_coh *coh, const struct dsm_event *
 			return DSM_COH_BAD;
 		break;
 	case DSM_INV_ACK:
-		if (coh->dir && coh->dir->busy == DSM_PUT_S)
+		if (coh->dir && coh->dir->busy == DSM_PUT_M)
 			return dir_put_done(coh, msg);
 		if (coh->dir && coh->dir->busy == DSM_DISCARD)
 			return dir_dropped(coh, msg);

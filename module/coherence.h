@@ -70,17 +70,18 @@ struct dsm_coh_msg {
  * @have: IM, SM: the bytes, and @acks_due, are here; INV_ACKs may not be
  * @written: M: a thread may have written to it since it came; set by WRITE, and by
  *	the caller when it lets a thread write. A hint: nothing is wrong without
+ * @owner: S, SM: the bytes may be asked for here, so they do not go before the home says so
  * @put: the home has been asked to take this copy, and is not asked again; at
  *	the home: IS, II_R: the others' copies are to be taken, when this one is
  *	here, or its frames are free
  * @acks: INV_ACKs received
  * @acks_due: INV_ACKs to wait for, valid with @have
- * @req: the number of the request under way
+ * @req: the number of the request under way; SI_R: the eviction's
  * @discards: the home has been asked to discard the block, and has not answered
  * @lost: the bytes could not be read where they were: this node has the copy as far as
  *	the protocol goes, but nobody may use it; IM: valid with @have
  * @fwd: the request of the home that is waiting for the hold or for the
- *	frames to be revoked; type 0 if none
+ *	frames to be revoked; type 0 if none: then SI_R is an eviction
  */
 struct dsm_line {
 	u8 state;
@@ -88,6 +89,7 @@ struct dsm_line {
 	bool demand;
 	bool have;
 	bool written;
+	bool owner;
 	bool put;
 	bool discards;
 	bool lost;
@@ -100,7 +102,7 @@ struct dsm_line {
 /* Who has a block, as its home knows it. */
 enum dsm_dir_state {
 	DSM_DIR_ZERO,	/* nobody wrote it since it was discarded, or ever; sharers have zeroes */
-	DSM_DIR_S,	/* sharers have it; owner is one of them, the supplier */
+	DSM_DIR_S,	/* sharers have it; the owner is one of them */
 	DSM_DIR_M,	/* owner has it, nobody else */
 	DSM_DIR_STATES
 };
@@ -109,7 +111,7 @@ enum dsm_dir_state {
  * struct dsm_dir - a block's entry at its home
  * @state: enum dsm_dir_state; stays what it was until the transaction is DONE
  * @busy: the type of the request being served, or 0
- * @owner: M: the writer; S: the sharer that supplies the bytes
+ * @owner: M: the writer; S: the last writer, or the home, which supplies the bytes
  * @migratory: who reads it next will probably write to it: its last writers had
  *	read it from the one before
  * @requester: whose request is being served
@@ -227,6 +229,12 @@ static inline bool dsm_line_outstanding(const struct dsm_line *line)
 {
 	return line->state == DSM_LINE_IS || line->state == DSM_LINE_IM ||
 	       line->state == DSM_LINE_SM || line->state == DSM_LINE_SMI_R;
+}
+
+/* Is the copy being evicted, or has the home been asked to take it? */
+static inline bool dsm_line_leaves(const struct dsm_line *line)
+{
+	return line->put || (line->state == DSM_LINE_SI_R && !line->fwd.type);
 }
 
 static inline bool dsm_sharers_has(const u64 *sharers, u16 node)

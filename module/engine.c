@@ -34,7 +34,8 @@ static bool takes_access(const struct dsm_event *ev)
 	if (ev->type == DSM_EV_MSG)
 		return ev->msg.type == DSM_FWD_GET_S || ev->msg.type == DSM_FWD_GET_M ||
 		       ev->msg.type == DSM_INV;
-	return ev->type == DSM_EV_HOLD_OVER || ev->type == DSM_EV_FREE;
+	return ev->type == DSM_EV_HOLD_OVER || ev->type == DSM_EV_FREE ||
+	       ev->type == DSM_EV_EVICT;
 }
 
 /**

@@ -313,7 +313,7 @@ static int revoke_page(struct address_space *mapping, pgoff_t index, bool clean)
 	if (clean) {
 		if (folio_mkclean(folio))
 			folio_mark_dirty(folio);
-	} else {
+	} else if (folio_mapped(folio) || PageHWPoison(folio_file_page(folio, index))) {
 		/* Also what stands in page tables for a page with a memory error. */
 		unmap_mapping_pages(mapping, index, 1, true);
 	}
@@ -503,17 +503,20 @@ int dsm_frames_prepare(struct dsm_region *region, u64 index, bool must)
 }
 
 /**
- * dsm_frames_unmap() - take a block from every page table, so that uses of it show
+ * dsm_frames_unmap() - take blocks from every page table, so that uses of them show
  * @region: the region
- * @index: the block
+ * @index: the first block
+ * @n: how many
  *
- * Its state stays as it is: it may be mapped again at once. Sleeps.
+ * Their states stay as they are: they may be mapped again at once. Sleeps.
  */
-void dsm_frames_unmap(struct dsm_region *region, u64 index)
+void dsm_frames_unmap(struct dsm_region *region, u64 index, u64 n)
 {
 	unsigned int shift = region->block_shift - PAGE_SHIFT;
 
-	unmap_mapping_pages(region->frames->f_mapping, index << shift, 1UL << shift, false);
+	/* To the kernel, none would be all. */
+	if (n)
+		unmap_mapping_pages(region->frames->f_mapping, index << shift, n << shift, false);
 }
 
 /*

@@ -14,7 +14,7 @@ bool dsm_frames_unreadable(struct dsm_region *region, u64 index);
 void dsm_frames_repair(struct dsm_region *region, u64 index);
 void dsm_frames_zero(struct dsm_region *region, u64 index);
 int dsm_frames_prepare(struct dsm_region *region, u64 index, bool must);
-void dsm_frames_unmap(struct dsm_region *region, u64 index);
+void dsm_frames_unmap(struct dsm_region *region, u64 index, u64 n);
 bool dsm_frames_charged(struct dsm_region *region, u64 index);
 bool dsm_frames_free(struct dsm_region *region, u64 index);
 bool dsm_frames_present(struct dsm_region *region, u64 index);

@@ -3,9 +3,10 @@
  * Reclaim: a node's memory is bounded.
  *
  * A node may hold copies of blocks whose home is another node. Such a copy can
- * go: the node asks the home to take it (DSM_EV_EVICT), the home takes it by a
- * request of its own, and the frames are freed. The copy at a home may be the
- * last one. It never goes; the kernel may swap it out.
+ * go (DSM_EV_EVICT). The node frees the frames of a clean one and tells the home. It asks
+ * the home to take the others: those that it has written, and those that it was the last
+ * to write. The copy at a home may be the last one. It never goes; the kernel may swap it
+ * out.
  *
  * Three things bound the memory that copies take:
  *
@@ -37,7 +38,6 @@
 #include "block.h"
 #include "chunk.h"
 #include "compat.h"
-#include "engine.h"
 #include "frames.h"
 #include "hold.h"
 #include "link.h"
@@ -51,7 +51,9 @@
 enum reclaim_limits {
 	EVICT_MAX	= 64,			/* blocks, in one go */
 	EVICT_BYTES	= 512 << 10,		/* ... and bytes */
+	EVICT_PART	= 4,			/* ... and this part of all copies */
 	WINDOW		= 2,			/* times as many are looked at: clean ones go first */
+	LEAD		= 8,			/* times as many, at most: the first hand is ahead */
 	RESERVE		= 2 << 20,		/* bytes that are to stay free, below a limit, */
 	RESERVE_PART	= 4,			/* or this part of it */
 	MARGIN		= 1 << 20,		/* bytes of a cgroup that copies never take, */
@@ -134,25 +136,23 @@ static void one_less(struct dsm_region *region, struct dsm_chunk *chunk)
  * @chunk: the block's
  * @index: the block
  * @block: it, locked
- * @state: the line's state before
- * @put: whether the home had been asked to take the copy
+ * @was: the line before
  *
  * Return: whether what is left in the frames is to be freed now.
  */
 bool dsm_reclaim_account(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
-			 struct dsm_block *block, u8 state, bool put)
+			 struct dsm_block *block, const struct dsm_line *was)
 {
 	const struct dsm_line *line = &block->line;
 	struct dsm_reclaim *r = &region->reclaim;
-	bool evicted;
 
 	lockdep_assert_held(&block->lock);
 
-	if (line->put != put)
+	if (line->put != was->put)
 		atomic_long_add(line->put ? 1 : -1, &r->going);
-	if (line->state == state)
+	if (line->state == was->state)
 		return false;
-	if ((line->state == DSM_LINE_M) != (state == DSM_LINE_M))
+	if ((line->state == DSM_LINE_M) != (was->state == DSM_LINE_M))
 		atomic_long_add(line->state == DSM_LINE_M ? 1 : -1, &r->dirty);
 	if (line->state == DSM_LINE_S || line->state == DSM_LINE_M)
 		block->used = true;
@@ -162,14 +162,13 @@ bool dsm_reclaim_account(struct dsm_region *region, struct dsm_chunk *chunk, u64
 	}
 	if (line->state != DSM_LINE_I)
 		return false;
-	evicted = put && (state == DSM_LINE_SI_R || state == DSM_LINE_MI_R);
-	if (evicted)
-		dsm_stat(region, state == DSM_LINE_MI_R ? DSM_STAT_evicted_dirty :
-							  DSM_STAT_evicted_clean, 1);
+	if (dsm_line_leaves(was))
+		dsm_stat(region, was->state == DSM_LINE_MI_R ? DSM_STAT_evicted_dirty :
+							       DSM_STAT_evicted_clean, 1);
 	if (!block->cached)
 		return false;
 	if (dsm_frames_present(region, index))
-		return evicted;
+		return was->put;
 	block->cached = false;
 	one_less(region, chunk);
 	return false;
@@ -304,33 +303,43 @@ static struct dsm_chunk *next_cached(struct dsm_region *region, u64 *index)
 	}
 }
 
-/* The first hand: who still uses it is to show. */
-static bool front_step(struct dsm_region *region)
+/*
+ * The first hand goes on until it is @lead copies ahead: who still uses them is to show.
+ * What is used and in one piece leaves the page tables together.
+ */
+static void front_go(struct dsm_region *region, long lead)
 {
 	struct dsm_reclaim *r = &region->reclaim;
-	struct dsm_chunk *chunk = next_cached(region, &r->front);
-	struct dsm_block *block;
-	bool used;
+	u64 first = 0, end = 0;
 
-	if (!chunk)
-		return false;
-	block = dsm_chunk_block(region, chunk, r->front);
-	spin_lock(&block->lock);
-	used = block->used;
-	block->used = false;
-	spin_unlock(&block->lock);
-	if (used)
-		dsm_frames_unmap(region, r->front);
-	r->front++;
-	r->lead++;
-	return true;
+	for (; r->lead < lead; r->front++, r->lead++) {
+		struct dsm_chunk *chunk = next_cached(region, &r->front);
+		struct dsm_block *block;
+		bool used;
+
+		if (!chunk)
+			break;
+		block = dsm_chunk_block(region, chunk, r->front);
+		spin_lock(&block->lock);
+		used = block->used;
+		block->used = false;
+		spin_unlock(&block->lock);
+		if (!used)
+			continue;
+		if (r->front != end) {
+			dsm_frames_unmap(region, first, end - first);
+			first = r->front;
+		}
+		end = r->front + 1;
+	}
+	dsm_frames_unmap(region, first, end - first);
 }
 
 /* What the second hand does with a copy. */
 enum verdict {
 	STAYS,
-	GOES,		/* the home is asked, with @ev */
-	GOES_LAST,	/* it has been written */
+	GOES,		/* now, with @ev */
+	GOES_LAST,	/* the home is asked to take it */
 };
 
 static enum verdict judge(struct dsm_block *block, bool force, struct dsm_event *ev)
@@ -344,43 +353,29 @@ static enum verdict judge(struct dsm_block *block, bool force, struct dsm_event 
 		verdict = GOES;
 	} else if (!(block->line.held && dsm_hold_left(block)) && !block->line.put &&
 		   (force || !block->used)) {
-		if (block->line.state == DSM_LINE_S)
+		if (block->line.state == DSM_LINE_S && !block->line.owner)
 			verdict = GOES;
-		else if (block->line.state == DSM_LINE_M)
+		else if (block->line.state == DSM_LINE_S || block->line.state == DSM_LINE_M)
 			verdict = GOES_LAST;
 	}
 	spin_unlock(&block->lock);
 	return verdict;
 }
 
-/*
- * Set aside all that ask_home() may use. What frees memory may exceed the limit of the
- * thread's cgroup, and use the kernel's reserves, by these few messages. Nothing here has
- * __GFP_NOFAIL, which would take all of the reserves.
- */
-static int reserve(struct dsm_region *region, struct dsm_batch *batch)
-{
-	/* FREE has a second step, once access has been taken. */
-	const struct dsm_engine_needs needs = { .messages = 2 * DSM_SENDS_MAX, .hold = true };
-	unsigned int noreclaim = memalloc_noreclaim_save();
-	int err = dsm_block_reserve(region, batch, &needs, DSM_GFP_TRY);
-
-	memalloc_noreclaim_restore(noreclaim);
-	return err;
-}
-
 static bool ask_home(struct dsm_region *region, u64 index, struct dsm_event *ev,
 		     struct dsm_batch *batch)
 {
 	struct dsm_chunk *chunk = dsm_chunk_find(region, dsm_region_chunk_of(region, index));
+	unsigned int noreclaim;
+	int err;
 
-	if (reserve(region, batch))
-		return false;
 	ev->req = dsm_node_next_req(region->node);
-	if (dsm_block_event(region, chunk, index, ev, batch, DSM_GFP_TRY))
-		return false;
+	/* What frees memory may exceed the limit of the thread's cgroup by a little. */
+	noreclaim = memalloc_noreclaim_save();
+	err = dsm_block_event(region, chunk, index, ev, batch, DSM_GFP_TRY);
 	dsm_batch_run(batch, region->node);
-	return true;
+	memalloc_noreclaim_restore(noreclaim);
+	return !err;
 }
 
 /**
@@ -400,21 +395,21 @@ static unsigned int evict(struct dsm_region *region, unsigned int want, bool cha
 	u64 dirty[EVICT_MAX];
 	struct dsm_event ev = {};
 	struct dsm_batch batch;
-	long cached, budget;
+	long cached, budget, lead;
 
 	if (!mutex_trylock(&r->scan))
 		return 1;
 	cached = atomic_long_read(&r->cached);
 	budget = min(cached, force ? SCAN_MAX : WINDOW * (long)want);
 	want = min_t(unsigned int, want, EVICT_MAX);
+	lead = min(cached / 2, LEAD * (long)want);
 	dsm_batch_init(&batch);
 	for (; n < want && budget > 0 && !fatal_signal_pending(current); budget--) {
 		struct dsm_chunk *chunk;
 		u64 index;
 
-		while (r->lead < min(cached / 2, 8 * (long)want))
-			if (!front_step(region))
-				break;
+		if (r->lead <= lead / 2)
+			front_go(region, lead);
 		chunk = next_cached(region, &r->back);
 		if (!chunk)
 			break;
@@ -444,7 +439,9 @@ static unsigned int evict(struct dsm_region *region, unsigned int want, bool cha
 
 static unsigned int batch_of(const struct dsm_region *region)
 {
-	return clamp_t(u32, EVICT_BYTES >> region->block_shift, 1, EVICT_MAX);
+	long part = atomic_long_read(&region->reclaim.cached) / EVICT_PART;
+
+	return clamp_t(long, min_t(long, part, EVICT_BYTES >> region->block_shift), 1, EVICT_MAX);
 }
 
 /* Of any region: the memory that is short is everybody's. */
@@ -662,6 +659,7 @@ static void reclaim_work(struct work_struct *work)
 	struct dsm_region *region = container_of(to_delayed_work(work), struct dsm_region,
 						 reclaim.work);
 	struct dsm_reclaim *r = &region->reclaim;
+	unsigned int noreclaim = memalloc_noreclaim_save();
 	bool freed;
 	long target;
 
@@ -690,6 +688,7 @@ static void reclaim_work(struct work_struct *work)
 	} else if (READ_ONCE(r->n_leaving)) {
 		kick(region, freed ? FREE_DELAY : FREE_DELAY_LONG);
 	}
+	memalloc_noreclaim_restore(noreclaim);
 	dsm_region_put(region);
 }
 

@@ -11,6 +11,7 @@
 
 struct dsm_block;
 struct dsm_chunk;
+struct dsm_line;
 struct dsm_region;
 
 enum dsm_reclaim_limits {
@@ -65,7 +66,7 @@ void dsm_reclaim_region_stop(struct dsm_region *region);
 void dsm_reclaim_region_exit(struct dsm_region *region);
 
 bool dsm_reclaim_account(struct dsm_region *region, struct dsm_chunk *chunk, u64 index,
-			 struct dsm_block *block, u8 state, bool put);
+			 struct dsm_block *block, const struct dsm_line *was);
 bool dsm_reclaim_later(struct dsm_region *region, u64 index);
 
 bool dsm_reclaim_balance(struct dsm_region *region);

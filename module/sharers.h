@@ -50,14 +50,4 @@ static inline unsigned int sharers_count(const struct dsm_coh *coh)
 	return n;
 }
 
-/* Any sharer but @node; there must be one. */
-static inline u16 sharers_other(const struct dsm_coh *coh, u16 node)
-{
-	u32 first = dsm_sharers_next(coh->dir->sharers, coh->nodes, 0);
-
-	if (first == node)
-		first = dsm_sharers_next(coh->dir->sharers, coh->nodes, node + 1);
-	return first < coh->nodes ? first : node;
-}
-
 #endif /* _DSM_SHARERS_H */

@@ -386,7 +386,6 @@ static void write_by_last_sharer_invalidates_nobody_test(struct kunit *test)
 	become_writer(test, 3);
 	become_sharer(test, 4);
 	take_ok(test, DSM_PUT_S, 4, 20);
-	take_ok(test, DSM_INV_ACK, 4, 20);
 	take_ok(test, DSM_GET_M, 3, 21);
 	KUNIT_EXPECT_EQ(test, home->sent.type, DSM_GRANT);
 	KUNIT_EXPECT_EQ(test, home->sent.acks, 0);
@@ -426,7 +425,6 @@ static void home_copy_answers_alone_test(struct kunit *test)
 	become_writer(test, HOME);
 	become_sharer(test, 3);
 	take_ok(test, DSM_PUT_S, 3, 24);
-	take_ok(test, DSM_INV_ACK, 3, 24);
 	take_ok(test, DSM_GET_M, 5, 25);
 	KUNIT_EXPECT_EQ(test, home->sent.to, HOME);
 	KUNIT_EXPECT_EQ(test, home->sent.acks, 0);
@@ -493,68 +491,87 @@ static void requests_wait_while_one_is_served_test(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, home->next);
 }
 
+/* A sharer has dropped its copy: nobody answers. */
 static void put_s_test(struct kunit *test)
 {
 	struct home *home = test->priv;
 
 	become_writer(test, 3);
 	become_sharer(test, 130);
+	become_sharer(test, 9);
 	take_ok(test, DSM_PUT_S, 130, 20);
-	KUNIT_EXPECT_EQ(test, home->sent.type, DSM_INV);
-	KUNIT_EXPECT_EQ(test, home->sent.to, 130);
-	KUNIT_EXPECT_EQ(test, home->sent.node, HOME);
-	KUNIT_EXPECT_EQ(test, home->dir.busy, DSM_PUT_S);
-	take_bad(test, DSM_INV_ACK, 3, 20);
-	take_bad(test, DSM_INV_ACK, 130, 21);
-	take_ok(test, DSM_INV_ACK, 130, 20);
+	KUNIT_EXPECT_EQ(test, home->sent.type, 0);
+	KUNIT_EXPECT_EQ(test, home->dir.busy, 0);
 	KUNIT_EXPECT_TRUE(test, home->next);
+	KUNIT_EXPECT_FALSE(test, home->pull);
 	KUNIT_EXPECT_FALSE(test, dsm_sharers_has(home->sharers, 130));
 	KUNIT_EXPECT_TRUE(test, dsm_sharers_has(home->sharers, 3));
+	KUNIT_EXPECT_TRUE(test, dsm_sharers_has(home->sharers, 9));
 	KUNIT_EXPECT_EQ(test, home->dir.owner, 3);
+	/* It may ask for another one. */
+	take_ok(test, DSM_GET_S, 130, 21);
+	KUNIT_EXPECT_EQ(test, home->sent.type, DSM_FWD_GET_S);
 }
 
-/* Another sharer supplies the bytes from now on. */
-static void put_s_by_supplier_test(struct kunit *test)
+/* The owner cannot drop its copy by itself: the bytes may be asked for. */
+static void put_s_of_owner_refused_test(struct kunit *test)
+{
+	become_writer(test, 3);
+	take_bad(test, DSM_PUT_S, 3, 20);
+	become_sharer(test, 130);
+	take_bad(test, DSM_PUT_S, 3, 20);
+}
+
+/* The home, which has the bytes as well, supplies them from now on. */
+static void put_m_of_reader_test(struct kunit *test)
 {
 	struct home *home = test->priv;
 
 	become_writer(test, 3);
 	become_sharer(test, 130);
+	become_sharer(test, HOME);
 	KUNIT_ASSERT_EQ(test, home->dir.owner, 3);
-	take_ok(test, DSM_PUT_S, 3, 20);
+	take_ok(test, DSM_PUT_M, 3, 20);
+	KUNIT_EXPECT_EQ(test, home->sent.type, DSM_INV);
+	KUNIT_EXPECT_EQ(test, home->sent.to, 3);
+	KUNIT_EXPECT_EQ(test, home->sent.node, HOME);
+	KUNIT_EXPECT_EQ(test, home->dir.busy, DSM_PUT_M);
+	take_bad(test, DSM_INV_ACK, 130, 20);
+	take_bad(test, DSM_INV_ACK, 3, 21);
 	take_ok(test, DSM_INV_ACK, 3, 20);
-	KUNIT_EXPECT_EQ(test, home->dir.owner, 130);
+	KUNIT_EXPECT_TRUE(test, home->next);
+	KUNIT_EXPECT_FALSE(test, dsm_sharers_has(home->sharers, 3));
+	KUNIT_EXPECT_TRUE(test, dsm_sharers_has(home->sharers, 130));
+	KUNIT_EXPECT_EQ(test, home->dir.owner, HOME);
 	take_ok(test, DSM_GET_S, 9, 22);
 	KUNIT_EXPECT_EQ(test, home->sent.type, DSM_FWD_GET_S);
-	KUNIT_EXPECT_EQ(test, home->sent.to, 130);
+	KUNIT_EXPECT_EQ(test, home->sent.to, HOME);
 }
 
-/* The last copy is not dropped: the home takes the block. */
-static void put_s_of_last_copy_test(struct kunit *test)
+/* Without a copy of its own the home takes the block, and so all copies. */
+static void put_m_of_reader_is_pulled_test(struct kunit *test)
 {
 	struct home *home = test->priv;
 
 	become_writer(test, 3);
 	become_sharer(test, 130);
-	take_ok(test, DSM_PUT_S, 3, 20);
-	take_ok(test, DSM_INV_ACK, 3, 20);
-	take_ok(test, DSM_PUT_S, 130, 23);
+	take_ok(test, DSM_PUT_M, 3, 20);
 	KUNIT_EXPECT_TRUE(test, home->pull);
 	KUNIT_EXPECT_TRUE(test, home->next);
 	KUNIT_EXPECT_EQ(test, home->sent.type, 0);
 	KUNIT_EXPECT_EQ(test, home->dir.busy, 0);
+	KUNIT_EXPECT_TRUE(test, dsm_sharers_has(home->sharers, 3));
 	KUNIT_EXPECT_TRUE(test, dsm_sharers_has(home->sharers, 130));
 }
 
-/* Of a block nobody wrote there is nothing to lose. */
+/* A block nobody wrote has no owner. */
 static void put_s_of_zero_block_test(struct kunit *test)
 {
 	struct home *home = test->priv;
 
 	become_sharer(test, 130);
 	take_ok(test, DSM_PUT_S, 130, 20);
-	KUNIT_EXPECT_EQ(test, home->sent.type, DSM_INV);
-	take_ok(test, DSM_INV_ACK, 130, 20);
+	KUNIT_EXPECT_EQ(test, home->sent.type, 0);
 	KUNIT_EXPECT_FALSE(test, dsm_sharers_has(home->sharers, 130));
 	KUNIT_EXPECT_EQ(test, home->dir.state, DSM_DIR_ZERO);
 }
@@ -660,9 +677,8 @@ static void sharers_random_test(struct kunit *test)
 		if (!test_bit(node, model)) {
 			become_sharer(test, node);
 			__set_bit(node, model);
-		} else if (node != HOME && bitmap_weight(model, NODES) > 1) {
+		} else if (node != HOME && node != home->dir.owner) {
 			take_ok(test, DSM_PUT_S, node, i);
-			take_ok(test, DSM_INV_ACK, node, i);
 			__clear_bit(node, model);
 		}
 		KUNIT_ASSERT_TRUE(test, test_bit(home->dir.owner, model));
@@ -690,8 +706,9 @@ static struct kunit_case home_cases[] = {
 	KUNIT_CASE(home_requests_test),
 	KUNIT_CASE(requests_wait_while_one_is_served_test),
 	KUNIT_CASE(put_s_test),
-	KUNIT_CASE(put_s_by_supplier_test),
-	KUNIT_CASE(put_s_of_last_copy_test),
+	KUNIT_CASE(put_s_of_owner_refused_test),
+	KUNIT_CASE(put_m_of_reader_test),
+	KUNIT_CASE(put_m_of_reader_is_pulled_test),
 	KUNIT_CASE(put_s_of_zero_block_test),
 	KUNIT_CASE(put_m_test),
 	KUNIT_CASE(stale_put_ignored_test),

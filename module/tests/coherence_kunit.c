@@ -101,9 +101,12 @@ static const struct table_case {
 	{ DSM_LINE_I, IN_READ, DSM_LINE_IS, DSM_GET_S, HOME },
 	{ DSM_LINE_I, IN_WRITE, DSM_LINE_IM, DSM_GET_M, HOME },
 	{ DSM_LINE_I, IN_FREE, DSM_LINE_II_R, .action = DSM_ACT_DROP },
+	/* The home has not heard of an eviction. */
+	{ DSM_LINE_I, IN_INV, DSM_LINE_I, DSM_INV_ACK, OTHER },
+	{ DSM_LINE_I, IN_DROP, DSM_LINE_I, DSM_INV_ACK, HOME },
 
 	{ DSM_LINE_S, IN_WRITE, DSM_LINE_SM, DSM_GET_M, HOME },
-	{ DSM_LINE_S, IN_EVICT, DSM_LINE_S, DSM_PUT_S, HOME },
+	{ DSM_LINE_S, IN_EVICT, DSM_LINE_SI_R, .action = DSM_ACT_DROP },
 	{ DSM_LINE_S, IN_FWD_GET_S, DSM_LINE_S, DSM_DATA, OTHER },
 	{ DSM_LINE_S, IN_FWD_GET_M, DSM_LINE_SI_R, .action = DSM_ACT_REVOKE },
 	{ DSM_LINE_S, IN_INV, DSM_LINE_SI_R, .action = DSM_ACT_REVOKE },
@@ -130,11 +133,15 @@ static const struct table_case {
 	{ DSM_LINE_IS, IN_LOST_M, DSM_LINE_M, DSM_DONE, HOME, DSM_WIRE_MODIFIED,
 	  .action = DSM_ACT_WAKE },
 	{ DSM_LINE_IS, IN_GRANT_ZERO, DSM_LINE_S, .action = DSM_ACT_WAKE },
+	{ DSM_LINE_IS, IN_INV, DSM_LINE_IS, DSM_INV_ACK, OTHER },
+	{ DSM_LINE_IS, IN_DROP, DSM_LINE_IS, DSM_INV_ACK, HOME },
 
 	{ DSM_LINE_IM, IN_DATA_M, DSM_LINE_M, DSM_DONE, HOME, .action = DSM_ACT_WAKE },
 	{ DSM_LINE_IM, IN_HOME_DATA_M, DSM_LINE_M, .action = DSM_ACT_WAKE },
 	{ DSM_LINE_IM, IN_LOST_M, DSM_LINE_M, DSM_DONE, HOME, .action = DSM_ACT_WAKE },
 	{ DSM_LINE_IM, IN_INV_ACK, DSM_LINE_IM },
+	{ DSM_LINE_IM, IN_INV, DSM_LINE_IM, DSM_INV_ACK, OTHER },
+	{ DSM_LINE_IM, IN_DROP, DSM_LINE_IM, DSM_INV_ACK, HOME },
 
 	{ DSM_LINE_SM, IN_FWD_GET_S, DSM_LINE_SM, DSM_DATA, OTHER },
 	{ DSM_LINE_SM, IN_FWD_GET_M, DSM_LINE_SMI_R, .action = DSM_ACT_REVOKE },
@@ -149,6 +156,8 @@ static const struct table_case {
 	{ DSM_LINE_SI_R, IN_REVOKED, DSM_LINE_I, DSM_INV_ACK, OTHER, .action = DSM_ACT_WAKE },
 	{ DSM_LINE_SMI_R, IN_REVOKED, DSM_LINE_IM, DSM_INV_ACK, OTHER, .action = DSM_ACT_WAKE },
 	{ DSM_LINE_II_R, IN_REVOKED, DSM_LINE_I, .action = DSM_ACT_WAKE },
+	{ DSM_LINE_II_R, IN_INV, DSM_LINE_II_R, DSM_INV_ACK, OTHER },
+	{ DSM_LINE_II_R, IN_DROP, DSM_LINE_II_R, DSM_INV_ACK, HOME },
 };
 
 static const struct table_case *table_find(u8 state, u8 input)
@@ -225,7 +234,8 @@ static void check_case(struct kunit *test, u8 state, u8 input)
 		KUNIT_EXPECT_EQ(test, msg->to, want->to);
 		KUNIT_EXPECT_EQ(test, msg->flags, want->flags);
 		KUNIT_EXPECT_EQ(test, msg->acks, want->acks);
-		KUNIT_EXPECT_EQ(test, msg->req, want->to == OTHER ? OTHER_REQ : REQ);
+		KUNIT_EXPECT_EQ(test, msg->req, want->to == OTHER || want->send == DSM_INV_ACK ?
+				OTHER_REQ : REQ);
 		n++;
 	}
 	if (want->action != DSM_ACT_SEND) {
@@ -678,17 +688,99 @@ static void line_evicts_once_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, coh.n_actions, 1);
 	feed(&coh, inputs[IN_EVICT]);
 	KUNIT_EXPECT_EQ(test, coh.n_actions, 0);
-	/* A reader was there first: what is left is another copy. */
+	/* A reader was there first: the home takes what is left, as it was asked to. */
 	feed(&coh, inputs[IN_FWD_GET_S]);
 	feed(&coh, inputs[IN_REVOKED]);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_S);
+	KUNIT_EXPECT_TRUE(test, line.owner);
 	feed(&coh, inputs[IN_EVICT]);
-	KUNIT_ASSERT_EQ(test, coh.n_actions, 1);
-	KUNIT_EXPECT_EQ(test, coh.actions[0].msg.type, DSM_PUT_S);
+	KUNIT_ASSERT_EQ(test, coh.n_actions, 0);
 	feed(&coh, inputs[IN_WRITE]);
 	feed(&coh, inputs[IN_GRANT_M]);
 	feed(&coh, inputs[IN_EVICT]);
 	KUNIT_ASSERT_EQ(test, coh.n_actions, 1);
 	KUNIT_EXPECT_EQ(test, coh.actions[0].msg.type, DSM_PUT_M);
+}
+
+/* The last writer, of which readers have the bytes, has to be ready to supply them. */
+static void line_of_owner_is_not_dropped_test(struct kunit *test)
+{
+	struct dsm_line line = line_in(DSM_LINE_M);
+	struct dsm_coh coh = coh_of(&line);
+
+	feed(&coh, inputs[IN_FWD_GET_S]);
+	feed(&coh, inputs[IN_REVOKED]);
+	feed(&coh, inputs[IN_EVICT]);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_S);
+	KUNIT_ASSERT_EQ(test, coh.n_actions, 1);
+	KUNIT_EXPECT_EQ(test, coh.actions[0].msg.type, DSM_PUT_M);
+	feed(&coh, inputs[IN_FWD_GET_S]);
+	KUNIT_EXPECT_EQ(test, coh.actions[0].msg.type, DSM_DATA);
+	/* The home has taken it. The next copy is one like others. */
+	feed(&coh, inputs[IN_INV]);
+	feed(&coh, inputs[IN_REVOKED]);
+	feed(&coh, inputs[IN_READ]);
+	feed(&coh, inputs[IN_HOME_DATA]);
+	KUNIT_EXPECT_FALSE(test, line.owner);
+}
+
+/* The home hears of an eviction when access is gone, and not before. */
+static void line_evicted_test(struct kunit *test)
+{
+	struct dsm_line line = line_in(DSM_LINE_S);
+	struct dsm_coh coh = coh_of(&line);
+
+	feed(&coh, inputs[IN_EVICT]);
+	KUNIT_EXPECT_TRUE(test, dsm_line_leaves(&line));
+	KUNIT_EXPECT_FALSE(test, dsm_line_readable(&line));
+	feed(&coh, inputs[IN_READ]);
+	KUNIT_EXPECT_EQ(test, coh.n_actions, 0);
+	feed(&coh, inputs[IN_REVOKED]);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_I);
+	KUNIT_ASSERT_EQ(test, coh.n_actions, 2);
+	KUNIT_EXPECT_EQ(test, coh.actions[0].msg.type, DSM_PUT_S);
+	KUNIT_EXPECT_EQ(test, coh.actions[0].msg.to, HOME);
+	KUNIT_EXPECT_EQ(test, coh.actions[0].msg.req, REQ);
+	KUNIT_EXPECT_EQ(test, coh.actions[1].type, DSM_ACT_WAKE);
+}
+
+/* It is taken meanwhile: that is answered, once, and the home need not be told. */
+static void line_taken_while_evicted_test(struct kunit *test)
+{
+	struct dsm_line line = line_in(DSM_LINE_S);
+	struct dsm_coh coh = coh_of(&line);
+
+	feed(&coh, inputs[IN_EVICT]);
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_INV]), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, coh.n_actions, 0);
+	KUNIT_EXPECT_FALSE(test, dsm_line_leaves(&line));
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_INV]), DSM_COH_BAD);
+	feed(&coh, inputs[IN_REVOKED]);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_I);
+	KUNIT_ASSERT_EQ(test, coh.n_actions, 2);
+	KUNIT_EXPECT_EQ(test, coh.actions[0].msg.type, DSM_INV_ACK);
+	KUNIT_EXPECT_EQ(test, coh.actions[0].msg.to, OTHER);
+	/* Once the bytes of another copy are here the home knows better. */
+	feed(&coh, inputs[IN_WRITE]);
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, with_acks(IN_DATA_M, 1)), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, (int)feed(&coh, inputs[IN_INV]), DSM_COH_BAD);
+}
+
+/* A thread has waited for it, and has not used it. */
+static void line_held_is_not_evicted_test(struct kunit *test)
+{
+	struct dsm_line line = {};
+	struct dsm_coh coh = coh_of(&line);
+
+	feed(&coh, inputs[IN_READ]);
+	feed(&coh, inputs[IN_DATA]);
+	KUNIT_ASSERT_TRUE(test, line.held);
+	feed(&coh, inputs[IN_EVICT]);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_S);
+	KUNIT_EXPECT_EQ(test, coh.n_actions, 0);
+	feed(&coh, inputs[IN_HOLD_OVER]);
+	feed(&coh, inputs[IN_EVICT]);
+	KUNIT_EXPECT_EQ(test, line.state, DSM_LINE_SI_R);
 }
 
 /* A hold that began in S is over in SM: the invalidation goes on there. */
@@ -797,6 +889,10 @@ static struct kunit_case coherence_cases[] = {
 	KUNIT_CASE(line_holds_joined_prefetch_test),
 	KUNIT_CASE(line_holds_through_prefetched_upgrade_test),
 	KUNIT_CASE(line_evicts_once_test),
+	KUNIT_CASE(line_of_owner_is_not_dropped_test),
+	KUNIT_CASE(line_evicted_test),
+	KUNIT_CASE(line_taken_while_evicted_test),
+	KUNIT_CASE(line_held_is_not_evicted_test),
 	KUNIT_CASE(line_hold_over_after_upgrade_request_test),
 	KUNIT_CASE(line_gives_away_test),
 	KUNIT_CASE(line_lost_test),

@@ -340,6 +340,8 @@ static void net_eviction_test(struct kunit *test)
 	testnet_run(net);
 	testnet_want(net, 2, WANT_READ, false);
 	testnet_run(net);
+	testnet_hold_over(net, 1);
+	testnet_hold_over(net, 2);
 	testnet_evict(net, 1);
 	testnet_evict(net, 2);
 	testnet_run(net);
@@ -355,19 +357,37 @@ static void net_eviction_while_home_reads_test(struct kunit *test)
 
 	testnet_want(net, 1, WANT_WRITE, false);
 	testnet_run(net);
-	testnet_want(net, 2, WANT_READ, false);
-	testnet_run(net);
-	testnet_evict(net, 1);
-	testnet_run(net);
-	KUNIT_EXPECT_EQ(test, net->node[1].line.state, DSM_LINE_I);
-
 	testnet_want(net, 0, WANT_READ, false);
-	testnet_evict(net, 2);
-	testnet_deliver(net, 2, 0, DSM_PUT_S);
+	testnet_evict(net, 1);
+	testnet_deliver(net, 1, 0, DSM_PUT_M);
 	testnet_run(net);
 	KUNIT_EXPECT_EQ(test, net->node[0].used, 1);
 	KUNIT_EXPECT_EQ(test, net->node[0].line.state, DSM_LINE_M);
-	KUNIT_EXPECT_EQ(test, net->node[2].line.state, DSM_LINE_I);
+	KUNIT_EXPECT_EQ(test, net->node[1].line.state, DSM_LINE_I);
+}
+
+/* A copy is dropped while another node's write has an invalidation sent for it. */
+static void net_eviction_meets_write_test(struct kunit *test)
+{
+	struct testnet *net = testnet_create(test, 3, 0);
+
+	testnet_want(net, 0, WANT_WRITE, false);
+	testnet_run(net);
+	testnet_want(net, 1, WANT_READ, false);
+	testnet_run(net);
+	testnet_want(net, 2, WANT_READ, false);
+	testnet_run(net);
+	testnet_hold_over(net, 1);
+	testnet_evict(net, 1);
+	testnet_revoked(net, 1);
+	KUNIT_EXPECT_EQ(test, net->node[1].line.state, DSM_LINE_I);
+	testnet_want(net, 2, WANT_WRITE, false);
+	testnet_deliver(net, 2, 0, DSM_GET_M);
+	/* It has asked for the block anew before it hears the invalidation. */
+	testnet_want(net, 1, WANT_READ, false);
+	testnet_run(net);
+	KUNIT_EXPECT_EQ(test, net->node[1].used, 2);
+	KUNIT_EXPECT_EQ(test, net->node[2].used, 2);
 }
 
 /* ------------------------------------------------------------------------
@@ -432,6 +452,7 @@ static struct kunit_case coherence_net_cases[] = {
 	KUNIT_CASE(net_grant_can_be_used_test),
 	KUNIT_CASE(net_eviction_test),
 	KUNIT_CASE(net_eviction_while_home_reads_test),
+	KUNIT_CASE(net_eviction_meets_write_test),
 	KUNIT_CASE_PARAM(net_random_test, net_gen_params),
 	{}
 };

@@ -148,7 +148,7 @@ static void put_copy(struct packer *p, const struct model_copy *copy)
 		    copy->revoke ? CLEAN : 0;
 	enum owed owed = owed_of(copy);
 	bool fwd = any_fwd(&line->fwd);
-	bool more = fwd || owed || line->discards || line->written || line->lost;
+	bool more = fwd || owed || line->discards || line->written || line->lost || line->owner;
 
 	put(p, line->state | line->held << 4 | line->demand << 5 | line->have << 6 | more << 7);
 	put(p, line->acks | line->acks_due << 3 | copy->wanted << 6 | copy->hold << 7);
@@ -156,7 +156,8 @@ static void put_copy(struct packer *p, const struct model_copy *copy)
 	put(p, req_of(p, line->req) | copy->leaving << 7);
 	if (!more)
 		return;
-	put(p, fwd | owed << 1 | line->discards << 3 | line->written << 4 | line->lost << 5);
+	put(p, fwd | owed << 1 | line->discards << 3 | line->written << 4 | line->lost << 5 |
+	    line->owner << 6);
 	if (fwd)
 		put_msg(p, &line->fwd, 0);
 	if (owed == OWED_OTHER)
@@ -302,6 +303,7 @@ static void get_copy(struct unpacker *u, struct model_copy *copy, u16 home, u16 
 	line->discards = copy->discards = more >> 3 & 1;
 	line->written = more >> 4 & 1;
 	line->lost = more >> 5 & 1;
+	line->owner = more >> 6 & 1;
 	if (more & 1)
 		get_msg(u, &line->fwd, home, self);
 	if ((more >> 1 & 3) == OWED_FWD)

@@ -12,10 +12,7 @@
  * nobody asks for more; the model has seen to it that where the graph ends,
  * all requests have been served.
  *
- * Nodes are alike but for the homes, with one exception: the core picks the
- * supplier of a block whose owner is evicted by number. There, the step is
- * taken with all numberings of the nodes, so the states are those that any
- * numbering, and any home, leads to.
+ * Nodes are alike but for the homes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -26,12 +23,6 @@
 
 enum {
 	WANTS		= (1 << STEP_DELIVER) - 1,
-};
-
-/* A step, and the numbering of the nodes to take it in. */
-struct walk_step {
-	struct model_step step;
-	const u8 *to;	/* NULL: as they are */
 };
 
 struct graph {
@@ -49,7 +40,6 @@ struct walker {
 	struct walk_result *result;
 	struct model first;
 	struct pack_orders orders;
-	struct pack_orders numberings;
 	struct store store;
 	struct store views;
 	struct graph graph;
@@ -67,24 +57,11 @@ static u32 state_of(const struct walker *w, const struct model *m)
 	return store_find(&w->store, bytes, pack(&w->orders, m, bytes));
 }
 
-static bool take(const struct model *m, const struct walk_step *step, struct model *next,
+static bool take(const struct model *m, const struct model_step *step, struct model *next,
 		 struct model_report *report)
 {
-	struct model_step s = step->step;
-	u8 from[MODEL_NODES];
-	unsigned int n;
-	bool ok;
-
 	*next = *m;
-	if (!step->to)
-		return model_take(next, &s, report);
-	for (n = 0; n < m->nodes; n++)
-		from[step->to[n]] = n;
-	s.node = step->to[s.node];
-	model_relabel(next, step->to);
-	ok = model_take(next, &s, report);
-	model_relabel(next, from);
-	return ok;
+	return model_take(next, step, report);
 }
 
 /* Nobody noticed: a want of what one has already. */
@@ -94,52 +71,39 @@ static bool unchanged(const struct model *m, struct model *next)
 	return !memcmp(m, next, sizeof(*m));
 }
 
-/* The core has just picked a new supplier, by its number. */
-static bool picked(const struct model *m, const struct model *next, unsigned int b)
-{
-	const struct dsm_dir *dir = &next->block[b].dir;
-
-	return m->nodes > 2 && dir->busy == DSM_PUT_S && dir->state == DSM_DIR_S &&
-	       (m->block[b].dir.busy != DSM_PUT_S || m->block[b].dir.req != dir->req) &&
-	       dir->owner != m->block[b].dir.owner;
-}
-
 /* ------------------------------------------------------------------------
  * Traces
  */
 
-/* The step from one state to another, in this cluster's own numbers. */
+/* The step from one state to another. */
 static bool find_step(const struct walker *w, const struct model *m, u32 to,
-		      struct walk_step *found)
+		      struct model_step *found)
 {
 	struct model_step steps[MODEL_STEPS];
-	unsigned int n = model_steps(m, w->config->steps, steps), i, k;
+	unsigned int n = model_steps(m, w->config->steps, steps), i;
 
-	for (k = 0; k <= w->numberings.n; k++)
-		for (i = 0; i < n; i++) {
-			struct walk_step step = { steps[i],
-				k ? w->numberings.order[k - 1].node : NULL };
-			struct model_report report = {};
-			struct model next;
+	for (i = 0; i < n; i++) {
+		struct model_report report = {};
+		struct model next;
 
-			if (take(m, &step, &next, &report) && state_of(w, &next) == to) {
-				*found = step;
-				return true;
-			}
+		if (take(m, &steps[i], &next, &report) && state_of(w, &next) == to) {
+			*found = steps[i];
+			return true;
 		}
+	}
 	return false;
 }
 
 static bool chart_step(const struct walker *w, struct model *m, unsigned int number,
-		       const struct walk_step *step)
+		       const struct model_step *step)
 {
 	struct model_report report = { .log = w->limits->chart };
 	struct model next;
 	bool ok;
 
-	model_chart_step(m, number, &step->step, w->limits->chart);
+	model_chart_step(m, number, step, w->limits->chart);
 	ok = take(m, step, &next, &report);
-	fprintf(w->limits->chart, "%s\n", step->to ? " (in another numbering)" : "");
+	fputc('\n', w->limits->chart);
 	*m = next;
 	return ok;
 }
@@ -149,7 +113,7 @@ static unsigned int chart_to(const struct walker *w, u32 i, struct model *m)
 {
 	u32 *path = NULL;
 	unsigned int n = 0, number = 0;
-	struct walk_step step;
+	struct model_step step;
 
 	for (; i; i = w->graph.parent[i]) {
 		path = store_grow(path, n + 1, sizeof(*path));
@@ -177,12 +141,11 @@ static void explain(const struct walker *w, u32 i, const char *why)
 	/* The same step is wrong in these numbers. */
 	n = model_steps(&m, w->config->steps, steps);
 	for (k = 0; k < n; k++) {
-		struct walk_step step = { steps[k], NULL };
 		struct model_report report = {};
 		struct model next;
 
-		if (!take(&m, &step, &next, &report)) {
-			chart_step(w, &m, number + 1, &step);
+		if (!take(&m, &steps[k], &next, &report)) {
+			chart_step(w, &m, number + 1, &steps[k]);
 			why = report.why;
 			fprintf(w->limits->chart, "    WRONG: %s\n", why);
 			model_print(&m, w->limits->chart);
@@ -245,7 +208,7 @@ static size_t view_of(const struct model *m, unsigned int b, unsigned int n, u8 
 		line->req == block->dir.req, home ? block->dir.state : 0,
 		home ? block->dir.busy : 0, home ? block->dir.owner : 0,
 		home ? block->dir.requester : 0, home ? block->sharers : 0,
-		line->req != 0, block->dir.req != 0, line->discards, line->fwd.flags,
+		line->req != 0, block->dir.req != 0, line->discards, line->fwd.flags, line->owner,
 	};
 
 	memcpy(out, view, sizeof(view));
@@ -272,7 +235,7 @@ static bool expand(struct walker *w, u32 i, const u8 *bytes)
 	struct model_report report = {};
 	struct model_step steps[MODEL_STEPS];
 	struct model m, next;
-	unsigned int n, k, o;
+	unsigned int n, k;
 
 	unpack(&w->first, bytes, &m);
 	if (!tell_lies(w, &m, &report)) {
@@ -281,26 +244,15 @@ static bool expand(struct walker *w, u32 i, const u8 *bytes)
 	}
 	n = model_steps(&m, w->config->steps, steps);
 	for (k = 0; k < n; k++) {
-		struct walk_step step = { steps[k], NULL };
 		bool want = is_want(steps[k].type);
 
-		if (!take(&m, &step, &next, &report)) {
+		if (!take(&m, &steps[k], &next, &report)) {
 			explain(w, i, report.why);
 			return false;
 		}
 		if (want && unchanged(&m, &next))
 			continue;
 		reach(w, i, &next, want);
-		if (!picked(&m, &next, steps[k].block))
-			continue;
-		for (o = 1; o < w->numberings.n; o++) {
-			step.to = w->numberings.order[o].node;
-			if (!take(&m, &step, &next, &report)) {
-				explain(w, i, report.why);
-				return false;
-			}
-			reach(w, i, &next, want);
-		}
 	}
 	if (!w->graph.degree[i])
 		w->result->at_rest++;
@@ -384,7 +336,7 @@ static void explain_cycle(const struct walker *w, const u64 *start, u32 i)
 	const struct graph *g = &w->graph;
 	u32 n = w->store.n, *from = store_grow(NULL, n, sizeof(*from));
 	u32 *queue = store_grow(NULL, n, sizeof(*queue)), head = 0, tail = 0, at, e, length = 0;
-	struct walk_step step;
+	struct model_step step;
 	unsigned int number;
 	struct model m;
 
@@ -468,7 +420,6 @@ enum walk_end walk(const struct walk_config *config, const struct walk_limits *l
 		   struct walk_result *result)
 {
 	struct walker w = { .config = config, .limits = limits, .result = result };
-	struct model any;
 	clock_t begin = clock();
 	enum walk_end end;
 
@@ -476,10 +427,6 @@ enum walk_end walk(const struct walk_config *config, const struct walk_limits *l
 	model_init(&w.first, config->nodes, config->blocks);
 	w.first.exact = config->exact;
 	pack_orders_init(&w.orders, &w.first, !config->no_symmetry);
-	/* Of any home: as if there were no block to have one. */
-	any = w.first;
-	any.blocks = 0;
-	pack_orders_init(&w.numberings, &any, true);
 	store_init(&w.store, limits->compact);
 	store_init(&w.views, false);
 	end = walk_states(&w);

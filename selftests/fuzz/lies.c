@@ -161,7 +161,7 @@ enum dsm_coh_result lies_feed(struct lies *l, unsigned int b, u16 node, const st
 		return DSM_COH_BAD;
 	}
 	if (lie && (ev->msg.type == DSM_DATA || ev->msg.type == DSM_LOST ||
-		    (ev->msg.type == DSM_INV_ACK && busy != DSM_PUT_S && busy != DSM_DISCARD)))
+		    (ev->msg.type == DSM_INV_ACK && busy != DSM_PUT_M && busy != DSM_DISCARD)))
 		l->broken |= 1U << b;
 	block->pull |= h.engine.pull;
 	return DSM_COH_OK;

@@ -287,6 +287,12 @@ static bool check_discarded(struct happening *h)
 
 static bool check_request(struct happening *h, const struct dsm_coh_msg *msg)
 {
+	if (msg->type == DSM_PUT_S) {
+		if (h->copy->pte != ACCESS_NONE)
+			return wrong(h->report, "node %u has access to what it says it has dropped",
+				     h->node);
+		return true;
+	}
 	if (h->ev.type == DSM_EV_MSG || msg->req != h->ev.req)
 		return wrong(h->report, "node %u sends %s with number %u, not the one it was given",
 			     h->node, model_msg_name(msg->type), msg->req);
@@ -547,7 +553,7 @@ static void clear_dead_fields(struct happening *h)
 	dir->sharers = NULL;
 	if (h->m->exact)
 		return;
-	if (!dsm_line_outstanding(line))
+	if (!dsm_line_outstanding(line) && line->state != DSM_LINE_SI_R)
 		line->req = 0;
 	if (!line->fwd.type)
 		memset(&line->fwd, 0, sizeof(line->fwd));
@@ -776,6 +782,13 @@ static bool lose(struct model *m, const struct model_step *step, struct model_re
 	return check(m, report);
 }
 
+/* A reader's copy stays while it is held; then the node that holds it may try again. */
+static bool can_leave(const struct dsm_line *line)
+{
+	return line->state == DSM_LINE_M ||
+	       (line->state == DSM_LINE_S && (line->owner || !line->held));
+}
+
 bool model_take(struct model *m, const struct model_step *step, struct model_report *report)
 {
 	struct model_copy *copy = &m->block[step->block].copy[step->node];
@@ -798,8 +811,7 @@ bool model_take(struct model *m, const struct model_step *step, struct model_rep
 		ev.req = m->next_req++;
 		break;
 	case STEP_EVICT:
-		if (step->node != m->block[step->block].home &&
-		    (copy->line.state == DSM_LINE_S || copy->line.state == DSM_LINE_M))
+		if (step->node != m->block[step->block].home && can_leave(&copy->line))
 			copy->leaving = true;
 		ev.type = DSM_EV_EVICT;
 		ev.req = m->next_req++;
@@ -864,52 +876,4 @@ enum dsm_coh_result model_lie(const struct model *m, unsigned int b, unsigned in
 	*changed = memcmp(&line, &line_was, sizeof(line)) || !same_dir(&dir, &dir_was) ||
 		   sharers != m->block[b].sharers || coh.n_actions;
 	return res;
-}
-
-/* ------------------------------------------------------------------------
- * Other numbers
- */
-
-static void relabel_msg(struct dsm_coh_msg *msg, const u8 *to)
-{
-	if (!msg->type)
-		return;
-	msg->from = to[msg->from];
-	msg->to = to[msg->to];
-	/* Elsewhere the field says nothing. */
-	if (takes_access(msg->type))
-		msg->node = to[msg->node];
-}
-
-static void relabel_block(const struct model *m, struct model_block *block, const u8 *to)
-{
-	struct model_block was = *block;
-	unsigned int n;
-
-	block->home = to[was.home];
-	if (was.dir.state != DSM_DIR_ZERO)
-		block->dir.owner = to[was.dir.owner];
-	if (was.dir.busy)
-		block->dir.requester = to[was.dir.requester];
-	block->sharers = 0;
-	for (n = 0; n < m->nodes; n++) {
-		struct model_copy *copy = &block->copy[to[n]];
-
-		*copy = was.copy[n];
-		relabel_msg(&copy->line.fwd, to);
-		relabel_msg(&copy->owed, to);
-		block->sharers |= (was.sharers >> n & 1) << to[n];
-	}
-	for (n = 0; n < block->n_waiting; n++)
-		relabel_msg(&block->waiting[n], to);
-}
-
-void model_relabel(struct model *m, const u8 *to)
-{
-	unsigned int b, i;
-
-	for (b = 0; b < m->blocks; b++)
-		relabel_block(m, &m->block[b], to);
-	for (i = 0; i < m->n_flight; i++)
-		relabel_msg(&m->flight[i].coh, to);
 }

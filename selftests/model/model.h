@@ -190,9 +190,6 @@ bool model_refuses(const struct model *m, unsigned int block, unsigned int node,
 /* Nothing more will happen unless somebody wants something. */
 bool model_quiet(const struct model *m);
 
-/* The same cluster with its nodes numbered otherwise: @m's n is @to[n]. */
-void model_relabel(struct model *m, const u8 *to);
-
 /* Words for numbers. */
 const char *model_line_name(u8 state);
 const char *model_dir_name(u8 state);

@@ -32,7 +32,9 @@ static bool get_is_wrong(const struct view *v, const struct dsm_coh_msg *msg)
 	if (v->dir->busy)
 		return false;
 	if (msg->type == DSM_PUT_S || msg->type == DSM_PUT_M)
-		return msg->from == v->node;
+		return msg->from == v->node ||
+		       (msg->type == DSM_PUT_S && v->dir->state != DSM_DIR_ZERO &&
+			msg->from == v->dir->owner);
 	if (msg->type == DSM_DISCARD)
 		return false;
 	if (v->dir->state == DSM_DIR_M)
@@ -84,6 +86,13 @@ static bool forward_is_wrong(const struct view *v, const struct dsm_coh_msg *msg
 	case DSM_LINE_M:
 		return v->line->fwd.type ||
 		       (msg->type == DSM_INV && !(msg->flags & DSM_WIRE_ZERO));
+	case DSM_LINE_I:
+	case DSM_LINE_IS:
+	case DSM_LINE_IM:
+	case DSM_LINE_II_R:
+	case DSM_LINE_SI_R:
+		/* The copy was evicted, and the home may not have heard so. */
+		return msg->type != DSM_INV || v->line->fwd.type || v->line->have;
 	}
 	return true;
 }
@@ -108,7 +117,7 @@ static bool ack_is_wrong(const struct view *v, const struct dsm_coh_msg *msg)
 {
 	const struct dsm_line *line = v->line;
 
-	if (v->dir && v->dir->busy == DSM_PUT_S)
+	if (v->dir && v->dir->busy == DSM_PUT_M)
 		return msg->from != v->dir->requester || msg->req != v->dir->req;
 	if (v->dir && v->dir->busy == DSM_DISCARD)
 		return msg->req != v->dir->req || (v->dir->state == DSM_DIR_M ?

@@ -336,9 +336,9 @@ static bool for_requester(u8 type)
 }
 
 /* Does the home take what a node asks it to take, if the node has it? */
-static bool has(const struct dsm_dir *dir, u16 node)
+static bool owns(const struct dsm_dir *dir, u16 node)
 {
-	return dir->state == DSM_DIR_M ? dir->owner == node : dsm_sharers_has(dir->sharers, node);
+	return dir->state != DSM_DIR_ZERO && dir->owner == node;
 }
 
 static void engine_deciding(struct dsm_engine *engine, const struct dsm_event *ev)
@@ -355,8 +355,8 @@ static void engine_deciding(struct dsm_engine *engine, const struct dsm_event *e
 	step->alone = step->over && ev->msg.type == DSM_DONE && ev->msg.from != step->requester;
 	if (step->over && dir->busy == DSM_GET_S)
 		sharers_reserve(sim, step->block);
-	step->put = msg && !dir->busy && (ev->msg.type == DSM_PUT_S || ev->msg.type == DSM_PUT_M) &&
-		    has(dir, ev->msg.from);
+	step->put = msg && !dir->busy && ev->msg.type == DSM_PUT_M &&
+		    owns(dir, ev->msg.from);
 	check_log(sim, LOG_EVENT, step->copy, ev, &ev->msg);
 	sim->events++;
 }

@@ -58,7 +58,7 @@ enum dsm_wire_type {
 	/* coherence: a block's transactions */
 	DSM_GET_S = 1,		/* requester to home: let me read */
 	DSM_GET_M,		/* requester to home: let me write */
-	DSM_PUT_S,		/* sharer to home: take my copy from me */
+	DSM_PUT_S,		/* sharer to home: I have dropped my copy */
 	DSM_PUT_M,		/* owner to home: take the block from me */
 	DSM_FWD_GET_S,		/* home to owner: send it to @node, keep a readable copy */
 	DSM_FWD_GET_M,		/* home to owner: send it to @node, keep nothing */

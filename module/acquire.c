@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * How threads get at blocks: what a fault asks for, what it asks for ahead, and
- * how it waits. What is asked for is an event of the block, see block.c.
+ * How threads get blocks: a fault asks for its block, and for those that it expects to need
+ * next, and waits. Each request is an event of its block, see block.c.
  */
 #include <linux/ktime.h>
 #include <linux/minmax.h>
@@ -94,9 +94,9 @@ bool dsm_block_use(struct dsm_region *region, struct dsm_block *block, bool writ
  * @block: the block
  *
  * Return: whether they may be, until dsm_block_unlock(): its state cannot change, and
- * a revocation that begins then finds them mapped. Not so a block that is held for
- * who is to use it, which is left to dsm_block_use(), and one that a thread waits to
- * write, whose reads have to wait with it. Nothing may sleep in between.
+ * a revocation that begins then finds them mapped. A block that is held for the thread
+ * that asked for it is left to dsm_block_use(). Reads of a block that a thread waits to
+ * write have to wait with that thread. Nothing may sleep in between.
  */
 bool dsm_block_lock_readable(struct dsm_block *block)
 {
@@ -311,7 +311,7 @@ int dsm_block_ask(struct dsm_region *region, u64 index, bool write)
 	return ask(region, chunk, index, write, false, false, DSM_GFP_TRY, &wanted);
 }
 
-/* Frames for what is on its way: they are this thread's to pay for. */
+/* Allocate frames for the blocks on their way: this thread is charged for them. */
 static int prepare(struct dsm_region *region, u64 index, const struct wanted *wanted,
 		   unsigned long deadline)
 {
@@ -385,9 +385,9 @@ static int acquire(struct dsm_region *region, u64 index, bool write, gfp_t gfp,
  * @index: the block
  * @write: for writing
  *
- * Waits for timeout_ms at most, for the chunk's home and then for the block. What was
- * got may be lost again before it is used: the caller looks, with a folio of the block
- * locked, and asks again if need be.
+ * Waits for timeout_ms at most, for the chunk's home and then for the block. The block may
+ * be taken away again before it is used: the caller checks with a folio of the block locked,
+ * and asks again if need be.
  *
  * Return: 0; -EINTR, killed; -ETIMEDOUT, the request is still under way; -EIO, the
  * bytes are lost; -ENOMEM; -EDQUOT, -ENOSPC, see dsm_user_take_block().

@@ -80,7 +80,7 @@ void dsm_batch_give_list(struct dsm_batch *batch, struct list_head *list)
 	INIT_LIST_HEAD(list);
 }
 
-/* Wake who can go on. */
+/* Wake the threads that can go on. */
 void dsm_batch_wake(struct dsm_batch *batch)
 {
 	dsm_wakes_run(&batch->wakes);

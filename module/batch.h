@@ -31,14 +31,14 @@ struct dsm_batch {
 };
 
 /*
- * How a thread allocates that can make room, and try again: without the OOM killer,
- * which would run at the limit of the thread's memory cgroup.
+ * For a thread that can make room and try again: without the OOM killer, which would run
+ * at the limit of the thread's memory cgroup.
  */
 #define DSM_GFP_TRY	(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN)
 
 /*
- * For what cannot fail any more: the charge may exceed the limit of the thread's memory
- * cgroup by a little. With __GFP_NOFAIL alone, the OOM killer would run before that.
+ * Where a failure can no longer be reported: the charge may exceed the limit of the thread's
+ * memory cgroup by a little. With __GFP_NOFAIL alone, the OOM killer would run first.
  */
 #define DSM_GFP_MUST	(GFP_KERNEL | __GFP_NORETRY | __GFP_NOFAIL)
 

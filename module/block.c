@@ -3,11 +3,11 @@
  * Blocks: the coherence protocol at work.
  *
  * engine.c drives the protocol; here are its operations. An event of a block is
- * taken under the block's lock. What can be done under the lock is: messages to
- * peers go to their queues, those to ourselves to the caller's batch, a request
- * that has to wait to the block. What sleeps is done after, in the caller's
- * context: taking access from page tables, which is then an event of the block
- * again, and delivering the batch's messages.
+ * taken under the block's lock. Messages to peers go to their queues, messages to
+ * this node to the caller's batch, and a request that has to wait to the block.
+ * Work that sleeps is done afterwards, in the caller's context: taking access from
+ * page tables, which is then an event of the block again, and delivering the
+ * batch's messages (link.c).
  *
  * Nothing is allocated under the lock, and nothing fails once an event has
  * been taken: memory is reserved first.
@@ -89,6 +89,8 @@ static void step_send(struct dsm_engine *engine, const struct dsm_coh_msg *coh)
 	u32 size = dsm_region_block_size(region);
 	bool ours;
 
+	lockdep_assert_held(&step->block->lock);
+
 	dsm_envelope_fill(msg, coh);
 	msg->region = region->id;
 	msg->block = step->index;
@@ -120,6 +122,8 @@ static void step_keep(struct dsm_engine *engine, const struct dsm_coh_msg *coh)
 	struct step *step = step_of(engine);
 	struct dsm_msg *msg = dsm_batch_take(step->batch);
 
+	lockdep_assert_held(&step->block->lock);
+
 	dsm_envelope_fill(msg, coh);
 	list_add_tail(&msg->list, &step->block->waiting);
 }
@@ -128,6 +132,8 @@ static bool step_next(struct dsm_engine *engine, struct dsm_coh_msg *coh)
 {
 	struct step *step = step_of(engine);
 	struct dsm_msg *msg = list_first_entry_or_null(&step->block->waiting, struct dsm_msg, list);
+
+	lockdep_assert_held(&step->block->lock);
 
 	if (!msg)
 		return false;
@@ -140,6 +146,8 @@ static bool step_next(struct dsm_engine *engine, struct dsm_coh_msg *coh)
 static bool step_kept(struct dsm_engine *engine, u16 from, u8 type)
 {
 	const struct dsm_msg *msg;
+
+	lockdep_assert_held(&step_of(engine)->block->lock);
 
 	list_for_each_entry(msg, &step_of(engine)->block->waiting, list)
 		if (msg->from == from && msg->type == type)
@@ -158,6 +166,8 @@ static bool step_hold(struct dsm_engine *engine)
 	struct step *step = step_of(engine);
 	struct dsm_hold *hold = step->batch->hold;
 	u64 left_ns = dsm_hold_left(step->block);
+
+	lockdep_assert_held(&step->block->lock);
 
 	if (!left_ns)
 		return false;
@@ -380,7 +390,7 @@ static int revoke(struct dsm_region *region, u64 index, u8 how)
 	return 0;
 }
 
-/* Would it keep its caller for long, at worst? It may be the helper, with messages of others. */
+/* Could a revocation take long? Its caller may be the helper, with other nodes' messages. */
 static bool revoke_takes_long(const struct dsm_region *region)
 {
 	u64 mappings = atomic_read(&region->mappings);
@@ -413,8 +423,8 @@ static void try_later(struct dsm_hold *hold)
 }
 
 /*
- * What cannot be done now is tried later, with what has been set aside for that: REVOKED,
- * whose page is under DMA, or WRITE, which has no memory for what it pulls.
+ * Try again later, with the hold that was set aside for that: REVOKED, if a page is under
+ * DMA, or WRITE, if there is no memory for the copy that it pulls.
  */
 static void later(struct dsm_region *region, u64 index, u8 event, u8 how, struct dsm_batch *batch)
 {
@@ -481,7 +491,7 @@ int dsm_block_event(struct dsm_region *region, struct dsm_chunk *chunk, u64 inde
 		err = step_run(&step, &next, gfp);
 		if (err)
 			return err;
-		/* What follows cannot be taken back, so it cannot fail. */
+		/* From here on nothing can be taken back, so nothing may fail. */
 		gfp = DSM_GFP_MUST;
 		if (step.revoke) {
 			if (revoke_takes_long(region)) {
@@ -541,7 +551,7 @@ static void hold_over(struct dsm_hold *hold)
 	spin_unlock(&block->lock);
 
 	dsm_batch_init(&batch);
-	/* Refused where another node has said what it had no right to: its block is the worse for it. */
+	/* Refused only after a lie of another node, which spoils that block alone. */
 	if (dsm_block_event(region, chunk, index, &ev, &batch, DSM_GFP_MUST))
 		pr_warn_ratelimited("node %u: region %u, block %llu: another node's fault\n",
 				    region->node->id, region->id, index);
@@ -699,7 +709,7 @@ static int expect_region(struct dsm_region *region)
 			spin_unlock(&block->lock);
 			if (!out)
 				continue;
-			/* What it does not get to know it is told in data_lost(). */
+			/* data_lost() tells the helper the rest. */
 			err = node->carrier->expect(node, region->id, offset,
 						    dsm_region_block_size(region), req);
 			if (err)

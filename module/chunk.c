@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Chunks: where a node keeps what it knows of a region's blocks, and which
- * node is the home of each.
+ * Chunks: a node's knowledge of a region's blocks, and of which node is the home
+ * of each.
  *
  * The home of a chunk follows from the region, but under first touch. There
  * the chunk's steward, which does follow from the region, gives it to the
@@ -56,14 +56,7 @@ bool dsm_sharers_missing(const struct dsm_block *block)
 	return block->dir.sharers == no_sharers;
 }
 
-/**
- * dsm_sharers_replace() - change a block's storage for sharers
- * @block: the block, locked, with no sharers
- * @sharers: NULL for none
- *
- * Return: what it had, for the caller to free, or NULL.
- */
-u64 *dsm_sharers_replace(struct dsm_block *block, u64 *sharers)
+static u64 *sharers_replace(struct dsm_block *block, u64 *sharers)
 {
 	u64 *old = block->dir.sharers;
 
@@ -71,6 +64,20 @@ u64 *dsm_sharers_replace(struct dsm_block *block, u64 *sharers)
 		return sharers;
 	block->dir.sharers = sharers ?: no_sharers;
 	return old == no_sharers ? NULL : old;
+}
+
+/**
+ * dsm_sharers_replace() - change a block's storage for sharers
+ * @block: the block, locked, with no sharers
+ * @sharers: NULL for none
+ *
+ * Return: the old storage, for the caller to free, or NULL.
+ */
+u64 *dsm_sharers_replace(struct dsm_block *block, u64 *sharers)
+{
+	lockdep_assert_held(&block->lock);
+
+	return sharers_replace(block, sharers);
 }
 
 static u16 home_by_policy(const struct dsm_region *region, u64 number)
@@ -116,7 +123,7 @@ static void chunk_destroy(struct dsm_region *region, struct dsm_chunk *chunk)
 	dsm_msg_free_list(&chunk->early);
 	for (i = 0; i < dsm_chunk_blocks(region); i++) {
 		dsm_msg_free_list(&chunk->blocks[i].waiting);
-		kfree(dsm_sharers_replace(&chunk->blocks[i], NULL));
+		kfree(sharers_replace(&chunk->blocks[i], NULL));
 	}
 	kvfree(chunk);
 }
@@ -152,7 +159,7 @@ void dsm_chunk_look_stale(struct dsm_region *region)
 		dsm_region_put(region);
 }
 
-/* A copy of the block was taken from this node: what is left in its frames is freed later. */
+/* A copy of the block was taken from this node: its frames are to be freed later. */
 void dsm_chunk_mark_stale(struct dsm_region *region, struct dsm_chunk *chunk, u64 index)
 {
 	if (READ_ONCE(chunk->stale) || READ_ONCE(region->dead))

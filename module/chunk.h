@@ -23,8 +23,8 @@ struct dsm_region;
 
 enum dsm_chunk_limits {
 	/*
-	 * Messages in a chunk's @early from one node. More have to be sent again:
-	 * the node is at fault, or faster than the steward, and only its link waits.
+	 * Messages in a chunk's @early from one node. Further ones have to be sent
+	 * again: the node is at fault, or faster than the steward; only its link waits.
 	 */
 	DSM_CHUNK_EARLY_MAX	= 64,
 };
@@ -32,8 +32,7 @@ enum dsm_chunk_limits {
 /**
  * struct dsm_block - what this node knows of a block
  *
- * Lock order: a folio's lock, @lock, a page table's or a peer's lock. Nothing sleeps under
- * @lock.
+ * Nothing sleeps under @lock; README.md has the lock order.
  *
  * @lock: protects the rest
  * @line: our copy
@@ -66,10 +65,10 @@ struct dsm_block {
 
 /**
  * struct dsm_chunk - blocks that have one home
- * @lock: protects @home, @claim, @claiming, @early; a peer's lock is taken under it
+ * @lock: protects @home, @claim, @claiming, @early
  * @home: the home's id, or DSM_NO_HOME where it is not known (first touch).
  *	Once known it does not change.
- * @claim: at the chunk's steward: who has claimed it, or DSM_NO_HOME
+ * @claim: at the chunk's steward: the node that has claimed it, or DSM_NO_HOME
  * @claiming: we have asked the steward
  * @stale: it is marked DSM_CHUNK_STALE
  * @cached: how many of @blocks are

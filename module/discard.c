@@ -2,13 +2,14 @@
 /*
  * Frames given back to the kernel.
  *
- * Two things do that. A discard makes a range of blocks what it was before
- * anybody wrote it: each block's home takes it from whoever has it, and those
- * free its frames (DSM_ACT_DROP). And what a node has left of a copy that was
- * taken from it, which nobody can read any more, is freed when it has not been
- * fetched again for a while. Not at once: a block that two nodes take from each
- * other would have its page freed and made anew each time, and a page whose
- * bytes have been granted has to stay until the helper has sent them.
+ * A discard makes a range of blocks zeroes again, as before they were first written:
+ * each block's home takes it from the nodes that have it, and they free its frames
+ * (DSM_ACT_DROP).
+ *
+ * Stale frames belong to a copy that was taken from this node, and nobody can read them.
+ * They are freed when the block has not been fetched again for a while. Not at once: the
+ * page of a block that two nodes take from each other would be freed and allocated each
+ * time, and a page whose bytes have been granted has to stay until the helper has sent them.
  */
 #include <linux/overflow.h>
 #include <linux/sched/signal.h>
@@ -139,10 +140,10 @@ int dsm_discard(struct dsm_region *region, u64 offset, u64 length)
 }
 
 /* ------------------------------------------------------------------------
- * What is left of copies that were taken
+ * Stale frames
  */
 
-/* Frees what it may; returns whether there will be more. */
+/* Free the stale frames of a chunk that are old enough. Returns whether more are left. */
 static bool free_stale(struct dsm_region *region, struct dsm_chunk *chunk, u64 number)
 {
 	u32 i, n = dsm_chunk_blocks(region);

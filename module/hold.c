@@ -5,16 +5,16 @@
  * Else two nodes that want a block might trade it for ever, and neither come to
  * use it: that is from Li and Hudak's IVY on, as Mirage's time window (Fleisch and
  * Popek, SOSP 1989). The window is hold_us at most; it ends soon after the thread
- * has found its page. What is to be taken away before then waits, and goes on in a
- * thread of ours: a wake-up in real time, because another node's thread waits for it.
+ * has found its page. A revocation that comes before then waits, and goes on in a
+ * real-time thread of ours, because another node's thread waits for it.
  *
- * What cannot be taken away because a page is under DMA waits as well, and is tried
- * again by an ordinary worker: a device may have it for ever. So does a home that has
- * no memory for a copy that another node wants it to take.
+ * A revocation of a page under DMA waits as well. An ordinary worker tries it again and
+ * again: a device may keep the page for ever. A home that has no memory for a copy that
+ * it is asked to take waits in the same way.
  *
- * And what takes long is done by a worker of another kind: a region's users may have mapped it
- * very often, and the thread that was told to take it away is the helper's, which has other
- * nodes' messages to carry, or the one above, for which others wait.
+ * A long revocation has a worker of a third kind: the region's users may have mapped it
+ * very often, and neither the helper's thread, which carries other nodes' messages, nor the
+ * real-time thread may be kept for so long.
  */
 #include <linux/slab.h>
 #include "chunk.h"

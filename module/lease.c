@@ -67,7 +67,7 @@ static atomic64_t *word_of(const struct lease *lease)
 	return &lease->region->words->word[lease->slot];
 }
 
-/* What the word says of who has it; from now on they all come here. */
+/* Read the owner from the word, and send all its users here from now on. */
 static u32 word_stop(const struct lease *lease)
 {
 	return lease->slot < 0 ? 0 : lower_32_bits(atomic64_fetch_or(DSM_WORD_SLOW,
@@ -149,7 +149,7 @@ static enum holder holder_of(struct lease *lease, u32 owner)
 	return HOLDER_NONE;
 }
 
-/* If somebody waits for its holder: that may end without notice. */
+/* If a thread or node waits for its holder, watch whether that still lives. */
 void dsm_lease_watch(struct lease *lease)
 {
 	struct dsm_sync *sync = lease->region->node->sync;
@@ -190,7 +190,7 @@ static int slot_free(const struct dsm_words *words, int set)
 	return -1;
 }
 
-/* One that nobody has goes home; not always the same, the others may be in use. */
+/* Give a mutex that no thread has back to its home, a different one each time. */
 static void slot_vacate(struct dsm_words *words, int set)
 {
 	struct lease *lease;
@@ -249,7 +249,7 @@ static void lockers_fail(struct lease *lease, bool all, int error)
 			locker_done(locker, error);
 }
 
-/* A thread gets it. Returns what it is to be told. */
+/* A thread gets the mutex. Return: the result of its call. */
 static u32 lease_take(struct lease *lease, const struct dsm_locker *locker)
 {
 	u32 value = lease->ownerdead ? DSM_SYNC_OWNERDEAD : 0;
@@ -339,7 +339,7 @@ static void forget(struct lease *lease)
  * done, and DSM_LEASE_BUSY if the caller is to say so.
  */
 static unsigned int step(struct lease *lease, enum dsm_lease_event event,
-		 struct dsm_lease_now now)
+			 struct dsm_lease_now now)
 {
 	const struct dsm_locker *first;
 	unsigned int actions;
@@ -380,7 +380,7 @@ void dsm_lease_give_back(struct lease *lease)
 		word_go_on(lease, owner, holder);
 }
 
-/* Whoever has it is no more: it goes to another, who is told. */
+/* Its holder is no more: the next one to take it is told. */
 void dsm_lease_orphaned(struct lease *lease)
 {
 	word_stop(lease);
@@ -724,7 +724,7 @@ static void lease_refused(struct lease *lease, int error)
 {
 	struct dsm_locker *locker, *next;
 
-	/* Who has queued since the question may get another answer to his. */
+	/* A thread that queued after the question was sent may get another answer. */
 	list_for_each_entry_safe(locker, next, &lease->lockers, list)
 		if (locker->asked || error != EBUSY)
 			locker_done(locker, -error);

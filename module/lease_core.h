@@ -16,7 +16,7 @@ enum dsm_lease_state {
 	DSM_LEASE_OURS,
 };
 
-/* Who is the first in the node's queue. */
+/* What the first thread in the node's queue wants. */
 enum dsm_lease_first {
 	DSM_LEASE_NOBODY,
 	DSM_LEASE_TRIER,
@@ -34,7 +34,7 @@ enum dsm_lease_event {
 	DSM_LEASE_FREED,	/* no thread holds it any more */
 };
 
-/* What is to be done, in this order. */
+/* Actions, in the order in which they are done. */
 enum dsm_lease_action {
 	DSM_LEASE_BUSY		= 1 << 0,	/* say BUSY */
 	DSM_LEASE_HAND		= 1 << 1,	/* the first in the queue has it */

@@ -2,10 +2,10 @@
 /*
  * Messages: their memory, and their form on the wire.
  *
- * A frame comes from a helper that is not trusted, from a node that is not
- * either. dsm_msg_decode() checks all that can be checked without knowing the
- * region: the length each type must have, the flags it may have, who may have
- * sent it, the view. Who may say it about which block is for the receiver.
+ * A frame comes from an untrusted helper, and from an untrusted node. dsm_msg_decode()
+ * checks all that can be checked without knowing the region: length, flags and sender,
+ * as messages.h has them for each type, and the view. The receiver checks whether the
+ * sender may say it about the block.
  */
 #include <linux/errno.h>
 #include <linux/slab.h>
@@ -216,7 +216,7 @@ bool dsm_msg_continues(const struct dsm_msg *msg, const struct dsm_msg *next)
 
 int dsm_msg_init(void)
 {
-	/* Whoever says something pays for it: a caller, or the helper. */
+	/* Charged to the thread that says something: a caller, or the helper. */
 	msg_cache = KMEM_CACHE(dsm_msg, SLAB_ACCOUNT);
 	return msg_cache ? 0 : -ENOMEM;
 }

@@ -2,9 +2,9 @@
 /*
  * The generic netlink family: towards the helper.
  *
- * uapi/dsm.yaml describes it. The helper needs CAP_NET_ADMIN, and is not
- * trusted for all that: whatever it says is checked here or, for the frames it
- * brings, by dsm_msg_decode() and the receivers.
+ * uapi/dsm.yaml describes it. The helper needs CAP_NET_ADMIN, but is not trusted:
+ * what it says is checked here, and the frames that it brings by dsm_msg_decode()
+ * and the receivers.
  *
  * The helper is the socket that registered. When that socket is closed, every
  * peer is down until another registers. Windows are given to the process that
@@ -23,7 +23,7 @@
 
 static struct genl_family family;
 
-/* What a SEND has beside its frame, at most. */
+/* The longest SEND, without its frame. */
 #define SEND_SIZE	(GENL_HDRLEN + 4 * nla_total_size(sizeof(u32)) +	\
 			 nla_total_size_64bit(sizeof(u64)))
 
@@ -92,7 +92,7 @@ cancel:
 	return -EMSGSIZE;
 }
 
-/* A new helper has to know what was asked for before it came. */
+/* Tell a new helper of a request that was made before it came. */
 static int send_expect(struct dsm_node *node, u32 region, u64 offset, u32 length, u32 req)
 {
 	struct sk_buff *skb = nlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);

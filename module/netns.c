@@ -2,8 +2,8 @@
 /*
  * Network namespaces: each has a node, which is made and configured here.
  *
- * A node exists with its namespace, and is nobody until its helper says who it
- * is. Open files and mappings pin the namespace, so that when it goes, nothing
+ * A node exists with its namespace, and has no number until its helper gives it
+ * one. Open files and mappings pin the namespace, so that when it goes, nothing
  * uses the node but messages and timers, which are stopped here.
  *
  * Any user can make a network namespace, by way of a user namespace, and has
@@ -115,7 +115,7 @@ static int sysfs_add(struct dsm_node *node)
 }
 
 /**
- * node_configure() - the helper says who we are
+ * node_configure() - the helper says which node this is
  * @node: us
  * @id: our id
  * @nodes: how many there are
@@ -218,7 +218,7 @@ static void __net_exit node_net_exit(struct net *net)
 	struct dsm_node *node = dsm_node_of(net);
 
 	/*
-	 * Who may still see the node: netlink's handlers, which run in the namespace and so
+	 * These may still see the node: netlink's handlers, which run in the namespace and so
 	 * are over; the peers' workers, which peers_stop() ends; regions, which have holds
 	 * and workers that reference them, and which dsm_table_destroy() waits for. All
 	 * of them may post to peers, so peers go last.

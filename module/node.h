@@ -40,9 +40,9 @@ enum dsm_tunable_limits {
 /**
  * struct dsm_node - this network namespace's member of the cluster
  * @net: the namespace
- * @link: what is done about what the links bring
+ * @link: the upper layers' handlers of what the links bring
  * @carrier: what carries messages to the peers
- * @configured: the helper has said who we are; @id and @nodes are valid and
+ * @configured: the helper has said which node this is; @id and @nodes are valid and
  *	do not change again (set last, with release)
  * @id: our id
  * @nodes: how many there are

@@ -87,7 +87,7 @@ int dsm_park_message(struct dsm_peer *peer, const struct dsm_msg *msg)
 	return 0;
 }
 
-/* Is anything parked for the region? Then what follows has to wait, too. */
+/* Is anything parked for the region? Then later messages about it have to wait, too. */
 bool dsm_park_has(const struct dsm_peer *peer, u32 region)
 {
 	const struct dsm_msg *msg;
@@ -160,7 +160,7 @@ int dsm_park_deliver(struct dsm_peer *peer)
 		if (err && err != -EPROTO && err != -EBADMSG)
 			return err;
 		dsm_batch_run(&peer->rx_batch, node);
-		/* What was wrong has been said, and acknowledged long ago: it is dropped. */
+		/* It was acknowledged long ago, so its error can only be logged: it is dropped. */
 		if (err)
 			atomic64_inc(&peer->rejected);
 		unpark(peer, msg);
@@ -181,9 +181,9 @@ void dsm_parks_deliver(struct dsm_node *node)
 }
 
 /*
- * There is no such region: what is parked for it is of no use. The lists are other
- * peers', whose rx_lock we cannot take: the messages are marked, and their peers'
- * workers drop them.
+ * There is no such region: drop the messages parked for it. They are in the lists of other
+ * peers, whose rx_lock we cannot take. So they are marked, and those peers' workers drop
+ * them.
  */
 void dsm_park_forget(struct dsm_node *node, u32 region)
 {
@@ -218,7 +218,7 @@ void dsm_park_stop(struct dsm_park *park)
 	cancel_delayed_work_sync(&park->work);
 }
 
-/* The peer begins anew, or goes: what it said before is of no use. */
+/* The peer begins a new session, or goes: drop its parked messages. */
 void dsm_park_release(struct dsm_peer *peer)
 {
 	struct dsm_msg *msg, *next;

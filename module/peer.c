@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Peers: what is said to another node arrives once, and in order.
+ * Peers: a message to another node arrives once, and in order.
  *
  * Every message gets a number and stays in its peer's queue until the other
  * module acknowledges that number. The helper is given messages from the
- * queue as far as its credits go; it may die with them, and so may the
- * connection. When a connection comes up, everything in the queue is given to
- * the helper again, in order; the other side drops what it has had already.
+ * queue as far as its credits go. They may be lost with it, or with the connection.
+ * When a connection comes up, the whole queue is given to the helper again, in
+ * order; the other side drops the messages that it has had already.
  *
  *	queue:	[ seq 7 ] [ seq 8 ] [ seq 9 ] [ seq 10 ]
  *		^ oldest not acknowledged  ^ unsent: the helper has not got it
@@ -32,7 +32,7 @@
 #include "peer.h"
 #include "trace.h"
 
-/* Queue a message, which is ours from now on. It goes at the next flush. */
+/* Queue a message, which is the peer's from now on. It goes at the next flush. */
 void dsm_peer_queue(struct dsm_peer *peer, struct dsm_msg *msg)
 {
 	spin_lock(&peer->lock);
@@ -79,9 +79,8 @@ static bool is_registrys(u8 type)
 }
 
 /*
- * A region is no more, nor is its window: what was queued for it keeps its
- * place, and says nothing. That is so for what has no bytes as well: the peer may
- * never hear of the region, see dsm_peer_unhear().
+ * A region and its window are gone: messages about it become NOPs in their queues. Those
+ * without bytes do as well: the peer may never hear of the region, see dsm_peer_unhear().
  */
 void dsm_peers_forget(struct dsm_node *node, u32 region)
 {
@@ -108,9 +107,10 @@ void dsm_peers_forget(struct dsm_node *node, u32 region)
  * @peer: which
  * @region: the region's id
  *
- * What was to be said about it is taken from the queue, which could grow without end
- * otherwise. Replies stay: the peer waits for each of them. The helper has not got it, so those behind may have its numbers. Return:
- * whether that was so, and the peer need not hear that it is freed.
+ * Messages about it that the helper has not got leave the queue, which could grow without
+ * end otherwise; those behind them get their numbers. Replies stay: the peer waits for each.
+ *
+ * Return: whether the peer had not heard of the region, and need not hear that it is freed.
  */
 bool dsm_peer_unhear(struct dsm_peer *peer, u32 region)
 {
@@ -162,8 +162,8 @@ bool dsm_peers_sending(struct dsm_node *node, u32 region, u64 block)
 }
 
 /*
- * The last of the run that goes in one frame with @first. What is sent again goes
- * by itself: parts of the run it was in may have arrived.
+ * The last message of the run that goes in one frame with @first. A message that is sent
+ * again goes alone: parts of the run that it was in may have arrived.
  */
 static struct dsm_msg *run_from(struct dsm_peer *peer, struct dsm_msg *first)
 {
@@ -214,7 +214,7 @@ static bool flush_some(struct dsm_peer *peer)
 		node->carrier->free(skb);
 		return false;
 	}
-	/* Before anybody can have it: who reads traces goes by their order. */
+	/* Before the helper can have it, so that the trace has send before receive. */
 	for (sent = peer->unsent; sent != pos; sent = sent->next)
 		trace_dsm_msg_send(node->id, peer->id, list_entry(sent, struct dsm_msg, list));
 	if (node->carrier->send(node, skb))
@@ -315,7 +315,7 @@ static void resend_work(struct work_struct *work)
 	mutex_unlock(&peer->rx_lock);
 }
 
-/* A message cannot be taken now: it has to come again, and what follows it as well. */
+/* A message cannot be taken now: it and all later ones have to come again. */
 static void gap_begin(struct dsm_peer *peer)
 {
 	lockdep_assert_held(&peer->rx_lock);
@@ -353,7 +353,7 @@ static void send_again(struct dsm_peer *peer)
 	set_bit(peer->id, peer->node->dirty);
 }
 
-/* The peer has everything up to @ack; what that was serves what it has sent. */
+/* The peer has everything up to @ack: those messages' memory serves our answers. */
 static int take_ack(struct dsm_peer *peer, u64 ack)
 {
 	struct dsm_msg *msg, *next;
@@ -378,7 +378,7 @@ static int take_ack(struct dsm_peer *peer, u64 ack)
 	return 0;
 }
 
-/* Nothing overtakes what is parked for the same region. */
+/* A message does not overtake parked ones about the same region. */
 static int deliver(struct dsm_peer *peer, struct dsm_msg *msg, bool in_window)
 {
 	int err = 0;
@@ -452,10 +452,10 @@ static int receive(struct dsm_peer *peer, const void *frame, size_t len, bool in
 	return err;
 }
 
-/* What was received has been dealt with: others go on. */
+/* The messages have been handled: let the threads that they concern go on. */
 static void receive_end(struct dsm_peer *peer, struct dsm_wakes *wakes)
 {
-	/* Other nodes' threads wait as well: the helper is to have what is for them. */
+	/* First the helper gets our answers: other nodes' threads wait for them. */
 	dsm_peers_flush(peer->node);
 	dsm_wakes_run(wakes);
 }
@@ -584,8 +584,8 @@ int dsm_peer_session(struct dsm_peer *peer, u64 incarnation, u64 *session)
 
 /*
  * Numbers begin anew, on both sides. If the peer cannot have received anything of the
- * session before this one, what is queued is kept, and gets new numbers: @lost is
- * NULL then. Otherwise there is no telling what it has received and what not.
+ * last session, @lost is NULL: the queue is kept, and gets new numbers. Otherwise nobody
+ * knows how much the peer has received, and the queue goes to @lost.
  */
 static void session_begin(struct dsm_peer *peer, u64 session, struct list_head *lost)
 {
@@ -759,7 +759,7 @@ struct dsm_peer *dsm_peer_create(struct dsm_node *node, u16 id)
 	return peer;
 }
 
-/* Nothing comes from anybody any more: what was parked stays where it is. */
+/* No message comes any more. Parked messages stay until dsm_peer_destroy(). */
 void dsm_peer_stop(struct dsm_peer *peer)
 {
 	dsm_park_stop(&peer->park);

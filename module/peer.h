@@ -26,14 +26,14 @@ enum dsm_peer_limits {
 	DSM_PEER_CREDITS	= 64,	/* SENDs its helper may be busy with */
 	DSM_PEER_ACK_EVERY	= 256,	/* messages, when nothing carries the ack */
 	DSM_PEER_ACK_MS		= 100,	/* ... or that long after one */
-	DSM_PEER_RETRY_MS	= 20,	/* what there was no memory or no room for */
+	DSM_PEER_RETRY_MS	= 20,	/* after a failure for want of memory or room */
 	DSM_PEER_RESEND_MIN_MS	= 1,	/* from what cannot be taken to the first RESEND, */
 	DSM_PEER_RESEND_MAX_MS	= 1000,	/* and then twice as long each time, up to this */
 	DSM_PEER_AGAIN_MS	= 5,	/* from one RESEND that is obeyed to the next */
 };
 
 /**
- * struct dsm_peer - another node, and what we have to tell it
+ * struct dsm_peer - another node, and the messages to and from it
  *
  * Lock order: @rx_lock is the outermost of all that a received message takes; @lock and
  * the node's park_lock are innermost. See README.md.
@@ -44,25 +44,31 @@ enum dsm_peer_limits {
  * @link: enum dsm_peer_link
  * @incarnation: its module's, once it was up
  * @session: that of the numbers below; 0 before it was up
- * @queue: what it has not acknowledged, in order of @seq
+ * @queue: messages that it has not acknowledged, in order of their numbers
  * @unsent: the first in @queue the helper has not got, or &@queue
  * @tx_seq: the last number given
  * @sent_seq: the last number the helper got on this connection
  * @again: when we obeyed a RESEND last, or 0
  * @credits: SENDs the helper will take
  * @n_queue: messages in @queue
- * @rx_lock: serialises what it sends us
+ * @rx_lock: serialises its messages
  * @rx_seq: the last number received in order
  * @acked: the last @rx_seq told to it
  * @confirmed: something of this session has come (protected by @rx_lock)
- * @rx_batch: for what it sends us (protected by @rx_lock)
- * @gap: a message could not be taken; until it has come again, what follows it is
- *	dropped (protected by @rx_lock)
+ * @rx_batch: the batch of its messages (protected by @rx_lock)
+ * @gap: a message could not be taken; later ones are dropped until it has come again
+ *	(protected by @rx_lock)
  * @resend_ms: how long until we ask for it once more (protected by @rx_lock)
  * @resend_work: asks
- * @park: what waits for its region's announcement (protected by @rx_lock)
- * @work: tells it, and flushes what could not be
+ * @park: messages that wait for their region's announcement (protected by @rx_lock)
+ * @work: acknowledges, and flushes again after a failure
  * @rtt_ns: as measured by the helper
+ * @tx_frames: frames given to the helper; these and the next five are counters in sysfs
+ * @rx_frames: frames taken
+ * @resent: messages sent again
+ * @duplicates: messages that had come before
+ * @rejected: frames refused
+ * @asked_again: how often a message was asked for again
  * @kobj: in sysfs, or NULL
  */
 struct dsm_peer {

@@ -4,8 +4,8 @@
  *
  * As the page cache does it (mm/readahead.c): a miss right behind what has been
  * asked for last is a sequence, whose window doubles with every step. The first
- * block of a window is marked: who comes to it, or to one behind it, has another
- * asked for, so that two are under way while one is used.
+ * block of a window is marked: a thread that comes to it, or to one behind it, has
+ * another window asked for, so that two are under way while one is used.
  *
  *	[ used ][ used ][ mark, comes ][ last, comes ] next: twice as many
  *		  ^ a thread	^ when it gets here
@@ -171,7 +171,7 @@ u32 dsm_readahead_next(struct dsm_region *region, u64 index, bool miss, u64 *fir
  * @from: the first that was not asked for
  * @end: the end of what it has said
  *
- * Whoever comes to it will miss, right behind what was asked for.
+ * A thread that comes to @from will miss, and so continue the stream.
  */
 void dsm_readahead_cut(struct dsm_readahead *ra, u64 first, u64 from, u64 end)
 {

@@ -11,7 +11,7 @@ struct dsm_region;
 
 /**
  * struct dsm_stream - blocks that are used one after the other
- * @mark: the first of a window: who comes to it has another asked for; U64_MAX if
+ * @mark: the first block of a window: its use has the next window asked for; U64_MAX if
  *	there is none
  * @last: the first of those asked for last
  * @next: the one behind them

@@ -92,7 +92,7 @@ struct dsm_region *dsm_region_find_locked(struct dsm_node *node, const char *nam
 	return NULL;
 }
 
-/* By the holder of regions_lock, where there are grants, or by one who is a user already. */
+/* The caller holds regions_lock, and there are grants; or it is a user already. */
 void dsm_region_get_user(struct dsm_region *region)
 {
 	get_net(region->node->net);

@@ -20,7 +20,7 @@ struct dsm_user;
 struct dsm_words;
 
 /**
- * struct dsm_region_ops - what is done when nobody needs a region any more; both may sleep
+ * struct dsm_region_ops - the end of a region's use; both may sleep
  * @idle: its last user has gone
  * @release: its last reference has
  */
@@ -70,9 +70,9 @@ struct dsm_region_ops {
  * @ask_lock: protects the next three
  * @asking: the number of the question whose chunk it is, or 0: asked by the holder
  *	of @discard_lock, reset by the answer
- * @asked: who was asked
+ * @asked: the node that was asked
  * @answer: then, who said what: a node id, or DSM_WIRE_NOBODY
- * @stale: frees what is left of copies that were taken; holds a reference
+ * @stale: frees stale frames, see discard.c; holds a reference
  *	while it is queued
  * @leases: struct lease: the mutexes that we have or want (protected by
  *	dsm_sync->lock)

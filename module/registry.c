@@ -123,6 +123,8 @@ static void grant(struct dsm_node *node, u16 to, u32 id)
 {
 	struct dsm_region *region = xa_load(&node->regions, id);
 
+	lockdep_assert_held(&node->regions_lock);
+
 	if (!region || region->gone)
 		return;
 	region->uses[to]++;
@@ -134,6 +136,8 @@ static void grant(struct dsm_node *node, u16 to, u32 id)
 static void announcement_check(struct dsm_node *node, struct announcement *ann,
 			       struct dsm_batch *batch)
 {
+	lockdep_assert_held(&node->regions_lock);
+
 	if (!bitmap_empty(ann->waiting, node->nodes))
 		return;
 	if (ann->type == DSM_REGION_NEW)
@@ -148,6 +152,8 @@ static void announce(struct dsm_node *node, u8 type, const struct dsm_region *re
 		     struct dsm_batch *batch)
 {
 	u16 id;
+
+	lockdep_assert_held(&node->regions_lock);
 
 	ann->region = region->id;
 	ann->type = type;
@@ -171,6 +177,8 @@ static u64 place(struct dsm_node *node, u64 size)
 	struct dsm_region *region;
 	unsigned long id;
 	bool moved;
+
+	lockdep_assert_held(&node->regions_lock);
 
 	size = round_up(size, DSM_CHUNK_SIZE);
 	do {
@@ -265,6 +273,8 @@ static void free_unused(struct dsm_region *region, struct dsm_batch *batch)
 {
 	struct dsm_node *node = region->node;
 	u16 id;
+
+	lockdep_assert_held(&node->regions_lock);
 
 	if (!region->gone ||
 	    memchr_inv(region->uses, 0, node->nodes * sizeof(*region->uses)))
@@ -383,7 +393,7 @@ static int registry_idle(struct dsm_node *node, struct dsm_msg *msg, struct dsm_
 
 /**
  * dsm_registry_ask() - ask whether there is a region
- * @node: us, who are not the registry
+ * @node: us; not the registry
  * @region: its id
  *
  * Return: 0, and DSM_REGION_TOLD will come; -ENOMEM.
@@ -574,7 +584,7 @@ static int call(struct dsm_node *node, struct dsm_msg *msg, u32 *region)
 	spin_unlock(&node->calls_lock);
 
 	msg->req = call.req;
-	/* Where we are the registry, what it makes is charged to the caller, who is us. */
+	/* Where we are the registry, the caller is charged for what that allocates. */
 	dsm_batch_init(&batch);
 	dsm_post(node, DSM_REGISTRY_NODE, msg, &batch);
 	dsm_batch_end(&batch, node);
@@ -641,7 +651,7 @@ static int region_use(struct dsm_region *region)
 		else if (region->gone)
 			err = -ENOENT;
 		mutex_unlock(&node->regions_lock);
-		/* What is granted may be given back before we have it. */
+		/* The grant may be given back before we are a user. */
 		if (!granted && !err)
 			err = ask_use(region);
 	} while (!granted && !err);
@@ -744,8 +754,8 @@ int dsm_registry_open(struct dsm_node *node, const char *name, bool rdonly,
 }
 
 /*
- * Take a region's name away, everywhere. Errors as above, and -EACCES. Who may do
- * that is for the registry to say.
+ * Take a region's name away, everywhere. Errors as above, and -EACCES: the registry decides
+ * who may do that.
  */
 int dsm_registry_unlink(struct dsm_node *node, const char *name)
 {

@@ -16,7 +16,7 @@ static inline void sharers_clear(struct dsm_coh *coh)
 {
 	unsigned int i;
 
-	/* What is empty may be shared with other blocks: it is not written to. */
+	/* An empty set may be shared with other blocks: it is not written to. */
 	for (i = 0; i < sharer_words(coh); i++)
 		if (coh->dir->sharers[i])
 			coh->dir->sharers[i] = 0;

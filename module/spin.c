@@ -20,7 +20,7 @@ struct dsm_spin_turn dsm_spin_begin(struct dsm_spin *spin, u32 us)
 	struct dsm_spin_turn turn = {};
 	u32 skip;
 
-	/* Who is waited for needs a processor, and others may. */
+	/* The thread that we wait for needs a processor, and others may, too. */
 	if (!us || num_online_cpus() == 1 || !single_task_running())
 		return turn;
 	skip = READ_ONCE(spin->skip);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Spinning before sleeping. To be woken takes longer than many an answer, and
- * much longer where the processor has gone to sleep as well: who waits for one
- * looks for a while, if nothing else wants the processor. spin_us in sysfs says
- * for how long at most.
+ * Spinning before sleeping. A wake-up takes longer than many an answer, and much
+ * longer if the processor has gone to sleep as well. So a thread that waits for an
+ * answer spins for a while, if nothing else wants the processor. spin_us in sysfs is
+ * the longest time.
  *
  * Whether it is worth it is learnt: after it was in vain 2, 3, 4, ... times since
  * it was not the next 2, 6, 14, ... waits go without, 62 at most. Threads that wait
@@ -16,7 +16,7 @@
 #include <linux/types.h>
 #include <asm/processor.h>
 
-/* Who waits, and what for. */
+/* Kinds of waits. */
 enum dsm_spin_kind {
 	DSM_SPIN_FAULT,		/* a thread, for a block */
 	DSM_SPIN_SYNC,		/* a thread, for a mutex, a barrier, a condition */
@@ -28,7 +28,7 @@ enum dsm_spin_kind {
  * struct dsm_spin - what has been learnt of one kind of waits
  * @in_vain: so many were, since one was not; a guess, like @skip
  * @skip: so many more go without
- * @hits: what was waited for came
+ * @hits: waits that ended while they spun
  * @misses: it did not
  */
 struct dsm_spin {

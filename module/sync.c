@@ -75,8 +75,7 @@
  * comes; a wake-up that comes with it is given back with REWAKE, which wakes
  * another waiter instead.
  *
- * What takes memory has it before anything happens, so that releasing cannot
- * fail.
+ * Memory is reserved before anything happens, so that releasing cannot fail.
  *
  * A mutex is held by a thread of a process, through an open file. The hold ends, other
  * than by UNLOCK, when the process
@@ -199,7 +198,7 @@ static struct call *call_find(struct dsm_sync *sync, u32 req)
 	return NULL;
 }
 
-/* Nobody waits for what has come: give it back. */
+/* A wake-up has come for an abandoned call: pass it on to another waiter. */
 static void call_give_back(struct call *call)
 {
 	if (call->reply != DSM_SYNC_WAKE || call->error || !call->rewake)
@@ -230,7 +229,7 @@ static void call_done(struct dsm_sync *sync, struct call *call, u32 op, u32 valu
 	wake_up(&call->wait);
 }
 
-/* Whether the home may say that, to what was asked. */
+/* Is this an answer that the home may give to the call? */
 static bool reply_valid(const struct call *call, u32 op, u32 value, u32 error)
 {
 	switch (error) {
@@ -470,7 +469,7 @@ static int call_wait_soon(struct call *call, enum call_state state)
 	return left > 0 ? 0 : left < 0 ? -EINTR : -EIO;
 }
 
-/* Wait for what may take long, and take the call back when it takes too long. */
+/* Wait for an answer that may take long, and take the call back after the timeout. */
 static int call_wait_long(struct call *call, u64 timeout_ns)
 {
 	struct dsm_node *node = call->node;
@@ -555,7 +554,7 @@ static long do_unlock(struct dsm_region *region, const void *file, struct dsm_sy
 {
 	int err = dsm_lease_unlock(region, arg->offset);
 
-	/* It is not: the home knows what is there. */
+	/* It is no mutex of ours: the home knows what is there. */
 	return err == -ENOENT ? call_make(region, arg, true) : err;
 }
 
@@ -577,7 +576,7 @@ static long wait_locked(struct dsm_region *region, struct dsm_sync_arg *arg,
 	if (err || (call_is(wait, CALL_DONE) && wait->error))
 		return call_end(wait, err, &unused);
 
-	/* Nobody but the holder, who is here, lets go of the mutex. */
+	/* This thread is the holder, and only the holder lets go of a mutex. */
 	dsm_lease_unlock(region, arg->other);
 	err = call_wait_long(wait, arg->timeout_ns);
 	err = call_end(wait, err, &unused);
@@ -659,7 +658,7 @@ long dsm_sync_ioctl(struct dsm_region *region, const void *file, struct dsm_sync
  * @file: the file; others may have it open still
  * @files: the table of descriptors in which it was closed, and is not open any more
  *
- * What they hold through it goes to others, who are told. Sleeps.
+ * Mutexes that they hold through it go to others, with OWNERDEAD. Sleeps.
  */
 void dsm_sync_release_process(struct dsm_region *region, const void *file,
 			      const struct files_struct *files)

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Synchronisation objects at their home: who holds them, who waits.
+ * Synchronisation objects at their home: the nodes that hold them and wait for them.
  *
  * sync.c tells how nodes talk about them, and has the lock order.
  *
  * Here a mutex is held by a node: which of its threads has it, if one has, only
  * that node knows. Nodes that want it queue, and the first of them makes the
- * home send one RECALL. For who will not wait, a TRYLOCK or an operation of
- * another kind, it matters whether a thread has it: such a request is set
- * aside, with a RECALL of its own that asks for just that. BUSY refuses the one
- * that has been set aside longest, RELEASE has all looked at again.
+ * home send one RECALL. For a request that does not wait, a TRYLOCK or an operation
+ * of another kind, it matters whether a thread has the mutex: such a request is set
+ * aside, with a RECALL of its own that asks for just that. BUSY refuses the request
+ * that has been set aside longest; RELEASE has all of them served again.
  *
- * What is kept for another node is counted to it. Where that is too much, whatever
- * else it asks for that might have to be kept is refused with ENOSPC.
+ * Memory kept for another node is counted. When a node has too much, its requests that
+ * might need more are refused with ENOSPC.
  */
 #include <linux/hash.h>
 #include <linux/slab.h>
@@ -35,7 +35,7 @@ enum object_kind {
 	KIND_COND,
 };
 
-/* What is kept for a node. */
+/* Memory that is kept for a node. */
 struct kept {
 	atomic_t *by;	/* its counter; NULL for our own */
 };
@@ -94,12 +94,12 @@ struct object {
 };
 
 /**
- * struct waiter - who waits for an object
+ * struct waiter - a request that waits for an object
  * @kept: for @node
  * @list: in object->waiters
  * @node: its node
  * @req: its request
- * @reply: the answer, but for what it says
+ * @reply: memory for the answer
  */
 struct waiter {
 	struct kept kept;
@@ -435,7 +435,7 @@ static void home_lock(struct dsm_node *node, struct dsm_sync_request *rq)
 	}
 }
 
-/* By who does not hold it. */
+/* UNLOCK of a node that does not hold the mutex. */
 static void home_unlock(struct dsm_node *node, struct dsm_sync_request *rq)
 {
 	struct object *object = object_find(node->sync, rq);
@@ -572,7 +572,7 @@ static void home_wake(struct dsm_node *node, struct dsm_sync_request *rq)
 		answer_request(node, rq, 0, EINVAL);
 }
 
-/* Somebody was woken who is not there any more: another, if there is one. */
+/* The woken waiter was gone: wake another one, if there is one. */
 static void home_rewake(struct dsm_node *node, struct dsm_sync_request *rq)
 {
 	struct object *object = object_find(node->sync, rq);
@@ -601,7 +601,7 @@ static bool cancel_waiter(struct dsm_node *node, struct object *object,
 	return false;
 }
 
-/* What has been answered already cannot be taken back. */
+/* A request that has been answered already cannot be taken back. */
 static void home_cancel(struct dsm_node *node, struct dsm_sync_request *rq)
 {
 	struct object *object = object_find(node->sync, rq);

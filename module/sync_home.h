@@ -18,8 +18,8 @@ struct waiter;
 
 enum dsm_sync_limits {
 	/*
-	 * What is kept for one other node, 300 bytes each with its answer: 19 MiB. That
-	 * is 16 users who have as many mutexes there as a user may.
+	 * Objects and requests kept for one other node, 300 bytes each with its answer:
+	 * 19 MiB. That is 16 users with as many mutexes there as a user may have.
 	 */
 	DSM_SYNC_KEPT_MAX	= 1 << 16,
 };
@@ -40,8 +40,8 @@ enum dsm_sync_hash_bits {
  * @objects: struct object, by region and offset
  * @calls: struct call without its final reply, by number
  * @leases: struct lease, by region and offset
- * @kept: by node, what is kept here for it: objects, waiters and requests set aside
- * @watched: struct lease, whose holder somebody waits for
+ * @kept: by node, how many objects, waiters and set-aside requests are kept for it
+ * @watched: struct lease, for whose holder a thread or node waits
  * @watch: asks whether those holders live
  * @turns: mutexes homed here that nodes took turns with, of late: dsm_sync_key()
  *	by its hash, or 0; a later one takes an earlier one's place

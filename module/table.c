@@ -9,7 +9,7 @@
  *
  * The registry knows at any time which nodes use a region: a node asks for its
  * USE before the first of its users is one, and says IDLE when the last is none
- * any more, whether the region has its name or not. So what is unlinked is freed
+ * any more, whether the region has its name or not. So an unlinked region is freed
  * at once, everywhere it can be heard, unless a node uses it: nodes that are down
  * and do not use it are not waited for. Where a node that uses it is down, the
  * region stays, with what that node may want of it, until the node comes back or

@@ -97,7 +97,7 @@ int dsm_words_attach(struct dsm_region *region, const void *file, u32 *number)
 	}
 	spin_lock(&sync->lock);
 	if (!region->words) {
-		/* With the acquire of who maps them. */
+		/* Pairs with the acquire in dsm_words_mmap(). */
 		smp_store_release(&region->words, words);
 		words = NULL;
 	}
@@ -129,7 +129,7 @@ void dsm_words_detach(struct dsm_words *words, u32 number)
  */
 int dsm_words_mmap(struct dsm_region *region, struct vm_area_struct *vma)
 {
-	/* With the release of who made them. */
+	/* Pairs with the release in dsm_words_attach(). */
 	struct dsm_words *words = smp_load_acquire(&region->words);
 	unsigned long offset;
 	int err = 0;

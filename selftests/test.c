@@ -399,7 +399,7 @@ static bool chosen(const struct test *test, char **patterns)
 	if (!*patterns)
 		return true;
 	while (*patterns)
-		if (!fnmatch(*patterns++, test->name, 0))
+		if (!fnmatch(*patterns++, test->name, FNM_EXTMATCH))
 			return true;
 	return false;
 }

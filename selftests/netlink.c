@@ -290,7 +290,7 @@ static void bad_frames(const struct forger *f)
 	for (int type = 0; type < 256; type++) {
 		bool known = (type >= DSM_GET_S && type <= DSM_LOST) || type == DSM_CLAIM ||
 			     type == DSM_HOME ||
-			     (type >= DSM_REGION_CREATE && type <= DSM_REGION_USE) ||
+			     (type >= DSM_REGION_CREATE && type <= DSM_REGION_GONE_ACK) ||
 			     type == DSM_SYNC_REQUEST || type == DSM_SYNC_REPLY ||
 			     type == DSM_NOP || type == DSM_ACK;
 

@@ -155,7 +155,7 @@ static void owner_test(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, hear(&fix, block, fwd), 0);
 	fix.tn->acked[2] = fix.tn->node->peers[2]->tx_seq;
 	KUNIT_EXPECT_EQ(test, testnode_receive(fix.tn, 2, &(struct dsm_msg){
-				.coh.type = DSM_NOP }, false), 0);
+				.type = DSM_NOP }, false), 0);
 	KUNIT_EXPECT_TRUE(test, dsm_reclaim_balance(fix.region));
 	KUNIT_EXPECT_GT(test, sent(&fix, DSM_PUT_M), 0);
 	KUNIT_EXPECT_EQ(test, sent(&fix, DSM_PUT_S), 0);

@@ -25,7 +25,8 @@ enum {
 	SIZE_MIB	= 4,
 	PART		= 4,	/* of the region: what the last node may keep */
 	SCANS		= 2,
-	SPEED_ROUNDS	= 3,
+	SPEED_MIB	= 32,	/* of whose quarter readahead's longest window is a small part */
+	SPEED_ROUNDS	= 5,
 	LONG_SECONDS	= 3000,	/* for a region of a gigabyte */
 	FAIL_PERCENT	= 2,	/* of the module's allocations */
 };
@@ -503,13 +504,20 @@ static double scan_seconds(char *base, size_t pages, long long limit)
 	return seconds() - start;
 }
 
+static int by_size(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
 /* Reading all with a quarter of the memory costs little more. */
 TEST_SECONDS(scan_speed, 600)
 {
-	size_t size = region_bytes(), pages = size / PAGE;
+	size_t size = environment_bytes("RECLAIM_MIB", SPEED_MIB * MIB), pages = size / PAGE;
 	dsm_region *region = share_written(size, DSM_HOME_FIRST_TOUCH, 0);
 	char *base = dsm_base(region);
-	double best = 0;
+	double ratios[SPEED_ROUNDS];
 
 	if (last_node()) {
 		/* Which chunk is whose is known after this. */
@@ -520,10 +528,10 @@ TEST_SECONDS(scan_speed, 600)
 
 			note("%zu MiB: %.2f s without evictions, %.2f s with: %.2f times as fast",
 			     size / MIB, without, with, without / with);
-			if (without / with > best)
-				best = without / with;
+			ratios[i] = without / with;
 		}
-		EXPECT_GE((int)(best * 100), 70);
+		qsort(ratios, SPEED_ROUNDS, sizeof(*ratios), by_size);
+		EXPECT_GE((int)(ratios[SPEED_ROUNDS / 2] * 100), 70);
 	}
 	together("scanned");
 	unshare_region(region);

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "canary.h"
 #include "class.h"
 #include "guard.h"
 #include "object.h"
@@ -341,9 +342,11 @@ size_t dsm_check_usable(const struct dsm_heap *heap, const void *ptr, const char
 
 	if (!(heap->checks & CHECK_REDZONES)) {
 		*wrong = dsm_object_find(heap, ptr, &place);
-		if (!*wrong)
-			dsm_check_take(start, place.size);
-		return *wrong ? 0 : place.size;
+		if (*wrong)
+			return 0;
+		size = dsm_canary_usable(heap, &place);
+		dsm_check_take(start, size);
+		return size;
 	}
 	*wrong = dsm_object_around(heap, ptr, &place);
 	if (!*wrong)
@@ -399,7 +402,8 @@ static unsigned int unit_sweep(const struct dsm_heap *heap, uint32_t chunk, unsi
 	switch (UNIT_KIND(word)) {
 	case UNIT_SLAB:
 		for (unsigned int i = 0; i < dsm_class_capacity(class); i++)
-			found += slot_sweep(heap, start + i * dsm_class_size(class),
+			found += slot_sweep(heap, start + dsm_class_front(class) +
+					    i * dsm_class_size(class),
 					    dsm_class_size(class), true);
 		*u += dsm_class_units(class);
 		break;

@@ -222,7 +222,7 @@ int dsm_trim(dsm_region *region);
  */
 int dsm_heap_check(dsm_region *region);
 
-#define DSM_HEAP_CLASSES	48
+#define DSM_HEAP_CLASSES	56
 
 /* One node's part of a heap. All of bytes are usable ones. */
 struct dsm_heap_stats {

@@ -23,10 +23,12 @@
 #include <unistd.h>
 
 #include "arena.h"
+#include "canary.h"
 #include "chunk.h"
 #include "class.h"
 #include "guard.h"
 #include "keep.h"
+#include "slab.h"
 #include "thread.h"
 
 /* Nobody's: not to be used. */
@@ -57,7 +59,7 @@ static void copy(struct dsm_heap *heap, const void *from, size_t length)
 static void copy_slab(struct dsm_heap *heap, uint32_t unit)
 {
 	struct slab *slab = &chunk_private(heap, unit / UNITS)->slab[unit % UNITS];
-	char *start = heap->base + ((size_t)unit << UNIT_SHIFT);
+	char *start = slab_start(slab);
 	size_t size = slab->size;
 
 	for (unsigned int w = 0; w < slab->words; w++) {
@@ -90,6 +92,28 @@ static bool copy_unit(struct dsm_heap *heap, uint32_t unit)
 		return true;
 	default:
 		return false;
+	}
+}
+
+/*
+ * Objects that are free are not copied, but the child may allocate them, and will look at
+ * their canaries then.
+ */
+static void copy_canaries(struct dsm_heap *heap, uint32_t chunk)
+{
+	struct chunk_private *private = chunk_private(heap, chunk);
+	ptrdiff_t moved = heap->copy - heap->base;
+	struct chunk_private *copied = (void *)((char *)private + moved);
+	uint32_t units = READ(heap->mine[chunk]);
+
+	for (; heap->canary && units; units &= units - 1) {
+		uint32_t u = __builtin_ctz(units);
+		uint32_t word = atomic_load(unit_word(heap, chunk * UNITS + u));
+
+		if (UNIT_KIND(word) != UNIT_SLAB)
+			continue;
+		u -= UNIT_INDEX(word);
+		dsm_canary_copy(heap, &private->slab[u], &copied->hot[u], moved);
 	}
 }
 
@@ -127,6 +151,7 @@ static bool copy_chunk(struct dsm_heap *heap, uint32_t chunk, uint32_t entry)
 		return false;
 	copy(heap, public, sizeof(*public));
 	copy(heap, chunk_private(heap, chunk), sizeof(struct chunk_private));
+	copy_canaries(heap, chunk);
 	copy(heap, (char *)public + dsm_guard_off(heap) - GUARD_SIZE, GUARD_SIZE);
 	return true;
 }

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "arena.h"
+#include "canary.h"
 #include "check.h"
 #include "object.h"
 #include "remote.h"
@@ -78,6 +79,17 @@ static int super_check(const struct dsm_super *super, size_t size,
 	    atomic_load(&super->block_size) != block_size)
 		return EINVAL;
 	return 0;
+}
+
+/* 0: the heap has none. A heap with redzones has 1 in the superblock. */
+static uint64_t canary_settle(struct dsm_heap *heap, bool writable)
+{
+	uint64_t canary = atomic_load(&heap->super->canary);
+
+	if (!canary && writable)
+		canary = field_settle(&heap->super->canary,
+				      heap->checks & CHECK_REDZONES ? 1 : dsm_canary_make());
+	return canary == 1 ? 0 : canary;
 }
 
 /* $DSM_HEAP_KEEP is in MiB. */
@@ -144,6 +156,7 @@ int dsm_heap_attach(struct dsm_heap *heap, void *base, size_t size,
 		dsm_lock_init(&heap->arena->lock);
 	}
 	heap->checks = dsm_checks(heap);
+	heap->canary = canary_settle(heap, writable);
 	heap->keep = keep_chunks();
 	heap->index = writable ? dsm_threads_attach(heap) : HEAPS_MAX;
 	return 0;
@@ -189,7 +202,7 @@ size_t dsm_heap_usable(const struct dsm_heap *heap, const void *ptr,
 	if (heap->checks)
 		return dsm_check_usable(heap, ptr, wrong);
 	*wrong = dsm_object_find(heap, ptr, &place);
-	return *wrong ? 0 : place.size;
+	return *wrong ? 0 : dsm_canary_usable(heap, &place);
 }
 
 void *dsm_heap_alloc(struct dsm_heap *heap, size_t align, size_t size, bool zero)
@@ -217,6 +230,20 @@ static void *resize_by_copy(struct dsm_heap *heap, void *ptr, size_t has,
 	return moved;
 }
 
+/* What a copy of an object has to have; dsm_heap_usable() may be less. */
+static size_t readable(const struct dsm_heap *heap, void *ptr, size_t usable)
+{
+	struct dsm_place place;
+	size_t size;
+
+	if (heap->checks & CHECK_REDZONES || dsm_object_find(heap, ptr, &place))
+		return usable;
+	size = dsm_canary_readable(heap, &place);
+	if (heap->checks)
+		dsm_check_take(ptr, size);
+	return size;
+}
+
 void *dsm_heap_resize(struct dsm_heap *heap, void *ptr, size_t size,
 		      const char **wrong)
 {
@@ -226,13 +253,13 @@ void *dsm_heap_resize(struct dsm_heap *heap, void *ptr, size_t size,
 	if (*wrong)
 		return NULL;
 	if (heap->checks)
-		return resize_by_copy(heap, ptr, has, size, wrong);
+		return resize_by_copy(heap, ptr, readable(heap, ptr, has), size, wrong);
 	if (dsm_object_resize(heap, ptr, size))
 		return ptr;
 	/* smaller by less than half is not worth a copy */
 	if (size <= has && size >= has / 2)
 		return ptr;
-	moved = resize_by_copy(heap, ptr, has, size, wrong);
+	moved = resize_by_copy(heap, ptr, readable(heap, ptr, has), size, wrong);
 	return moved || size > has ? moved : ptr;
 }
 

@@ -34,6 +34,7 @@ struct dsm_heap {
 	uint32_t	nodes;		/* as the superblock has it */
 	uint32_t	chunks;
 	uint32_t	checks;		/* see check.h */
+	uint64_t	canary;		/* 0: objects have none; see canary.h */
 	uint32_t	keep;		/* empty chunks, with their frames */
 	uint32_t	first;		/* of them, the first that is given out */
 	uint32_t	meta_units;	/* at the start of a chunk */

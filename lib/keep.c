@@ -13,6 +13,7 @@
 #include "keep.h"
 
 #include "arena.h"
+#include "canary.h"
 #include "chunk.h"
 #include "fork.h"
 #include "thread.h"
@@ -55,6 +56,7 @@ static void *keep_take(struct dsm_thread *thread, size_t align, size_t size)
 		if (kept.n < n || kept.n - n > n / WASTE || kept.unit & (align_units - 1))
 			continue;
 		kept_remove(thread, &thread->kept[i - 1]);
+		dsm_canary_check_run(heap, kept.unit, kept.n);
 		/* not to wait for what the program has stored just now */
 		atomic_store_explicit(unit_word(heap, kept.unit), UNIT_RUN | kept.n,
 				      memory_order_release);

@@ -30,7 +30,7 @@
 
 #include "heap.h"
 
-#define DSM_SUPER_MAGIC		0x3750414548d5d5d5ULL	/* "...HEAP7" */
+#define DSM_SUPER_MAGIC		0x3850414548d5d5d5ULL	/* "...HEAP8" */
 
 enum dsm_heap_limits {
 	GRANULE_SIZE	= 16,			/* bytes: every object starts at one */
@@ -40,7 +40,15 @@ enum dsm_heap_limits {
 	CHUNK_SIZE	= 1 << CHUNK_SHIFT,
 	UNITS		= CHUNK_SIZE / UNIT_SIZE,
 	SLAB_WORDS	= UNIT_SIZE / GRANULE_SIZE / 64,	/* of a bitmap */
-	CLASSES		= 48,
+	LENGTHS_MAX	= 64,
+	/* Kinds of classes, see class.h. */
+	CLASSES_FRONT	= 8,			/* [0, this) */
+	CLASSES_MIDDLE	= 20,			/* up to this */
+	CLASSES_EXACT	= 48,			/* up to this */
+	CLASSES		= CLASSES_EXACT + CLASSES_FRONT,
+	FRONT_SIZE	= GRANULE_SIZE,		/* bytes that a canary adds to a slot */
+	FRONT_SIZE_MAX	= 136,			/* the largest object that has one in front */
+	MIDDLE_SIZE_MAX	= 1024,
 	CLASS_SIZE_MAX	= 2 * UNIT_SIZE,
 	CLASS_NONE	= CLASSES,
 	THREADS_MAX	= DSM_THREADS_MAX,
@@ -61,6 +69,7 @@ struct dsm_super {
 	_Atomic uint32_t nodes;
 	_Atomic uint64_t root;		/* an address */
 	_Atomic uint32_t redzones;	/* 1: no, 2: yes */
+	_Atomic uint64_t canary;	/* see canary.h */
 };
 
 /* A word of the chunk table: owner's node + 1, kind, flag. */
@@ -100,6 +109,7 @@ struct chunk_public {
 	_Atomic uint32_t unit[UNITS];
 	_Atomic uint32_t run_chunks;
 	_Atomic uint32_t run_off;	/* where the large object starts */
+	_Atomic uint32_t run_length[UNITS];	/* of the run at this unit: see canary.h */
 };
 
 enum slab_state {
@@ -147,9 +157,16 @@ struct slab {
  */
 struct slab_hot {
 	uint32_t	used;
-	uint32_t	fresh;		/* from this word of free[] on, nothing was allocated */
+	uint32_t	fresh;		/* from this word of free[] on, nothing was allocated,
+					   and no canary is set */
 	uint32_t	searched;	/* @used, when there was nothing free before that */
-	_Atomic uint64_t free[SLAB_WORDS];	/* objects that can be allocated */
+	union {
+		_Atomic uint64_t free[SLAB_WORDS];	/* objects that can be allocated */
+		struct {		/* of a slab of few objects */
+			_Atomic uint64_t free_word;
+			_Atomic uint32_t length[LENGTHS_MAX];	/* see canary.h */
+		};
+	};
 } __attribute__((aligned(64)));
 
 struct slab_list {

@@ -254,11 +254,8 @@ void *dsm_heap_realloc(dsm_region *region, void *ptr, size_t size)
 
 static __attribute__((noinline)) void *malloc_slow(size_t size)
 {
-	struct dsm_thread *thread = dsm_thread_main;
-	void *ptr = NULL;
+	void *ptr = dsm_thread_malloc_slow(dsm_thread_main, size);
 
-	if (size <= CLASS_SIZE_MAX)
-		ptr = dsm_thread_alloc(thread, dsm_thread_bin(thread, size));
 	return ptr ? ptr : default_alloc(ALIGN_DEFAULT, size, false);
 }
 

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "arena.h"
+#include "canary.h"
 #include "chunk.h"
 #include "class.h"
 #include "fork.h"
@@ -38,17 +39,19 @@ static const char *find_large(const struct dsm_heap *heap, uint32_t chunk,
 static const char *find_in_slab(const struct dsm_heap *heap, uint32_t word, size_t off,
 				struct dsm_place *place)
 {
+	uint32_t front = dsm_class_front(UNIT_CLASS(word));
 	/* one division, of 32 bits, as it is most of what this costs */
-	uint32_t at = off % UNIT_SIZE + ((size_t)UNIT_INDEX(word) << UNIT_SHIFT);
+	uint32_t at = off % UNIT_SIZE + ((size_t)UNIT_INDEX(word) << UNIT_SHIFT) - front;
 	uint32_t size = dsm_class_size(UNIT_CLASS(word));
 
 	place->slab = true;
+	place->class = UNIT_CLASS(word);
 	place->unit -= UNIT_INDEX(word);
 	place->size = size;
 	place->index = at / size;
 	at = place->index * size;
-	place->start = heap->base + ((size_t)place->unit << UNIT_SHIFT) + at;
-	if (at + size > dsm_class_units(UNIT_CLASS(word)) << UNIT_SHIFT)
+	place->start = heap->base + ((size_t)place->unit << UNIT_SHIFT) + front + at;
+	if (place->index >= dsm_class_capacity(UNIT_CLASS(word)))
 		return "pointer into an object";
 	return NULL;
 }
@@ -174,6 +177,8 @@ static void *alloc_any(struct dsm_heap *heap, unsigned int class, size_t align)
 	if (class >= CLASSES || align > GRANULE_SIZE || dsm_arena_lock(heap))
 		return NULL;
 	ptr = dsm_slab_alloc_any(heap, class);
+	if (ptr)
+		dsm_canary_set(heap, ptr, SIZE_MAX);
 	dsm_fork_note(heap, ptr);
 	dsm_arena_unlock(heap);
 	return ptr;
@@ -207,27 +212,39 @@ static void *alloc_slow(struct dsm_heap *heap, unsigned int class, size_t align,
 
 void *dsm_object_alloc(struct dsm_heap *heap, size_t align, size_t size, bool zero)
 {
-	unsigned int class = dsm_class_of(align, size);
+	unsigned int class = dsm_class_of(heap->canary, align, size);
 	bool fresh = false;
 	void *ptr = alloc_slow(heap, class, align, size, &fresh);
 
+	if (ptr && !dsm_class_is_front(class))
+		dsm_canary_set(heap, ptr, align > GRANULE_SIZE ? SIZE_MAX : size);
 	if (ptr && zero && !fresh)
 		memset(ptr, 0, size);
 	return ptr;
 }
 
-/* Objects of slabs have neighbours, and others' are the others' to change. */
+/* An object of another node is that node's to change. */
 bool dsm_object_resize(struct dsm_heap *heap, void *ptr, size_t size)
 {
 	struct dsm_place place;
 	bool done;
 
-	if (size <= CLASS_SIZE_MAX || size > PTRDIFF_MAX ||
-	    dsm_object_find(heap, ptr, &place) || place.slab || place.owner != heap->node ||
-	    dsm_arena_lock(heap))
+	if (size > PTRDIFF_MAX || dsm_object_find(heap, ptr, &place) || place.owner != heap->node)
 		return false;
-	done = dsm_run_resize(heap, place.unit, size);
-	dsm_arena_unlock(heap);
+	if (place.slab) {
+		done = dsm_class_is_exact(place.class) && size <= place.size &&
+		       size >= place.size / 2;
+		/* other nodes take that much for granted */
+		if (size < dsm_class_least(place.class))
+			size = dsm_class_least(place.class);
+	} else {
+		if (size <= CLASS_SIZE_MAX || dsm_arena_lock(heap))
+			return false;
+		done = dsm_run_resize(heap, place.unit, size);
+		dsm_arena_unlock(heap);
+	}
+	if (done)
+		dsm_canary_set(heap, ptr, size);
 	return done;
 }
 

@@ -10,6 +10,7 @@ struct dsm_place {
 	uint32_t	unit;		/* of the region: where its slab or run starts */
 	uint32_t	index;		/* in the slab; of a run 0 */
 	bool		slab;
+	uint8_t		class;		/* of the slab */
 	size_t		size;
 	char		*start;		/* of the object */
 };

@@ -247,7 +247,7 @@ bool dsm_remote_free_slab(struct dsm_thread *thread, const void *ptr)
 	if (UNIT_KIND(word) != UNIT_SLAB)
 		return false;
 	class = &thread->class[UNIT_CLASS(word)];
-	at = off % UNIT_SIZE + (UNIT_INDEX(word) << UNIT_SHIFT);
+	at = off % UNIT_SIZE + (UNIT_INDEX(word) << UNIT_SHIFT) - dsm_class_front(UNIT_CLASS(word));
 	index = dsm_class_index(at, class->recip);
 	if (index >= class->capacity)
 		return false;
@@ -324,8 +324,12 @@ static void window_report(struct dsm_heap *heap, uint32_t unit, unsigned int w,
 {
 	char *start = heap->base + ((size_t)unit << UNIT_SHIFT);
 	uint32_t word = atomic_load(unit_word(heap, unit));
-	size_t size = UNIT_KIND(word) == UNIT_SLAB ? dsm_class_size(UNIT_CLASS(word)) : 0;
+	size_t size = 0;
 
+	if (UNIT_KIND(word) == UNIT_SLAB) {
+		size = dsm_class_size(UNIT_CLASS(word));
+		start += dsm_class_front(UNIT_CLASS(word));
+	}
 	for (; bits; bits &= bits - 1) {
 		const char *wrong = window_free(heap, unit, w, bits & -bits);
 

@@ -18,6 +18,7 @@
 #include <errno.h>
 
 #include "arena.h"
+#include "canary.h"
 #include "check.h"
 #include "chunk.h"
 #include "class.h"
@@ -71,6 +72,14 @@ static void slab_soil(struct slab *slab)
 		return;
 	for (unsigned int i = dsm_class_units(slab->class); i; i--)
 		WRITE(slab[i - 1].dirty, 1);
+}
+
+bool dsm_slab_is_empty(const struct slab *slab)
+{
+	for (unsigned int w = 0; w < slab->words; w++)
+		if (READ(slab->hot->free[w]) != word_mask(slab, w))
+			return false;
+	return true;
 }
 
 void dsm_slab_count(struct slab *slab)
@@ -140,6 +149,20 @@ void dsm_thread_free_other(struct dsm_thread *thread, struct slab *slab, uint32_
 		slow(ptr);
 }
 
+void dsm_slab_freshen(const struct dsm_heap *heap, struct slab *slab, unsigned int w)
+{
+	unsigned int first = slab->hot->fresh * 64, end = (w + 1) * 64;
+
+	if (end > slab->capacity)
+		end = slab->capacity;
+	if (heap->canary && dsm_class_is_front(slab->class))
+		dsm_canary_arm(heap, slab_start(slab) + (size_t)first * slab->size, slab->size,
+			       end - first);
+	/* a process that is killed here has them set again by the next one */
+	atomic_signal_fence(memory_order_seq_cst);
+	slab->hot->fresh = w + 1;
+}
+
 /* ---- making and unmaking ---------------------------------------------- */
 
 /* The first unit's last: of a slab that is half done, the owner is 0. */
@@ -165,7 +188,7 @@ static struct slab *slab_make(struct dsm_heap *heap, unsigned int class)
 	for (unsigned int i = 0; i < n; i++) {
 		slab[i].head = unit % UNITS;
 		slab[i].class = class;
-		slab[i].start = unit % UNITS << UNIT_SHIFT;
+		slab[i].start = (unit % UNITS << UNIT_SHIFT) + dsm_class_front(class);
 		slab[i].hot = hot;
 		slab[i].index = i;
 		WRITE(slab[i].dirty, 0);
@@ -179,8 +202,10 @@ static struct slab *slab_make(struct dsm_heap *heap, unsigned int class)
 	slab->freed = chunk->freed[slab->head];
 	slab->words = (slab->capacity + 63) / 64;
 	slab->state = SLAB_IDLE;
-	dsm_check_clear(heap, slab_start(slab), n * UNIT_SIZE);
+	dsm_check_clear(heap, slab_start(slab) - dsm_class_front(class), n * UNIT_SIZE);
 	dsm_check_slab(heap, slab_start(slab), size, slab->capacity);
+	if (dsm_class_is_exact(class))
+		dsm_canary_slab(hot);
 	for (unsigned int w = 0; w < slab->words; w++)
 		WRITE(hot->free[w], word_mask(slab, w));
 	for (unsigned int i = n; i; i--)
@@ -266,14 +291,20 @@ static void *slab_take(struct dsm_heap *heap, struct slab *slab)
 {
 	struct slab_hot *hot = slab->hot;
 	unsigned int w = 0, i;
+	char *ptr;
 
 	while (!READ(hot->free[w]))
 		w++;
+	if (w >= hot->fresh)
+		dsm_slab_freshen(heap, slab, w);
 	i = __builtin_ctzll(READ(hot->free[w]));
 	WRITE(hot->free[w], READ(hot->free[w]) & ~(1ULL << i));
 	hot->used++;
 	slab_enlist(heap, slab);
-	return slab_start(slab) + (size_t)(w * 64 + i) * slab->size;
+	ptr = slab_start(slab) + (size_t)(w * 64 + i) * slab->size;
+	if (heap->canary && dsm_class_is_front(slab->class))
+		dsm_canary_check_front(heap, ptr);
+	return ptr;
 }
 
 void *dsm_slab_alloc(struct dsm_heap *heap, unsigned int class)
@@ -287,7 +318,7 @@ void *dsm_slab_alloc_any(struct dsm_heap *heap, unsigned int class)
 {
 	struct slab *slab;
 
-	for (; class < CLASSES; class++) {
+	for (; class < CLASSES; class = dsm_class_larger(class)) {
 		slab = slab_find(heap, class, UINT32_MAX);
 		if (slab)
 			return slab_take(heap, slab);

@@ -73,8 +73,17 @@ void dsm_slab_collect(struct slab *slab);
 /* By any thread that knows the objects at @bits to be live. NULL, or what is wrong. */
 const char *dsm_slab_free_other(struct slab *slab, unsigned int w, uint64_t bits);
 
+/* Whether all of its objects can be allocated. */
+bool dsm_slab_is_empty(const struct slab *slab);
+
 /* Make hot->used what it is of a slab that is neither current nor full. */
 void dsm_slab_count(struct slab *slab);
+
+/*
+ * Of what is allocated from the @w-th word of free[] on, and was not before, set the
+ * canaries. An object is allocated from a word after that.
+ */
+void dsm_slab_freshen(const struct dsm_heap *heap, struct slab *slab, unsigned int w);
 
 /* The rest with the arena's lock held. */
 

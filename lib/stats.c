@@ -80,7 +80,7 @@ static void classes_count(struct dsm_heap_stats *stats, uint64_t parcel_size)
 	uint64_t in_slabs;
 
 	for (unsigned int class = 0; class < CLASSES; class++) {
-		uint64_t size = dsm_class_size(class);
+		uint64_t size = dsm_class_usable(class);
 
 		stats->by_size[class].size = size;
 		stats->live += stats->by_size[class].live;

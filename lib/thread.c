@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "arena.h"
+#include "canary.h"
 #include "check.h"
 #include "fork.h"
 #include "keep.h"
@@ -35,6 +36,7 @@ enum {
 	DO_WITHOUT	= 1000,	/* allocations, when there is no slot */
 	FEW_THREADS	= 16,	/* that may have as much as they like */
 	PART		= 8,	/* one of so many of the region's units is for slack */
+	SAMPLES		= 16,
 };
 
 static struct dsm_thread no_thread;	/* all zero: it has nothing */
@@ -367,6 +369,7 @@ struct dsm_thread *dsm_thread_make(struct dsm_heap *heap)
 	thread->base = heap->base;
 	thread->bytes = heap->bytes;
 	thread->table = heap->table;
+	thread->canary = heap->canary;
 	thread->slabs_off = heap->private_off + offsetof(struct chunk_private, slab);
 	thread->own_entry = heap->own_entry;
 	thread->slot = slot_find(heap);
@@ -382,8 +385,8 @@ struct dsm_thread *dsm_thread_make(struct dsm_heap *heap)
 		};
 		bin_set(&thread->bin[class], NULL);
 	}
-	for (size_t size = 0; size <= DIRECT_SIZE; size += GRANULE_SIZE)
-		thread->direct[size / GRANULE_SIZE] = offsetof(struct dsm_thread, bin) +
+	for (size_t size = 0; size <= MIDDLE_SIZE_MAX; size += 8)
+		thread->direct[size / 8] = offsetof(struct dsm_thread, bin) +
 			dsm_class_of_size(size) * sizeof(struct dsm_bin);
 	dsm_thread_slot_taken(thread);
 	thread_set(heap, thread);
@@ -427,6 +430,12 @@ static void slab_delist(struct dsm_bin *bin, struct slab *slab)
 	slab->state = SLAB_IDLE;
 }
 
+/* Of the first word of its free[]. */
+static struct slab_hot *slab_hot_of(_Atomic uint64_t *word)
+{
+	return (struct slab_hot *)((char *)word - offsetof(struct slab_hot, free));
+}
+
 /* The first of words [w, end) of what can be allocated that is not 0, or @end. */
 static unsigned int hot_search(const struct slab_hot *hot, unsigned int w, unsigned int end)
 {
@@ -453,11 +462,7 @@ static unsigned int hot_next(struct slab_hot *hot, unsigned int w, unsigned int 
 		hot->searched = hot->used;
 	}
 	next = hot_search(hot, hot->fresh, words);
-	if (next < words) {
-		hot->fresh = next + 1;
-		return next;
-	}
-	return hot_search(hot, 0, words);
+	return next < words ? next : hot_search(hot, 0, words);
 }
 
 /* From the next word; NULL: nothing is free. */
@@ -474,10 +479,14 @@ static void *bin_advance(struct dsm_thread *thread, struct dsm_bin *bin)
 	w = hot_next(hot, w, slab->words);
 	if (w == slab->words)
 		return NULL;
+	if (w >= hot->fresh)
+		dsm_slab_freshen(thread->heap, slab, w);
 	bits = READ(hot->free[w]);
 	WRITE(bin->word, (uintptr_t)&hot->free[w] - (uintptr_t)thread);
 	bin->base = slab_start(slab) + w * 64 * bin->size;
 	WRITE(hot->free[w], bits & (bits - 1));
+	if (dsm_class_is_exact(slab->class))
+		thread->had = READ(hot->length[__builtin_ctzll(bits)]);
 	return bin->base + __builtin_ctzll(bits) * bin->size;
 }
 
@@ -529,8 +538,7 @@ static void current_release(struct dsm_thread *thread)
 	for (struct dsm_bin *bin = thread->bin; bin < thread->bin + CLASSES; bin++) {
 		if (!bin->slab)
 			continue;
-		dsm_slab_count(bin->slab);
-		if (bin->slab->hot->used)
+		if (!dsm_slab_is_empty(bin->slab))
 			continue;
 		dsm_slab_abandon(thread->heap, bin->slab);
 		bin_set(bin, NULL);
@@ -560,7 +568,9 @@ static unsigned int thread_slack(const struct dsm_thread *thread)
 
 bool dsm_thread_may_own(const struct dsm_thread *thread, unsigned int class)
 {
-	return thread_slack(thread) + dsm_class_units(class) <= dsm_thread_share(thread->heap);
+	size_t share = dsm_thread_share(thread->heap);
+
+	return share == SIZE_MAX || thread_slack(thread) + dsm_class_units(class) <= share;
 }
 
 size_t dsm_thread_share(const struct dsm_heap *heap)
@@ -629,7 +639,47 @@ void *dsm_thread_alloc_next(struct dsm_thread *thread, struct dsm_bin *bin)
 	dsm_thread_enter_wait(thread);
 	ptr = alloc_next(thread, bin);
 	dsm_thread_leave(thread);
+	if (ptr && bin < thread->bin + CLASSES_FRONT)
+		dsm_thread_check_front(thread, ptr);
 	return ptr;
+}
+
+/*
+ * A larger object. It has one word of free[] in its slab, and the lengths come after that. Of
+ * objects that reuse a slot, one of SAMPLES gets a canary, and none that comes after one
+ * that had it.
+ */
+static void *alloc_exact(struct dsm_thread *thread, struct dsm_bin *bin, size_t size)
+{
+	uint32_t had = 0;
+	void *ptr = NULL;
+	_Atomic uint64_t *word;
+	uint64_t bits;
+
+	dsm_thread_enter(thread);
+	word = dsm_bin_word(thread, READ(bin->word));
+	bits = READ(*word);
+	if (bits) {
+		had = READ(slab_hot_of(word)->length[__builtin_ctzll(bits)]);
+		ptr = dsm_bin_alloc(bin, word, bits);
+	}
+	dsm_thread_leave(thread);
+	if (!ptr) {
+		ptr = dsm_thread_alloc_next(thread, bin);
+		had = thread->had;
+	}
+	if (ptr && (had || ++thread->samples % SAMPLES == 0))
+		dsm_canary_set_slab(thread->heap, ptr, size);
+	return ptr;
+}
+
+void *dsm_thread_malloc_slow(struct dsm_thread *thread, size_t size)
+{
+	if (size <= MIDDLE_SIZE_MAX)
+		return dsm_thread_alloc(thread, dsm_thread_bin(thread, size));
+	if (size > CLASS_SIZE_MAX)
+		return NULL;
+	return alloc_exact(thread, &thread->bin[dsm_class_of_nominal(size)], size);
 }
 
 static void slab_empty(struct dsm_thread *thread, struct dsm_bin *bin,

@@ -7,6 +7,7 @@
 #ifndef _DSM_THREAD_H
 #define _DSM_THREAD_H
 
+#include "canary.h"
 #include "class.h"
 #include "layout.h"
 #include "slab.h"
@@ -43,7 +44,6 @@ struct dsm_kept {
 struct dsm_out;
 
 enum {
-	DIRECT_SIZE	= 1024,
 	KEPT_MAX	= 40,
 };
 
@@ -65,6 +65,7 @@ struct dsm_thread {
 	_Atomic size_t	bytes;
 	_Atomic uint32_t *table;
 	size_t		slabs_off;	/* of a chunk's slabs */
+	uint64_t	canary;		/* 0: the heap has none */
 	uint32_t	own_entry;
 	uint32_t	owner_clean;	/* as struct slab's owner_dirty */
 	uint16_t	owner;		/* the slot's number + 1 */
@@ -74,12 +75,14 @@ struct dsm_thread {
 	_Atomic uint32_t stops;
 	_Atomic bool	stopped;
 	uint32_t	holder;		/* of its slot: see slot_holder() */
+	uint32_t	samples;	/* of larger objects: see alloc_exact() */
+	uint32_t	had;
 	uint16_t	kept_runs;
 	uint16_t	kept_units;
 	struct dsm_heap	*heap;
 	struct dsm_slot	*slot;
-	/* By size, where the bin is, from here on; or 0: so is the first word there. */
-	uint32_t	direct[DIRECT_SIZE / GRANULE_SIZE + 1];
+	/* By (size + 7) / 8, where the bin is, from here on; or 0: so is the first word there. */
+	uint32_t	direct[MIDDLE_SIZE_MAX / 8 + 1];
 	struct dsm_bin	bin[CLASSES];
 	struct dsm_class_info class[CLASSES];
 	struct dsm_kept	kept[KEPT_MAX];
@@ -192,6 +195,19 @@ static inline void *dsm_bin_alloc(struct dsm_bin *bin, _Atomic uint64_t *word, u
 	return ptr;
 }
 
+/* Of an object that the thread has just taken: tools are told before it is read. */
+static inline void dsm_thread_check_front(struct dsm_thread *thread, void *ptr)
+{
+	if (thread->canary &&
+	    (thread->heap->checks || __builtin_expect(*dsm_canary_front(ptr) != thread->canary, 0)))
+		dsm_canary_check_front(thread->heap, ptr);
+}
+
+static inline struct dsm_bin *dsm_thread_bin(struct dsm_thread *thread, size_t size)
+{
+	return (struct dsm_bin *)((char *)thread + thread->direct[(size + 7) / 8]);
+}
+
 static inline void *dsm_thread_alloc(struct dsm_thread *thread, struct dsm_bin *bin)
 {
 	_Atomic uint64_t *word;
@@ -204,13 +220,15 @@ static inline void *dsm_thread_alloc(struct dsm_thread *thread, struct dsm_bin *
 	if (bits)
 		ptr = dsm_bin_alloc(bin, word, bits);
 	dsm_thread_leave(thread);
-	return ptr ? ptr : dsm_thread_alloc_next(thread, bin);
+	if (!ptr)
+		return dsm_thread_alloc_next(thread, bin);
+	if (bin < thread->bin + CLASSES_FRONT)
+		dsm_thread_check_front(thread, ptr);
+	return ptr;
 }
 
-static inline struct dsm_bin *dsm_thread_bin(struct dsm_thread *thread, size_t size)
-{
-	return &thread->bin[dsm_class_of_size(size)];
-}
+/* An object of this heap, which has canaries, without an alignment; or NULL. */
+void *dsm_thread_malloc_slow(struct dsm_thread *thread, size_t size);
 
 /* malloc: what is not done at once, @slow does. */
 static inline void *dsm_thread_malloc(struct dsm_thread *thread, size_t size,
@@ -219,22 +237,26 @@ static inline void *dsm_thread_malloc(struct dsm_thread *thread, size_t size,
 	_Atomic uint64_t *word;
 	struct dsm_bin *bin;
 	uint64_t bits;
-	void *ptr;
+	char *ptr;
 
-	if (__builtin_expect(size > DIRECT_SIZE, 0))
+	if (__builtin_expect(size > MIDDLE_SIZE_MAX, 0))
 		return slow(size);
 	dsm_thread_enter(thread);
-	bin = (struct dsm_bin *)((char *)thread +
-				 thread->direct[(size + GRANULE_SIZE - 1) / GRANULE_SIZE]);
+	bin = dsm_thread_bin(thread, size);
 	word = dsm_bin_word(thread, READ(bin->word));
 	bits = READ(*word);
-	if (__builtin_expect(!bits, 0)) {
-		dsm_thread_leave(thread);
-		return slow(size);
-	}
-	ptr = dsm_bin_alloc(bin, word, bits);
+	if (__builtin_expect(!bits, 0))
+		goto slow;
+	ptr = bin->base + (unsigned int)__builtin_ctzll(bits) * bin->size;
+	if (size <= FRONT_SIZE_MAX &&
+	    __builtin_expect(*dsm_canary_front(ptr) != thread->canary, 0))
+		goto slow;
+	WRITE(*word, bits & (bits - 1));
 	dsm_thread_leave(thread);
 	return ptr;
+slow:
+	dsm_thread_leave(thread);
+	return slow(size);
 }
 
 /*

@@ -184,11 +184,8 @@ static size_t usable(void *ptr)
 
 static __attribute__((noinline)) void *malloc_slow(size_t size)
 {
-	struct dsm_thread *thread = dsm_thread_main;
-	void *ptr = NULL;
+	void *ptr = dsm_thread_malloc_slow(dsm_thread_main, size);
 
-	if (size <= CLASS_SIZE_MAX)
-		ptr = dsm_thread_alloc(thread, dsm_thread_bin(thread, size));
 	return ptr ? ptr : alloc(ALIGN_DEFAULT, size, false);
 }
 

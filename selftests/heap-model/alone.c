@@ -9,11 +9,16 @@ void test_classes(void)
 {
 	for (unsigned int class = 0; class < CLASSES && !checks_failed; class++) {
 		uint32_t size = dsm_class_size(class);
-		uint32_t bytes = dsm_class_units(class) * UNIT_SIZE;
+		uint32_t bytes = dsm_class_units(class) * UNIT_SIZE - dsm_class_front(class);
+		bool canaries = class < CLASSES_EXACT;
+		size_t usable = dsm_class_usable(class);
 		uint64_t recip = dsm_class_recip(class);
 
-		CHECK(dsm_class_of_size(size) == class);
-		CHECK(dsm_class_of_size(size + 1) == class + 1);
+		CHECK(dsm_class_of(canaries, 1, usable) == class);
+		CHECK(dsm_class_of(canaries, 1, usable + 1) == dsm_class_larger(class) ||
+		      class + 1 == CLASSES);
+		CHECK(dsm_class_of(false, 16, dsm_class_nominal(class)) ==
+		      (class < CLASSES_FRONT ? class + CLASSES_EXACT : class));
 		for (uint32_t off = 0; off < bytes; off++) {
 			uint64_t index = dsm_class_index(off, recip);
 

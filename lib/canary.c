@@ -194,19 +194,11 @@ static bool has_canaries(const struct dsm_heap *heap)
 	return atomic_load(&heap->super->canary) > 1;
 }
 
-/*
- * A larger object of another node has its length where that node alone looks. It is more
- * than what the next smaller class has.
- */
+/* Of an exact class. */
 static size_t slab_usable(const struct dsm_heap *heap, const struct dsm_place *place)
 {
-	uint32_t length;
+	uint32_t length = READ(*slab_length(heap, place->unit, place->index));
 
-	if (!dsm_class_is_exact(place->class))
-		return dsm_class_usable(place->class);
-	if (place->owner != heap->node)
-		return dsm_class_least(place->class);
-	length = READ(*slab_length(heap, place->unit, place->index));
 	return length && length != LENGTH_NEVER ? length : place->size;
 }
 
@@ -217,14 +209,21 @@ size_t dsm_canary_usable(const struct dsm_heap *heap, const struct dsm_place *pl
 	if (!has_canaries(heap))
 		return place->size;
 	if (place->slab)
-		return slab_usable(heap, place);
+		return dsm_class_is_exact(place->class) ? slab_usable(heap, place) :
+							  dsm_class_usable(place->class);
 	length = place->unit % UNITS ? READ(*run_length(heap, place->unit)) : 0;
 	return length ? length : place->size;
 }
 
-size_t dsm_canary_readable(const struct dsm_heap *heap, const struct dsm_place *place)
+void dsm_canary_bounds(const struct dsm_heap *heap, const struct dsm_place *place, size_t *least,
+		       size_t *most)
 {
-	if (place->slab && dsm_class_is_exact(place->class) && place->owner != heap->node)
-		return place->size;
-	return dsm_canary_usable(heap, place);
+	if (has_canaries(heap) && place->slab && dsm_class_is_exact(place->class) &&
+	    place->owner != heap->node) {
+		*least = dsm_class_least(place->class);
+		*most = place->size;
+	} else {
+		*least = dsm_canary_usable(heap, place);
+		*most = *least;
+	}
 }

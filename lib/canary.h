@@ -52,11 +52,15 @@ void dsm_canary_set_slab(const struct dsm_heap *heap, void *ptr, size_t length);
 /* Look at the canaries of the run that starts at this unit, before it is used again. */
 void dsm_canary_check_run(const struct dsm_heap *heap, uint32_t unit, unsigned int units);
 
-/* How many bytes the object's user may write to. */
+/*
+ * How many bytes the object's user may write to. Of another node's object of 1 to 128 KiB
+ * that is written where its node writes often, so to read it costs both nodes a fault.
+ */
 size_t dsm_canary_usable(const struct dsm_heap *heap, const struct dsm_place *place);
 
-/* ... and read, which may be more. */
-size_t dsm_canary_readable(const struct dsm_heap *heap, const struct dsm_place *place);
+/* Bounds of that, which cost no fault. */
+void dsm_canary_bounds(const struct dsm_heap *heap, const struct dsm_place *place, size_t *least,
+		       size_t *most);
 
 /*
  * For a slab's objects that are free, in a copy of the heap that is @moved bytes away: what

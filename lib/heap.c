@@ -230,37 +230,43 @@ static void *resize_by_copy(struct dsm_heap *heap, void *ptr, size_t has,
 	return moved;
 }
 
-/* What a copy of an object has to have; dsm_heap_usable() may be less. */
-static size_t readable(const struct dsm_heap *heap, void *ptr, size_t usable)
+/* Bounds of what @ptr has; @wrong: what is wrong with it, or NULL. */
+static void resize_bounds(struct dsm_heap *heap, void *ptr, size_t *least, size_t *most,
+			  const char **wrong)
 {
 	struct dsm_place place;
-	size_t size;
 
-	if (heap->checks & CHECK_REDZONES || dsm_object_find(heap, ptr, &place))
-		return usable;
-	size = dsm_canary_readable(heap, &place);
+	if (heap->checks & CHECK_REDZONES) {
+		*least = dsm_check_usable(heap, ptr, wrong);
+		*most = *least;
+		return;
+	}
+	*wrong = dsm_object_find(heap, ptr, &place);
+	if (*wrong)
+		return;
+	dsm_canary_bounds(heap, &place, least, most);
 	if (heap->checks)
-		dsm_check_take(ptr, size);
-	return size;
+		dsm_check_take(ptr, *most);
 }
 
 void *dsm_heap_resize(struct dsm_heap *heap, void *ptr, size_t size,
 		      const char **wrong)
 {
-	size_t has = dsm_heap_usable(heap, ptr, wrong);
+	size_t least, most;
 	void *moved;
 
+	resize_bounds(heap, ptr, &least, &most, wrong);
 	if (*wrong)
 		return NULL;
 	if (heap->checks)
-		return resize_by_copy(heap, ptr, readable(heap, ptr, has), size, wrong);
+		return resize_by_copy(heap, ptr, most, size, wrong);
 	if (dsm_object_resize(heap, ptr, size))
 		return ptr;
 	/* smaller by less than half is not worth a copy */
-	if (size <= has && size >= has / 2)
+	if (size <= least && size >= least / 2)
 		return ptr;
-	moved = resize_by_copy(heap, ptr, readable(heap, ptr, has), size, wrong);
-	return moved || size > has ? moved : ptr;
+	moved = resize_by_copy(heap, ptr, most, size, wrong);
+	return moved || size > least ? moved : ptr;
 }
 
 /* ---- what is wrong ----------------------------------------------------- */

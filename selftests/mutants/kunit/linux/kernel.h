@@ -3,18 +3,10 @@
 #ifndef _MUTANTS_LINUX_KERNEL_H
 #define _MUTANTS_LINUX_KERNEL_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
-#define DIV_ROUND_UP(n, d)	(((n) + (d) - 1) / (d))
-#define container_of(p, type, member) \
-	((type *)((char *)(p) - offsetof(type, member)))
-#define min(a, b)		((a) < (b) ? (a) : (b))
+#include <kernel/base.h>
 
 #define MODULE_DESCRIPTION(text) _Static_assert(1, text)
 #define MODULE_LICENSE(text)	_Static_assert(1, text)
@@ -61,44 +53,6 @@ static inline bool bitmap_empty(const unsigned long *map, unsigned int bits)
 {
 	return !bitmap_weight(map, bits);
 }
-
-/* ---- lists --------------------------------------------------------------- */
-
-struct list_head {
-	struct list_head *next, *prev;
-};
-
-static inline void INIT_LIST_HEAD(struct list_head *head)
-{
-	head->next = head;
-	head->prev = head;
-}
-
-static inline bool list_empty(const struct list_head *head)
-{
-	return head->next == head;
-}
-
-static inline void list_add_tail(struct list_head *new, struct list_head *head)
-{
-	new->next = head;
-	new->prev = head->prev;
-	head->prev->next = new;
-	head->prev = new;
-}
-
-static inline void list_del(struct list_head *entry)
-{
-	entry->prev->next = entry->next;
-	entry->next->prev = entry->prev;
-}
-
-#define list_first_entry_or_null(head, type, member) \
-	(list_empty(head) ? NULL : container_of((head)->next, type, member))
-#define list_for_each_entry(pos, head, member)					\
-	for (pos = container_of((head)->next, __typeof__(*pos), member);	\
-	     &pos->member != (head);						\
-	     pos = container_of(pos->member.next, __typeof__(*pos), member))
 
 /* ---- random numbers: any will do, if they are the same each time --------- */
 

@@ -336,7 +336,7 @@ static void heartbeat(struct conn *conn)
 
 static void timer_expired(struct loop_timer *timer)
 {
-	struct conn *conn = (struct conn *)((char *)timer - offsetof(struct conn, timer));
+	struct conn *conn = container_of(timer, struct conn, timer);
 	struct links *links = conn->links;
 
 	switch (conn->state) {
@@ -389,7 +389,7 @@ static void conn_connected(struct conn *conn)
 
 static void conn_ready(struct loop_source *source, uint32_t events)
 {
-	struct conn *conn = (struct conn *)((char *)source - offsetof(struct conn, source));
+	struct conn *conn = container_of(source, struct conn, source);
 	struct links *links = conn->links;
 
 	if (conn->state == CONN_CONNECTING) {

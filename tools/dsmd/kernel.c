@@ -163,7 +163,7 @@ static void downcall_end(struct kernel *kernel, const struct nlmsghdr *nlh)
 
 static struct kernel *kernel_of(struct module *module)
 {
-	return (struct kernel *)((char *)module - offsetof(struct kernel, module));
+	return container_of(module, struct kernel, module);
 }
 
 static void kernel_receive(struct module *module, uint32_t peer, uint32_t session,
@@ -538,8 +538,7 @@ static const struct module_ops kernel_ops = {
 
 static void kernel_ready(struct loop_source *source, uint32_t events)
 {
-	struct kernel *kernel = (struct kernel *)((char *)source -
-					offsetof(struct kernel, source));
+	struct kernel *kernel = container_of(source, struct kernel, source);
 
 	(void)events;
 	kernel_drain(kernel);

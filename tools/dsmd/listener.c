@@ -32,7 +32,7 @@ static void address_print(const struct sockaddr_storage *addr, socklen_t len,
 
 static void listener_ready(struct loop_source *source, uint32_t events)
 {
-	struct links *links = (struct links *)((char *)source - offsetof(struct links, listener));
+	struct links *links = container_of(source, struct links, listener);
 	struct sockaddr_storage addr;
 	char text[64];
 

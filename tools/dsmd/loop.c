@@ -95,8 +95,7 @@ void loop_stop(struct loop *loop, int status)
 
 static void timer_ready(struct loop_source *source, uint32_t events)
 {
-	struct loop_timer *timer = (struct loop_timer *)((char *)source -
-					offsetof(struct loop_timer, source));
+	struct loop_timer *timer = container_of(source, struct loop_timer, source);
 	uint64_t expirations;
 
 	(void)events;
@@ -145,9 +144,4 @@ void loop_timer_once(struct loop_timer *timer, unsigned int ms)
 void loop_timer_every(struct loop_timer *timer, unsigned int ms)
 {
 	timer_set(timer, ms, ms);
-}
-
-void loop_timer_cancel(struct loop_timer *timer)
-{
-	timer_set(timer, 0, 0);
 }

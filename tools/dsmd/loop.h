@@ -3,7 +3,11 @@
 #define DSMD_LOOP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+/* The struct whose @member @ptr points to: how a handler finds what it belongs to. */
+#define container_of(ptr, type, member)	((type *)((char *)(ptr) - offsetof(type, member)))
 
 /**
  * struct loop_source - a file descriptor the loop watches
@@ -60,6 +64,5 @@ int loop_timer_init(struct loop *loop, struct loop_timer *timer,
 void loop_timer_exit(struct loop *loop, struct loop_timer *timer);
 void loop_timer_once(struct loop_timer *timer, unsigned int ms);
 void loop_timer_every(struct loop_timer *timer, unsigned int ms);
-void loop_timer_cancel(struct loop_timer *timer);
 
 #endif

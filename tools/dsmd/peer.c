@@ -57,7 +57,7 @@ static void peer_connect(struct peer *peer)
 
 static void retry_expired(struct loop_timer *timer)
 {
-	peer_connect((struct peer *)((char *)timer - offsetof(struct peer, retry)));
+	peer_connect(container_of(timer, struct peer, retry));
 }
 
 int peer_init(struct peer *peer, struct links *links, uint32_t id)

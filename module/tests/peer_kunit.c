@@ -301,6 +301,36 @@ static void asked_again_test(struct kunit *test)
 			-EPROTO);
 }
 
+/* One that asks all the time is obeyed each few milliseconds, whatever its queue holds. */
+static void asked_too_often_test(struct kunit *test)
+{
+	struct testnode *tn = test->priv;
+	struct dsm_msg msg = { .coh = { .type = DSM_ACK, .flags = DSM_WIRE_RESEND } };
+	struct dsm_peer *peer = peer_of(test);
+	ktime_t before = ktime_get();
+	int i;
+
+	say(test, 4);
+	expect_sent(test, 1, 4);
+	KUNIT_EXPECT_EQ(test, testnode_receive_as(tn, PEER, &msg, false, tn->node->view, 0, 0), 0);
+	expect_sent(test, 1, 4);
+	KUNIT_EXPECT_GE(test, peer->again, before);
+	/* As if no time passed. */
+	peer->again = ktime_add_ms(ktime_get(), 3600 * MSEC_PER_SEC);
+	for (i = 0; i < 100; i++)
+		KUNIT_EXPECT_EQ(test, testnode_receive_as(tn, PEER, &msg, false, tn->node->view,
+							  0, 1), 0);
+	expect_nothing_sent(test);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&peer->resent), 4);
+	/* What it acknowledges counts, and what is new is sent. */
+	say(test, 1);
+	expect_sent(test, 5, 5);
+	peer->again = ktime_sub_ms(ktime_get(), DSM_PEER_AGAIN_MS);
+	KUNIT_EXPECT_EQ(test, testnode_receive_as(tn, PEER, &msg, false, tn->node->view, 0, 1), 0);
+	expect_sent(test, 2, 5);
+	KUNIT_EXPECT_EQ(test, atomic64_read(&peer->resent), 8);
+}
+
 static void view_test(struct kunit *test)
 {
 	struct testnode *tn = test->priv;

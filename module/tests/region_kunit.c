@@ -743,6 +743,45 @@ static void early_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, hear(test, 2, DSM_DONE, block, 0, 12), 0);
 }
 
+/*
+ * A node that asks for too much before we know that we are the home, or twice, keeps no
+ * more of our memory for it, and is in nobody else's way.
+ */
+static void early_max_test(struct kunit *test)
+{
+	struct dsm_chunk *chunk = chunk_create(test, 2);
+	struct testnode *tn = test->priv;
+	u64 block = block_of(test, 2);
+	unsigned int i, sent = 0;
+
+	testnode_acks_stop(test->priv);
+	KUNIT_ASSERT_EQ(test, dsm_chunk_claim(region_of(test), chunk, 2, GFP_KERNEL), 0);
+	expect_sent(test, 2, DSM_CLAIM);
+	for (i = 0; i < DSM_CHUNK_EARLY_MAX; i++)
+		KUNIT_EXPECT_EQ(test, hear(test, 0, DSM_GET_S, block + i, 0, 100 + i), 0);
+	/* Twice: no correct node does. The same of another kind is one more. */
+	KUNIT_EXPECT_EQ(test, hear(test, 0, DSM_GET_S, block, 0, 300), -EPROTO);
+	KUNIT_EXPECT_EQ(test, hear(test, 0, DSM_GET_M, block, 0, 300), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, hear(test, 0, DSM_GET_S, block + i, 0, 300), -EAGAIN);
+	KUNIT_EXPECT_EQ(test, list_count_nodes(&chunk->early), DSM_CHUNK_EARLY_MAX);
+	/* Each has a number of its own. */
+	KUNIT_EXPECT_EQ(test, hear(test, 2, DSM_GET_S, block, 0, 11), 0);
+	KUNIT_EXPECT_EQ(test, hear(test, 2, DSM_GET_S, block, 0, 12), -EPROTO);
+	KUNIT_EXPECT_EQ(test, list_count_nodes(&chunk->early), DSM_CHUNK_EARLY_MAX + 1);
+	expect_nothing_sent(test);
+
+	KUNIT_ASSERT_EQ(test, hear(test, 2, DSM_HOME, 2, SELF, 0), 0);
+	KUNIT_EXPECT_TRUE(test, list_empty(&chunk->early));
+	for (i = 0; i < tn->n_sent; i++)
+		if (tn->sent[i].hdr.type == DSM_GRANT)
+			sent += le16_to_cpu(tn->sent[i].hdr.more) + 1;
+	KUNIT_EXPECT_EQ(test, sent, DSM_CHUNK_EARLY_MAX + 1);
+	tn->n_sent = 0;
+	/* What was refused is sent again, and served. */
+	KUNIT_EXPECT_EQ(test, hear(test, 0, DSM_GET_S, block + DSM_CHUNK_EARLY_MAX, 0, 300), 0);
+	expect_sent(test, 0, DSM_GRANT);
+}
+
 /* They were wrong: what they asked for is dropped. */
 static void early_elsewhere_test(struct kunit *test)
 {
@@ -831,6 +870,7 @@ static struct kunit_case region_cases[] = {
 	KUNIT_CASE(claim_test),
 	KUNIT_CASE(no_claim_test),
 	KUNIT_CASE(early_test),
+	KUNIT_CASE(early_max_test),
 	KUNIT_CASE(early_elsewhere_test),
 	KUNIT_CASE(early_destroyed_test),
 	KUNIT_CASE(early_race_test),

@@ -23,6 +23,7 @@
 #include "fault.h"
 #include "node.h"
 #include "peer.h"
+#include "process.h"
 #include "region.h"
 #include "registry.h"
 #include "sync.h"
@@ -36,7 +37,8 @@
  * @region: the region it is bound to, set once (with release)
  * @rdonly: bound for reading
  * @window: bound to the frames
- * @holds: mutexes may be held through it
+ * @holds: mutexes may be held through it, or may have been
+ * @opener: what they are held through
  */
 struct handle {
 	struct dsm_node *node;
@@ -46,6 +48,7 @@ struct handle {
 	bool rdonly;
 	bool window;
 	bool holds;
+	struct dsm_opener opener;
 };
 
 union arg {
@@ -239,7 +242,7 @@ static long ioctl_sync(struct handle *h, union arg *arg)
 	if (h->rdonly)
 		return -EACCES;
 	WRITE_ONCE(h->holds, true);
-	return dsm_sync_ioctl(region, h, &arg->sync);
+	return dsm_sync_ioctl(region, &h->opener, &arg->sync);
 }
 
 static long ioctl_attach(struct handle *h, union arg *arg)
@@ -251,7 +254,7 @@ static long ioctl_attach(struct handle *h, union arg *arg)
 	if (h->rdonly)
 		return -EACCES;
 	WRITE_ONCE(h->holds, true);
-	return dsm_words_attach(region, h, &arg->attach.process);
+	return dsm_words_attach(region, &h->opener, &arg->attach.process);
 }
 
 static long ioctl_window(struct handle *h, union arg *arg)
@@ -381,6 +384,7 @@ static int device_open(struct inode *inode, struct file *file)
 		return -ENOMEM;
 	h->node = dsm_node_of(get_net(net));
 	mutex_init(&h->lock);
+	dsm_opener_init(&h->opener);
 	file->private_data = h;
 	return 0;
 }
@@ -404,7 +408,7 @@ static int device_flush(struct file *file, fl_owner_t owner)
 	if (!owner || !READ_ONCE(h->holds))
 		return 0;
 	if (owner != current->files || !iterate_fd(owner, 0, is_file, file))
-		dsm_sync_release_process(h->region, h, owner);
+		dsm_sync_release_process(h->region, &h->opener, owner);
 	return 0;
 }
 
@@ -416,9 +420,10 @@ static int device_release(struct inode *inode, struct file *file)
 	if (h->region && h->window) {
 		dsm_region_put(h->region);
 	} else if (h->region) {
-		dsm_sync_release_file(h->region, h);
+		dsm_sync_release_file(h->region, &h->opener);
 		dsm_region_put_user(h->region);
 	}
+	dsm_opener_exit(&h->opener);
 	mutex_destroy(&h->lock);
 	kfree(h);
 	put_net(net);

@@ -100,18 +100,19 @@ static const struct dsm_words_process *process_of(const struct lease *lease, u32
 }
 
 /* The process that has it, and what through, or NULL. */
-static const struct dsm_process *held_by(const struct lease *lease, u32 owner, const void **file)
+static const struct dsm_process *held_by(const struct lease *lease, u32 owner,
+					 struct dsm_opener **opener)
 {
 	const struct dsm_words_process *process;
 
 	if (lease->thread) {
-		*file = lease->file;
+		*opener = lease->opener;
 		return &lease->process;
 	}
 	process = process_of(lease, owner);
 	if (!process)
 		return NULL;
-	*file = process->file;
+	*opener = process->opener;
 	return &process->process;
 }
 
@@ -119,13 +120,33 @@ static bool held_by_me(const struct lease *lease, u32 owner)
 {
 	struct dsm_process me = dsm_process_current();
 	const struct dsm_process *holder;
-	const void *file;
+	struct dsm_opener *opener;
 
-	holder = held_by(lease, owner, &file);
+	holder = held_by(lease, owner, &opener);
 	if (!holder || !dsm_process_same(holder, &me))
 		return false;
 	return lease->thread ? lease->thread == dsm_sync_thread() :
 			       (owner & THREAD_MASK) == task_pid_vnr(current);
+}
+
+/* A thread has it, and no word says so. */
+static void hold_begin(struct lease *lease, const struct dsm_locker *locker)
+{
+	lease->thread = locker->thread;
+	lease->opener = locker->opener;
+	lease->process = locker->process;
+	list_add_tail(&lease->held, &lease->opener->holds);
+	lease->opener->n_holds++;
+}
+
+/* No thread has it, as far as no word says so. */
+static void hold_end(struct lease *lease)
+{
+	if (!lease->thread)
+		return;
+	lease->thread = 0;
+	list_del_init(&lease->held);
+	lease->opener->n_holds--;
 }
 
 /*
@@ -135,16 +156,16 @@ static bool held_by_me(const struct lease *lease, u32 owner)
 static enum holder holder_of(struct lease *lease, u32 owner)
 {
 	const struct dsm_process *holder;
-	const void *file;
+	struct dsm_opener *opener;
 
-	holder = held_by(lease, owner, &file);
+	holder = held_by(lease, owner, &opener);
 	if (!holder)
 		return HOLDER_NONE;
 	if (held_by_me(lease, owner))
 		return HOLDER_ME;
 	if (dsm_process_alive(holder))
 		return HOLDER_OTHER;
-	lease->thread = 0;
+	hold_end(lease);
 	lease->ownerdead = true;
 	return HOLDER_NONE;
 }
@@ -178,6 +199,8 @@ static void slot_put(struct lease *lease)
 	atomic64_set(word_of(lease), 0);
 	lease->region->words->lease[lease->slot] = NULL;
 	lease->slot = -1;
+	list_del_init(&lease->kept);
+	lease->user->n_kept--;
 }
 
 static int slot_free(const struct dsm_words *words, int set)
@@ -219,8 +242,11 @@ static void slot_get(struct lease *lease)
 		slot_vacate(words, set);
 		lease->slot = slot_free(words, set);
 	}
-	if (lease->slot >= 0)
-		words->lease[lease->slot] = lease;
+	if (lease->slot < 0)
+		return;
+	words->lease[lease->slot] = lease;
+	list_add_tail(&lease->kept, &lease->user->kept);
+	lease->user->n_kept++;
 }
 
 /* ------------------------------------------------------------------------
@@ -258,11 +284,11 @@ static u32 lease_take(struct lease *lease, const struct dsm_locker *locker)
 	if (lease->slot < 0)
 		slot_get(lease);
 	if (lease->slot >= 0)
-		number = dsm_words_number(lease->region->words, locker->file, &locker->process);
+		number = dsm_words_number(lease->region->words, locker->opener, &locker->process);
 	lease->ownerdead = false;
-	lease->thread = number ? 0 : locker->thread;
-	lease->file = locker->file;
-	lease->process = locker->process;
+	hold_end(lease);
+	if (!number)
+		hold_begin(lease, locker);
 	word_set(lease, number ? number << DSM_WORD_THREAD_BITS | locker->tid : OWNER_OTHER);
 	dsm_lease_watch(lease);
 	return value;
@@ -289,7 +315,7 @@ static void give_back(struct lease *lease, bool unused)
 	struct dsm_claim *claim = lease->claim;
 
 	slot_put(lease);
-	lease->thread = 0;
+	hold_end(lease);
 	lease->ownerdead = false;
 	claim->release->body.sync.value = cpu_to_le32(value);
 	dsm_sync_post(node->sync, lease->home, claim->release);
@@ -325,10 +351,10 @@ static void cancel(struct lease *lease)
 static void forget(struct lease *lease)
 {
 	slot_put(lease);
+	hold_end(lease);
 	hash_del(&lease->hash);
 	list_del(&lease->list);
 	list_del(&lease->watched);
-	lease->region->n_leases--;
 	dsm_user_give_mutex(lease->user);
 	dsm_claim_free(lease->claim);
 	kfree(lease);
@@ -368,8 +394,8 @@ static unsigned int step(struct lease *lease, enum dsm_lease_event event,
 	return actions;
 }
 
-/* Back to its home, if no thread has it. */
-void dsm_lease_give_back(struct lease *lease)
+/* Back to its home, if no thread has it: whether it goes. */
+bool dsm_lease_give_back(struct lease *lease)
 {
 	u32 owner = word_stop(lease);
 	enum holder holder = holder_of(lease, owner);
@@ -378,13 +404,14 @@ void dsm_lease_give_back(struct lease *lease)
 	step(lease, DSM_LEASE_TRIED, now);
 	if (now.held)
 		word_go_on(lease, owner, holder);
+	return !now.held;
 }
 
 /* Its holder is no more: the next one to take it is told. */
 void dsm_lease_orphaned(struct lease *lease)
 {
 	word_stop(lease);
-	lease->thread = 0;
+	hold_end(lease);
 	lease->ownerdead = true;
 	step(lease, DSM_LEASE_FREED, (struct dsm_lease_now){});
 }
@@ -397,23 +424,24 @@ void dsm_lease_destroy(struct lease *lease)
 }
 
 /* The process that has it, and what through, or NULL. */
-const struct dsm_process *dsm_lease_holder(const struct lease *lease, const void **file)
+const struct dsm_process *dsm_lease_holder(const struct lease *lease,
+					   struct dsm_opener **opener)
 {
-	return held_by(lease, word_peek(lease), file);
+	return held_by(lease, word_peek(lease), opener);
 }
 
 /* ------------------------------------------------------------------------
  * What threads want
  */
 
-void dsm_locker_init(struct dsm_locker *locker, struct dsm_region *region, const void *file,
-		     u64 offset, bool try)
+void dsm_locker_init(struct dsm_locker *locker, struct dsm_region *region,
+		     struct dsm_opener *opener, u64 offset, bool try)
 {
 	*locker = (struct dsm_locker){
 		.region = region,
 		.offset = offset,
 		.try = try,
-		.file = file,
+		.opener = opener,
 		.process = dsm_process_current(),
 		.tid = task_pid_vnr(current),
 		.thread = dsm_sync_thread(),
@@ -430,8 +458,14 @@ void dsm_locker_free(struct dsm_locker *locker)
 		dsm_user_give_mutex(locker->user);
 }
 
-/* Of the mutexes that count, some may be here only because nobody else wants them. */
-static struct dsm_user *take_mutex(struct dsm_node *node)
+/**
+ * dsm_lease_count() - as dsm_user_take_mutex()
+ * @node: us
+ *
+ * Of the mutexes that count, some may be here only because nobody else wants them: they
+ * make room. Sleeps.
+ */
+struct dsm_user *dsm_lease_count(struct dsm_node *node)
 {
 	struct dsm_user *user = dsm_user_take_mutex(node);
 
@@ -457,7 +491,7 @@ int dsm_locker_prepare(struct dsm_locker *locker)
 
 	if (err)
 		return err;
-	user = take_mutex(locker->region->node);
+	user = dsm_lease_count(locker->region->node);
 	if (IS_ERR(user))
 		return PTR_ERR(user);
 	locker->user = user;
@@ -514,9 +548,10 @@ static struct lease *lease_create(struct dsm_locker *locker)
 	lease->slot = -1;
 	INIT_LIST_HEAD(&lease->lockers);
 	INIT_LIST_HEAD(&lease->watched);
+	INIT_LIST_HEAD(&lease->held);
+	INIT_LIST_HEAD(&lease->kept);
 	hash_add(region->node->sync->leases, &lease->hash, dsm_sync_key(region->id, lease->offset));
 	list_add_tail(&lease->list, &region->leases);
-	region->n_leases++;
 	return lease;
 }
 
@@ -596,12 +631,13 @@ static long lock_or_start(struct dsm_locker *locker)
 }
 
 /* TRYLOCK */
-long dsm_lease_trylock(struct dsm_region *region, const void *file, u64 offset, u32 *value)
+long dsm_lease_trylock(struct dsm_region *region, struct dsm_opener *opener, u64 offset,
+		       u32 *value)
 {
 	struct dsm_locker locker;
 	long err;
 
-	dsm_locker_init(&locker, region, file, offset, true);
+	dsm_locker_init(&locker, region, opener, offset, true);
 	err = lock_or_start(&locker);
 	if (!err) {
 		err = wait_event_killable_timeout(locker.wait, locker_is_done(&locker),
@@ -613,8 +649,8 @@ long dsm_lease_trylock(struct dsm_region *region, const void *file, u64 offset, 
 }
 
 /* LOCK. Return: see dsm_sync_ioctl(). */
-long dsm_lease_lock(struct dsm_region *region, const void *file, u64 offset, u64 timeout_ns,
-		    u32 *value)
+long dsm_lease_lock(struct dsm_region *region, struct dsm_opener *opener, u64 offset,
+		    u64 timeout_ns, u32 *value)
 {
 	bool limited = timeout_ns && timeout_ns < KTIME_MAX;
 	struct dsm_node *node = region->node;
@@ -622,7 +658,7 @@ long dsm_lease_lock(struct dsm_region *region, const void *file, u64 offset, u64
 	struct dsm_locker locker;
 	long err;
 
-	dsm_locker_init(&locker, region, file, offset, false);
+	dsm_locker_init(&locker, region, opener, offset, false);
 	err = lock_or_start(&locker);
 	if (!err) {
 		/* A limit of time counts from now. */
@@ -635,7 +671,7 @@ long dsm_lease_lock(struct dsm_region *region, const void *file, u64 offset, u64
 	}
 	dsm_locker_free(&locker);
 	/* It may have been free all along, on its way here. */
-	if (err == -ETIMEDOUT && !dsm_lease_trylock(region, file, offset, value))
+	if (err == -ETIMEDOUT && !dsm_lease_trylock(region, opener, offset, value))
 		err = 0;
 	return err;
 }
@@ -667,7 +703,7 @@ int dsm_lease_unlock(struct dsm_region *region, u64 offset)
 	owner = word_stop(lease);
 	holder = holder_of(lease, owner);
 	if (holder == HOLDER_ME) {
-		lease->thread = 0;
+		hold_end(lease);
 		step(lease, DSM_LEASE_FREED, (struct dsm_lease_now){});
 		err = 0;
 	} else {

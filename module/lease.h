@@ -25,7 +25,7 @@ struct lease;
  * @region: the region
  * @offset: the mutex
  * @try: it does not wait for others
- * @file: what it is to be held through
+ * @opener: what it is to be held through
  * @process: the thread's
  * @tid: the thread, as it knows itself
  * @thread: dsm_sync_thread()
@@ -43,7 +43,7 @@ struct dsm_locker {
 	struct dsm_region *region;
 	u64 offset;
 	bool try;
-	const void *file;
+	struct dsm_opener *opener;
 	struct dsm_process process;
 	pid_t tid;
 	u64 thread;
@@ -58,14 +58,15 @@ struct dsm_locker {
 	struct dsm_claim *claim;
 };
 
-void dsm_locker_init(struct dsm_locker *locker, struct dsm_region *region, const void *file,
-		     u64 offset, bool try);
+void dsm_locker_init(struct dsm_locker *locker, struct dsm_region *region,
+		     struct dsm_opener *opener, u64 offset, bool try);
 int dsm_locker_prepare(struct dsm_locker *locker);
 void dsm_locker_free(struct dsm_locker *locker);
 
-long dsm_lease_lock(struct dsm_region *region, const void *file, u64 offset, u64 timeout_ns,
-		    u32 *value);
-long dsm_lease_trylock(struct dsm_region *region, const void *file, u64 offset, u32 *value);
+long dsm_lease_lock(struct dsm_region *region, struct dsm_opener *opener, u64 offset,
+		    u64 timeout_ns, u32 *value);
+long dsm_lease_trylock(struct dsm_region *region, struct dsm_opener *opener, u64 offset,
+		       u32 *value);
 long dsm_lease_lock_again(struct dsm_locker *locker, u32 *value);
 int dsm_lease_unlock(struct dsm_region *region, u64 offset);
 bool dsm_lease_is_mine(struct dsm_region *region, u64 offset);
@@ -73,8 +74,9 @@ bool dsm_lease_is_mine(struct dsm_region *region, u64 offset);
 int dsm_lease_answer(struct dsm_node *node, const struct dsm_sync_answer *answer);
 bool dsm_lease_recall(struct dsm_node *node, const struct dsm_sync_answer *answer);
 
-void dsm_lease_trim(struct dsm_node *node, const struct dsm_user *user);
-void dsm_lease_release(struct dsm_region *region, const void *file,
+struct dsm_user *dsm_lease_count(struct dsm_node *node);
+void dsm_lease_trim(struct dsm_node *node, struct dsm_user *user);
+void dsm_lease_release(struct dsm_region *region, struct dsm_opener *opener,
 		       const struct files_struct *files);
 void dsm_lease_reap(struct dsm_region *region);
 void dsm_lease_node_init(struct dsm_sync *sync);

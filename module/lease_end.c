@@ -7,10 +7,12 @@
  */
 #include <linux/sched.h>
 #include "lease_impl.h"
+#include "user.h"
 #include "words.h"
 
 enum end_limits {
 	PIECE	= 64,	/* leases: then the lock is let go of for a moment */
+	TRIM	= 16,	/* leases that are given back at a time, where a user has too many */
 };
 
 /*
@@ -21,6 +23,7 @@ static void piece_done(struct dsm_sync *sync, unsigned int *done)
 {
 	lockdep_assert_held(&sync->lock);
 
+	sync->looked_at++;
 	if (++*done % PIECE)
 		return;
 	dsm_sync_unlock(sync);
@@ -30,7 +33,7 @@ static void piece_done(struct dsm_sync *sync, unsigned int *done)
 
 /**
  * struct ending - whose holds end
- * @file: what they were taken through; NULL, through anything
+ * @opener: what they were taken through; NULL, through anything
  * @all: whoever the holder is
  * @files: without @all, that of processes that lose what this table had; NULL, of those
  *	that are no more
@@ -38,16 +41,17 @@ static void piece_done(struct dsm_sync *sync, unsigned int *done)
  * @last_ends: what the answer was
  */
 struct ending {
-	const void *file;
+	const struct dsm_opener *opener;
 	bool all;
 	const struct files_struct *files;
 	struct dsm_process last;
 	bool last_ends;
 };
 
-static bool ends(struct ending *ending, const void *file, const struct dsm_process *process)
+static bool ends(struct ending *ending, const struct dsm_opener *opener,
+		 const struct dsm_process *process)
 {
-	if (ending->file && ending->file != file)
+	if (ending->opener && ending->opener != opener)
 		return false;
 	if (ending->all)
 		return true;
@@ -62,126 +66,148 @@ static bool ends(struct ending *ending, const void *file, const struct dsm_proce
 static bool hold_ends(struct ending *ending, const struct lease *lease)
 {
 	const struct dsm_process *holder;
-	const void *file;
+	struct dsm_opener *opener;
 
 	if (!dsm_lease_is_ours(lease))
 		return false;
-	holder = dsm_lease_holder(lease, &file);
-	return holder && ends(ending, file, holder);
+	holder = dsm_lease_holder(lease, &opener);
+	return holder && ends(ending, opener, holder);
 }
 
-static void numbers_release(struct ending *ending, struct dsm_words *words)
+/* Holds of which no word says. The list is gone through by moving each to its end. */
+static void holds_end(struct dsm_sync *sync, struct dsm_opener *opener, struct ending *ending)
 {
-	u32 number;
+	unsigned int done = 0, n;
+	struct lease *lease;
 
-	for (number = words->limit - 1; number; number--) {
-		const struct dsm_words_process *process = &words->process[number];
+	lockdep_assert_held(&opener->ending_lock);
+	lockdep_assert_held(&sync->lock);
 
-		if (number < words->limit && process->file &&
-		    ends(ending, process->file, &process->process))
-			dsm_words_detach(words, number);
+	n = opener->n_holds;
+	while (done < n &&
+	       (lease = list_first_entry_or_null(&opener->holds, struct lease, held))) {
+		list_move_tail(&lease->held, &opener->holds);
+		if (hold_ends(ending, lease))
+			dsm_lease_orphaned(lease);
+		piece_done(sync, &done);
 	}
 }
 
-/* No process is left that could take one here without asking: they go home. */
-static void leases_go_home(struct dsm_region *region)
+static bool number_ends(struct ending *ending, const struct dsm_words *words, u32 number)
 {
-	struct dsm_sync *sync = region->node->sync;
-	unsigned int done = 0, n = region->n_leases;
-	struct lease *lease;
+	const struct dsm_words_process *process = &words->process[number];
 
-	while (done < n && region->words && !region->words->processes &&
-	       (lease = list_first_entry_or_null(&region->leases, struct lease, list))) {
-		list_move_tail(&lease->list, &region->leases);
-		if (dsm_lease_is_ours(lease))
-			dsm_lease_give_back(lease);
+	return process->opener && ends(ending, process->opener, &process->process);
+}
+
+static bool any_number_ends(struct ending *ending, const struct dsm_words *words)
+{
+	u32 number;
+
+	for (number = 1; number < words->limit; number++)
+		if (number_ends(ending, words, number))
+			return true;
+	return false;
+}
+
+/* No process is left that could take one here without asking: they go home. */
+static void leases_go_home(struct dsm_sync *sync, struct dsm_words *words)
+{
+	unsigned int done = 0, i;
+
+	for (i = 0; i < DSM_WORDS && !words->processes; i++) {
+		if (!words->lease[i])
+			continue;
+		dsm_lease_give_back(words->lease[i]);
 		piece_done(sync, &done);
 	}
 }
 
 /*
- * The list is gone through by moving each lease to its end, where new ones go, too: while
- * the lock is not held, any of them may go. One at a time does that to a region.
+ * Holds of which a word says, and the numbers that it says them with. Which words name a
+ * process is found by looking at all, once for each process that had a number.
  */
-static void holds_end(struct dsm_region *region, struct ending *ending)
+static void numbers_end(struct dsm_sync *sync, struct dsm_words *words, struct ending *ending)
 {
-	struct dsm_sync *sync = region->node->sync;
-	unsigned int done = 0, n;
-	struct lease *lease;
+	unsigned int done = 0, i;
+	u32 number;
 
-	mutex_lock(&region->ending_lock);
-	spin_lock(&sync->lock);
-	n = region->n_leases;
-	while (done < n && (lease = list_first_entry_or_null(&region->leases, struct lease, list))) {
-		list_move_tail(&lease->list, &region->leases);
-		if (hold_ends(ending, lease))
-			dsm_lease_orphaned(lease);
+	lockdep_assert_held(&sync->lock);
+
+	if (!any_number_ends(ending, words))
+		return;
+	for (i = 0; i < DSM_WORDS; i++) {
+		if (!words->lease[i])
+			continue;
+		if (hold_ends(ending, words->lease[i]))
+			dsm_lease_orphaned(words->lease[i]);
 		piece_done(sync, &done);
 	}
-	if (region->words)
-		numbers_release(ending, region->words);
-	leases_go_home(region);
-	dsm_sync_unlock(sync);
-	mutex_unlock(&region->ending_lock);
+	for (number = words->limit - 1; number; number--)
+		if (number < words->limit && number_ends(ending, words, number))
+			dsm_words_detach(words, number);
+	leases_go_home(sync, words);
 }
 
 /**
- * dsm_lease_trim() - give back what is kept for later
+ * dsm_lease_trim() - give some of what is kept for later back
  * @node: us
  * @user: of the mutexes that count for this one
  *
- * Sleeps.
+ * Looks at no others, and stops when it has given a few back. Which are in use only their
+ * words say, so those that have been looked at come last the next time. Sleeps.
  */
-void dsm_lease_trim(struct dsm_node *node, const struct dsm_user *user)
+void dsm_lease_trim(struct dsm_node *node, struct dsm_user *user)
 {
+	unsigned int done = 0, given = 0, n;
 	struct dsm_sync *sync = node->sync;
-	struct dsm_region *region;
 	struct lease *lease;
-	u32 id = 0;
 
-	while ((region = dsm_region_get_after(node, id))) {
-		unsigned int done = 0, n;
-
-		id = region->id;
-		mutex_lock(&region->ending_lock);
-		spin_lock(&sync->lock);
-		n = region->n_leases;
-		while (done < n &&
-		       (lease = list_first_entry_or_null(&region->leases, struct lease, list))) {
-			list_move_tail(&lease->list, &region->leases);
-			if (lease->user == user && dsm_lease_is_ours(lease))
-				dsm_lease_give_back(lease);
-			piece_done(sync, &done);
-		}
-		dsm_sync_unlock(sync);
-		mutex_unlock(&region->ending_lock);
-		dsm_region_put(region);
+	spin_lock(&sync->lock);
+	n = user->n_kept;
+	while (done < n && given < TRIM &&
+	       (lease = list_first_entry_or_null(&user->kept, struct lease, kept))) {
+		list_move_tail(&lease->kept, &user->kept);
+		given += dsm_lease_give_back(lease);
+		piece_done(sync, &done);
 	}
+	dsm_sync_unlock(sync);
 }
 
 /**
  * dsm_lease_release() - a file has been closed
  * @region: the region
- * @file: what mutexes were held through
+ * @opener: the file
  * @files: the table of descriptors it was closed in; NULL, it was the last one
  *
  * The holds end of the processes that had it by this table alone; the mutexes go to
- * others, who are told. Sleeps.
+ * others, who are told. Takes as long as the file has holds; and where a process that has
+ * attached loses it, as the region has words. Sleeps.
  */
-void dsm_lease_release(struct dsm_region *region, const void *file,
+void dsm_lease_release(struct dsm_region *region, struct dsm_opener *opener,
 		       const struct files_struct *files)
 {
-	struct ending ending = { .file = file, .all = !files, .files = files };
+	struct ending ending = { .opener = opener, .all = !files, .files = files };
+	struct dsm_sync *sync = region->node->sync;
 
-	holds_end(region, &ending);
+	mutex_lock(&opener->ending_lock);
+	spin_lock(&sync->lock);
+	holds_end(sync, opener, &ending);
+	if (opener->numbers)
+		numbers_end(sync, region->words, &ending);
+	dsm_sync_unlock(sync);
+	mutex_unlock(&opener->ending_lock);
 }
 
-/* The holds, and the numbers, of processes that are no more. Sleeps. */
+/* The numbers, and what words say of the holds, of processes that are no more. Sleeps. */
 void dsm_lease_reap(struct dsm_region *region)
 {
+	struct dsm_sync *sync = region->node->sync;
 	struct ending ending = {};
 
-	holds_end(region, &ending);
+	spin_lock(&sync->lock);
+	numbers_end(sync, region->words, &ending);
+	dsm_sync_unlock(sync);
 }
 
 /* Look after the holders that somebody waits for. */

@@ -14,6 +14,7 @@
  * struct lease - a mutex that we have or want
  * @hash: in dsm_sync->leases
  * @list: in region->leases
+ * @kept: in user->kept, while it has a word
  * @watched: in dsm_sync->watched: somebody waits for its holder
  * @region: the region, which drops its leases before it goes
  * @offset: where it is
@@ -25,13 +26,15 @@
  *	its claim: the one whose claim was sent is the first, or has left
  * @slot: its word, or -1
  * @thread: who has it, where the word does not say; or 0
- * @file: what through
+ * @opener: what through
+ * @held: in @opener->holds, while @thread is set
  * @process: that one's
  * @user: to whom it is counted
  */
 struct lease {
 	struct hlist_node hash;
 	struct list_head list;
+	struct list_head kept;
 	struct list_head watched;
 	struct dsm_region *region;
 	u64 offset;
@@ -42,7 +45,8 @@ struct lease {
 	struct list_head lockers;
 	int slot;
 	u64 thread;
-	const void *file;
+	struct dsm_opener *opener;
+	struct list_head held;
 	struct dsm_process process;
 	struct dsm_user *user;
 };
@@ -54,10 +58,10 @@ static inline bool dsm_lease_is_ours(const struct lease *lease)
 }
 
 /* lease.c; all with dsm_sync->lock held. After those marked, the lease may be gone. */
-const struct dsm_process *dsm_lease_holder(const struct lease *lease, const void **file);
+const struct dsm_process *dsm_lease_holder(const struct lease *lease, struct dsm_opener **opener);
 void dsm_lease_watch(struct lease *lease);
 void dsm_lease_orphaned(struct lease *lease);	/* marked */
-void dsm_lease_give_back(struct lease *lease);	/* marked */
+bool dsm_lease_give_back(struct lease *lease);	/* marked */
 void dsm_lease_destroy(struct lease *lease);
 
 /* lease_end.c */

@@ -14,6 +14,21 @@
 #include <linux/sched/signal.h>
 #include "process.h"
 
+void dsm_opener_init(struct dsm_opener *opener)
+{
+	INIT_LIST_HEAD(&opener->holds);
+	opener->n_holds = 0;
+	opener->numbers = 0;
+	mutex_init(&opener->ending_lock);
+}
+
+/* After dsm_sync_release_file(). */
+void dsm_opener_exit(struct dsm_opener *opener)
+{
+	WARN_ON_ONCE(!list_empty(&opener->holds) || opener->numbers);
+	mutex_destroy(&opener->ending_lock);
+}
+
 struct dsm_process dsm_process_current(void)
 {
 	/* All threads of a process have its count: a new thread copies it, execve(2) ends them. */

@@ -2,6 +2,8 @@
 #ifndef _DSM_PROCESS_H
 #define _DSM_PROCESS_H
 
+#include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/types.h>
 
 struct files_struct;
@@ -20,6 +22,28 @@ struct dsm_process {
 	u64 started;
 	u64 execs;
 };
+
+/**
+ * struct dsm_opener - an open file, as what mutexes are held through
+ *
+ * It is there as long as the file. When a descriptor of the file is closed, what is in
+ * here is looked at, and nothing else: what others hold costs the closing process no time.
+ *
+ * @holds: leases that threads hold through it, by lease->held: those of which the kernel
+ *	knows, and not only a word (protected by dsm_sync->lock)
+ * @n_holds: how many (protected by the same)
+ * @numbers: processes that have a number through it, see words.c (protected by the same)
+ * @ending_lock: one goes through @holds at a time; dsm_sync->lock is taken under it
+ */
+struct dsm_opener {
+	struct list_head holds;
+	unsigned int n_holds;
+	unsigned int numbers;
+	struct mutex ending_lock;
+};
+
+void dsm_opener_init(struct dsm_opener *opener);
+void dsm_opener_exit(struct dsm_opener *opener);
 
 struct dsm_process dsm_process_current(void);
 bool dsm_process_alive(const struct dsm_process *process);

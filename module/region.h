@@ -76,9 +76,6 @@ struct dsm_region_ops {
  *	while it is queued
  * @leases: struct lease: the mutexes that we have or want (protected by
  *	dsm_sync->lock)
- * @n_leases: how many (protected by the same)
- * @ending_lock: one goes through @leases at a time, see lease.c; dsm_sync->lock is
- *	taken under it
  * @words: what processes share of them, or NULL (set once, with release)
  * @stats: counters
  * @kobj: in sysfs, or NULL
@@ -125,8 +122,6 @@ struct dsm_region {
 	u16 answer;
 	struct delayed_work stale;
 	struct list_head leases;
-	unsigned int n_leases;
-	struct mutex ending_lock;
 	struct dsm_words *words;
 	atomic64_t stats[DSM_STATS];
 	struct kobject *kobj;

@@ -404,7 +404,7 @@ static struct call *call_create(struct dsm_region *region, u32 op, u32 value, u6
 	call->offset = offset;
 	call->req = dsm_node_next_req(node);
 	call->op = op;
-	user = dsm_user_take_mutex(node);
+	user = dsm_lease_count(node);
 	if (IS_ERR(user)) {
 		err = PTR_ERR(user);
 		goto free;
@@ -530,27 +530,32 @@ static long call_make(struct dsm_region *region, struct dsm_sync_arg *arg, bool 
 	return call_end(call, err, &arg->result);
 }
 
-static long do_barrier(struct dsm_region *region, const void *file, struct dsm_sync_arg *arg)
+static long do_barrier(struct dsm_region *region, struct dsm_opener *opener,
+		       struct dsm_sync_arg *arg)
 {
 	return call_make(region, arg, false);
 }
 
-static long do_wake(struct dsm_region *region, const void *file, struct dsm_sync_arg *arg)
+static long do_wake(struct dsm_region *region, struct dsm_opener *opener,
+		    struct dsm_sync_arg *arg)
 {
 	return call_make(region, arg, true);
 }
 
-static long do_lock(struct dsm_region *region, const void *file, struct dsm_sync_arg *arg)
+static long do_lock(struct dsm_region *region, struct dsm_opener *opener,
+		    struct dsm_sync_arg *arg)
 {
-	return dsm_lease_lock(region, file, arg->offset, arg->timeout_ns, &arg->result);
+	return dsm_lease_lock(region, opener, arg->offset, arg->timeout_ns, &arg->result);
 }
 
-static long do_trylock(struct dsm_region *region, const void *file, struct dsm_sync_arg *arg)
+static long do_trylock(struct dsm_region *region, struct dsm_opener *opener,
+		       struct dsm_sync_arg *arg)
 {
-	return dsm_lease_trylock(region, file, arg->offset, &arg->result);
+	return dsm_lease_trylock(region, opener, arg->offset, &arg->result);
 }
 
-static long do_unlock(struct dsm_region *region, const void *file, struct dsm_sync_arg *arg)
+static long do_unlock(struct dsm_region *region, struct dsm_opener *opener,
+		      struct dsm_sync_arg *arg)
 {
 	int err = dsm_lease_unlock(region, arg->offset);
 
@@ -587,7 +592,8 @@ static long wait_locked(struct dsm_region *region, struct dsm_sync_arg *arg,
 	return arg->result & DSM_SYNC_OWNERDEAD ? 0 : err;
 }
 
-static long do_wait(struct dsm_region *region, const void *file, struct dsm_sync_arg *arg)
+static long do_wait(struct dsm_region *region, struct dsm_opener *opener,
+		    struct dsm_sync_arg *arg)
 {
 	struct dsm_locker locker;
 	long err;
@@ -595,7 +601,7 @@ static long do_wait(struct dsm_region *region, const void *file, struct dsm_sync
 	if (!dsm_lease_is_mine(region, arg->other))
 		return -EPERM;
 	/* All memory beforehand: the mutex is to be had again in any case. */
-	dsm_locker_init(&locker, region, file, arg->other, false);
+	dsm_locker_init(&locker, region, opener, arg->other, false);
 	err = dsm_locker_prepare(&locker);
 	if (!err)
 		err = wait_locked(region, arg, &locker);
@@ -609,7 +615,8 @@ static long do_wait(struct dsm_region *region, const void *file, struct dsm_sync
  * @timeout: it may have one
  */
 struct sync_op {
-	long (*handler)(struct dsm_region *region, const void *file, struct dsm_sync_arg *arg);
+	long (*handler)(struct dsm_region *region, struct dsm_opener *opener,
+			struct dsm_sync_arg *arg);
 	bool timeout;
 };
 
@@ -625,14 +632,14 @@ static const struct sync_op sync_ops[] = {
 /**
  * dsm_sync_ioctl() - DSM_IOC_SYNC
  * @region: the region
- * @file: stands for the open file: mutexes taken through it are released when
+ * @opener: the open file: mutexes taken through it are released when
  *	it goes
  * @arg: see uapi/linux/dsm.h; @arg->result is set when 0 is returned
  *
  * Return: 0 or -errno, as described there. Sleeps; a LOCK, BARRIER or WAIT
  * until a signal comes, anything else for timeout_ms at most.
  */
-long dsm_sync_ioctl(struct dsm_region *region, const void *file, struct dsm_sync_arg *arg)
+long dsm_sync_ioctl(struct dsm_region *region, struct dsm_opener *opener, struct dsm_sync_arg *arg)
 {
 	bool wait = arg->op == DSM_SYNC_WAIT;
 
@@ -645,7 +652,7 @@ long dsm_sync_ioctl(struct dsm_region *region, const void *file, struct dsm_sync
 		return -EINVAL;
 	arg->result = 0;
 	dsm_stat(region, DSM_STAT_sync_calls, 1);
-	return sync_ops[arg->op].handler(region, file, arg);
+	return sync_ops[arg->op].handler(region, opener, arg);
 }
 
 /* ------------------------------------------------------------------------
@@ -655,21 +662,21 @@ long dsm_sync_ioctl(struct dsm_region *region, const void *file, struct dsm_sync
 /**
  * dsm_sync_release_process() - processes may have closed a file
  * @region: the region
- * @file: the file; others may have it open still
+ * @opener: the file; others may have it open still
  * @files: the table of descriptors in which it was closed, and is not open any more
  *
  * Mutexes that they hold through it go to others, with OWNERDEAD. Sleeps.
  */
-void dsm_sync_release_process(struct dsm_region *region, const void *file,
+void dsm_sync_release_process(struct dsm_region *region, struct dsm_opener *opener,
 			      const struct files_struct *files)
 {
-	dsm_lease_release(region, file, files);
+	dsm_lease_release(region, opener, files);
 }
 
 /* The same for the last who had the file, and whatever is left. Sleeps. */
-void dsm_sync_release_file(struct dsm_region *region, const void *file)
+void dsm_sync_release_file(struct dsm_region *region, struct dsm_opener *opener)
 {
-	dsm_lease_release(region, file, NULL);
+	dsm_lease_release(region, opener, NULL);
 }
 
 /* Drop what there is of a region, or of all where @region is 0, but for leases. */

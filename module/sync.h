@@ -4,16 +4,17 @@
 
 struct dsm_msg;
 struct dsm_node;
+struct dsm_opener;
 struct dsm_region;
 struct dsm_sync_arg;
 struct files_struct;
 
-long dsm_sync_ioctl(struct dsm_region *region, const void *file, struct dsm_sync_arg *arg);
+long dsm_sync_ioctl(struct dsm_region *region, struct dsm_opener *opener, struct dsm_sync_arg *arg);
 int dsm_sync_receive(struct dsm_node *node, const struct dsm_msg *msg);
 
-void dsm_sync_release_process(struct dsm_region *region, const void *file,
+void dsm_sync_release_process(struct dsm_region *region, struct dsm_opener *opener,
 			      const struct files_struct *files);
-void dsm_sync_release_file(struct dsm_region *region, const void *file);
+void dsm_sync_release_file(struct dsm_region *region, struct dsm_opener *opener);
 void dsm_sync_region_gone(struct dsm_region *region);
 
 int dsm_sync_node_init(struct dsm_node *node);

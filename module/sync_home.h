@@ -43,6 +43,8 @@ enum dsm_sync_hash_bits {
  * @kept: by node, how many objects, waiters and set-aside requests are kept for it
  * @watched: struct lease, for whose holder a thread or node waits
  * @watch: asks whether those holders live
+ * @looked_at: how many leases were looked at by what goes through many of them; KUnit
+ *	reads it
  * @turns: mutexes homed here that nodes took turns with, of late: dsm_sync_key()
  *	by its hash, or 0; a later one takes an earlier one's place
  */
@@ -57,6 +59,7 @@ struct dsm_sync {
 	atomic_t *kept;
 	struct list_head watched;
 	struct delayed_work watch;
+	u64 looked_at;
 	u64 turns[1 << DSM_SYNC_TURNS_BITS];
 };
 

@@ -149,7 +149,6 @@ struct dsm_region *dsm_table_create(struct dsm_node *node, u32 id,
 	refcount_set(&region->ref, 1);
 	dsm_readahead_init(&region->readahead);
 	INIT_LIST_HEAD(&region->leases);
-	mutex_init(&region->ending_lock);
 	xa_init_flags(&region->mappers, XA_FLAGS_ACCOUNT);
 	mutex_init(&region->mappers_lock);
 	xa_init_flags(&region->chunks, XA_FLAGS_ACCOUNT);

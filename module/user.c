@@ -60,6 +60,7 @@ struct dsm_user *dsm_user_get(struct dsm_node *node, kuid_t uid)
 	new->node = node;
 	new->uid = uid;
 	refcount_set(&new->ref, 1);
+	INIT_LIST_HEAD(&new->kept);
 	spin_lock(&node->users_lock);
 	user = find(node, uid);
 	if (!user) {

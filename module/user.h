@@ -25,6 +25,9 @@ enum dsm_user_limits {
  * @uid: the user
  * @ref: the user's regions, and whoever uses @mutexes
  * @room: bytes that may be taken for frames before they are counted again
+ * @kept: the user's leases that have words: those that nobody holds are among them (protected
+ *	by dsm_sync->lock)
+ * @n_kept: how many (protected by the same)
  * @mutexes: synchronisation objects that the user's threads have, or wait for
  */
 struct dsm_user {
@@ -33,6 +36,8 @@ struct dsm_user {
 	kuid_t uid;
 	refcount_t ref;
 	atomic64_t room;
+	struct list_head kept;
+	unsigned int n_kept;
 	atomic_t mutexes;
 };
 

@@ -45,32 +45,33 @@ void dsm_words_destroy(struct dsm_words *words)
 }
 
 /* The number of a process, or 0. */
-u32 dsm_words_number(const struct dsm_words *words, const void *file,
+u32 dsm_words_number(const struct dsm_words *words, struct dsm_opener *opener,
 		     const struct dsm_process *process)
 {
 	u32 number;
 
 	for (number = 1; number < words->limit; number++)
-		if (words->process[number].file == file &&
+		if (words->process[number].opener == opener &&
 		    dsm_process_same(&words->process[number].process, process))
 			return number;
 	return 0;
 }
 
-static int number_get(struct dsm_words *words, const void *file, u32 *number)
+static int number_get(struct dsm_words *words, struct dsm_opener *opener, u32 *number)
 {
 	struct dsm_process process = dsm_process_current();
 	u32 free;
 
-	*number = dsm_words_number(words, file, &process);
+	*number = dsm_words_number(words, opener, &process);
 	if (*number)
 		return 0;
-	for (free = 1; free < words->limit && words->process[free].file; free++)
+	for (free = 1; free < words->limit && words->process[free].opener; free++)
 		;
 	if (free == DSM_WORD_PROCESS_OTHER)
 		return -ENOSPC;
-	words->process[free] = (struct dsm_words_process){ .file = file, .process = process };
+	words->process[free] = (struct dsm_words_process){ .opener = opener, .process = process };
 	words->processes++;
+	opener->numbers++;
 	words->limit = max(words->limit, free + 1);
 	*number = free;
 	return 0;
@@ -79,12 +80,12 @@ static int number_get(struct dsm_words *words, const void *file, u32 *number)
 /**
  * dsm_words_attach() - DSM_IOC_ATTACH
  * @region: the region, of which the caller is a user
- * @file: stands for the open file
+ * @opener: the open file
  * @number: out: the number of the current process
  *
  * Return: 0; -ENOMEM; -ENOSPC. Sleeps.
  */
-int dsm_words_attach(struct dsm_region *region, const void *file, u32 *number)
+int dsm_words_attach(struct dsm_region *region, struct dsm_opener *opener, u32 *number)
 {
 	struct dsm_sync *sync = region->node->sync;
 	struct dsm_words *words = NULL;
@@ -101,7 +102,7 @@ int dsm_words_attach(struct dsm_region *region, const void *file, u32 *number)
 		smp_store_release(&region->words, words);
 		words = NULL;
 	}
-	err = number_get(region->words, file, number);
+	err = number_get(region->words, opener, number);
 	spin_unlock(&sync->lock);
 	dsm_words_destroy(words);
 	if (err != -ENOSPC)
@@ -109,7 +110,7 @@ int dsm_words_attach(struct dsm_region *region, const void *file, u32 *number)
 	/* Some may be those of processes that ended without notice. */
 	dsm_lease_reap(region);
 	spin_lock(&sync->lock);
-	err = number_get(region->words, file, number);
+	err = number_get(region->words, opener, number);
 	spin_unlock(&sync->lock);
 	return err;
 }
@@ -117,9 +118,10 @@ int dsm_words_attach(struct dsm_region *region, const void *file, u32 *number)
 /* Give a number back. */
 void dsm_words_detach(struct dsm_words *words, u32 number)
 {
-	words->process[number].file = NULL;
+	words->process[number].opener->numbers--;
+	words->process[number].opener = NULL;
 	words->processes--;
-	while (words->limit > 1 && !words->process[words->limit - 1].file)
+	while (words->limit > 1 && !words->process[words->limit - 1].opener)
 		words->limit--;
 }
 

@@ -21,7 +21,7 @@ struct vm_area_struct;
  * @victim: counts the mutexes that had to make room
  * @processes: how many have a number
  * @limit: all numbers in use are below it
- * @process: by number; @file is NULL where it is free
+ * @process: by number; @opener is NULL where it is free
  */
 struct dsm_words {
 	atomic64_t *word;
@@ -30,14 +30,14 @@ struct dsm_words {
 	unsigned int processes;
 	unsigned int limit;
 	struct dsm_words_process {
-		const void *file;
+		struct dsm_opener *opener;
 		struct dsm_process process;
 	} process[DSM_WORD_PROCESS_OTHER];
 };
 
-int dsm_words_attach(struct dsm_region *region, const void *file, u32 *number);
+int dsm_words_attach(struct dsm_region *region, struct dsm_opener *opener, u32 *number);
 void dsm_words_detach(struct dsm_words *words, u32 number);
-u32 dsm_words_number(const struct dsm_words *words, const void *file,
+u32 dsm_words_number(const struct dsm_words *words, struct dsm_opener *opener,
 		     const struct dsm_process *process);
 int dsm_words_mmap(struct dsm_region *region, struct vm_area_struct *vma);
 void dsm_words_destroy(struct dsm_words *words);
@@ -48,7 +48,7 @@ dsm_words_process(const struct dsm_words *words, u32 owner)
 {
 	u32 number = owner >> DSM_WORD_THREAD_BITS;
 
-	return number < words->limit && words->process[number].file ? &words->process[number] :
+	return number < words->limit && words->process[number].opener ? &words->process[number] :
 								       NULL;
 }
 

@@ -5,25 +5,28 @@
  * test is.
  */
 #include <kunit/test.h>
+#include <linux/cred.h>
 #include <linux/err.h>
 #include <linux/prandom.h>
 #include <linux/sched.h>
 #include "testnode.h"
 #include "../chunk.h"
+#include "../lease.h"
 #include "../lease_core.h"
 #include "../region.h"
 #include "../sync.h"
 #include "../sync_home.h"
+#include "../user.h"
 #include "../words.h"
 
 enum {
 	NODES	= 3,
 	REGION	= 7,
 	AT	= 64,
+	MANY	= 100,
 };
 
-/* Stands for an open file. */
-static const char file[1], other_file[1];
+static struct dsm_opener file, other_file;
 
 /* ------------------------------------------------------------------------
  * The core
@@ -190,6 +193,8 @@ static struct dsm_region *home_create(struct kunit *test)
 
 	testnode_all_up(tn);
 	testnode_acks_stop(tn);
+	dsm_opener_init(&file);
+	dsm_opener_init(&other_file);
 	region = testnode_region(test, REGION, DSM_HOME_CREATOR);
 	KUNIT_ASSERT_NOT_NULL(test, dsm_chunk_get(region, 0, GFP_KERNEL));
 	return region;
@@ -351,7 +356,7 @@ static void home_other_kind_test(struct kunit *test)
 static long sync_op(struct dsm_region *region, u32 op, u64 offset, u64 timeout_ns, u32 *result)
 {
 	struct dsm_sync_arg arg = { .op = op, .offset = offset, .timeout_ns = timeout_ns };
-	long err = dsm_sync_ioctl(region, file, &arg);
+	long err = dsm_sync_ioctl(region, &file, &arg);
 
 	*result = arg.result;
 	return err;
@@ -375,8 +380,8 @@ static u64 attach(struct kunit *test, struct dsm_region *region)
 {
 	u32 number = 0, again;
 
-	KUNIT_ASSERT_EQ(test, dsm_words_attach(region, file, &number), 0);
-	KUNIT_EXPECT_EQ(test, dsm_words_attach(region, file, &again), 0);
+	KUNIT_ASSERT_EQ(test, dsm_words_attach(region, &file, &number), 0);
+	KUNIT_EXPECT_EQ(test, dsm_words_attach(region, &file, &again), 0);
 	KUNIT_EXPECT_EQ(test, again, number);
 	KUNIT_EXPECT_GT(test, number, 0);
 	return number << DSM_WORD_THREAD_BITS | task_pid_vnr(current);
@@ -448,9 +453,9 @@ static void words_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, lock(region, AT), 0);
 	KUNIT_EXPECT_EQ(test, unlock(region, AT), 0);
 	KUNIT_EXPECT_FALSE(test, list_empty(&region->leases));
-	dsm_sync_release_process(region, other_file, current->files);
+	dsm_sync_release_process(region, &other_file, current->files);
 	KUNIT_EXPECT_FALSE(test, list_empty(&region->leases));
-	dsm_sync_release_process(region, file, current->files);
+	dsm_sync_release_process(region, &file, current->files);
 	KUNIT_EXPECT_TRUE(test, list_empty(&region->leases));
 	KUNIT_EXPECT_EQ(test, region->words->processes, 0);
 	KUNIT_EXPECT_EQ(test, region->words->limit, 1);
@@ -470,7 +475,7 @@ static void death_test(struct kunit *test)
 	asks(test, 1, 10, DSM_SYNC_LOCK, 0);
 	asks(test, 2, 20, DSM_SYNC_LOCK, 0);
 	expect_silence(test);
-	dsm_sync_release_file(region, file);
+	dsm_sync_release_file(region, &file);
 	expect_reply(test, 1, 10, DSM_SYNC_LOCK, DSM_SYNC_OWNERDEAD | DSM_SYNC_WANTED, 0);
 	asks(test, 1, 10, DSM_SYNC_RELEASE, 0);
 	expect_reply(test, 2, 20, DSM_SYNC_LOCK, DSM_SYNC_WANTED, 0);
@@ -479,7 +484,7 @@ static void death_test(struct kunit *test)
 	/* Nobody waits: it is told to the next. */
 	attach(test, region);
 	KUNIT_EXPECT_EQ(test, lock(region, AT), 0);
-	dsm_sync_release_process(region, file, current->files);
+	dsm_sync_release_process(region, &file, current->files);
 	KUNIT_EXPECT_EQ(test, sync_op(region, DSM_SYNC_TRYLOCK, AT, 0, &result), 0);
 	KUNIT_EXPECT_EQ(test, result, DSM_SYNC_OWNERDEAD);
 	KUNIT_EXPECT_EQ(test, unlock(region, AT), 0);
@@ -558,10 +563,13 @@ static void crowd_test(struct kunit *test)
 static void numbers_test(struct kunit *test)
 {
 	struct dsm_region *region = home_create(test);
-	char *files = kunit_kzalloc(test, DSM_WORD_PROCESS_OTHER, GFP_KERNEL);
+	struct dsm_opener *files;
 	u32 number, i;
 
+	files = kunit_kcalloc(test, DSM_WORD_PROCESS_OTHER, sizeof(*files), GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, files);
+	for (i = 0; i < DSM_WORD_PROCESS_OTHER; i++)
+		dsm_opener_init(&files[i]);
 	testmem_fail(1, 1);
 	KUNIT_EXPECT_EQ(test, dsm_words_attach(region, files, &number), -ENOMEM);
 	testmem_fail(0, 0);
@@ -656,6 +664,86 @@ static void memory_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, unlock(region, AT), 0);
 }
 
+static u64 looked_at(struct dsm_region *region)
+{
+	u64 n = region->node->sync->looked_at;
+
+	region->node->sync->looked_at = 0;
+	return n;
+}
+
+/* What others hold costs the closing of a file nothing; nor what is merely kept here. */
+static void close_bound_test(struct kunit *test)
+{
+	struct dsm_region *region = home_create(test);
+	unsigned int i;
+
+	for (i = 0; i < MANY; i++)
+		KUNIT_ASSERT_EQ(test, lock(region, 8 * i), 0);
+	KUNIT_EXPECT_EQ(test, file.n_holds, MANY);
+	dsm_sync_release_process(region, &other_file, current->files);
+	dsm_sync_release_file(region, &other_file);
+	KUNIT_EXPECT_EQ(test, looked_at(region), 0);
+	for (i = 1; i < MANY; i++)
+		KUNIT_EXPECT_EQ(test, unlock(region, 8 * i), 0);
+	dsm_sync_release_file(region, &file);
+	KUNIT_EXPECT_EQ(test, looked_at(region), 1);
+	KUNIT_EXPECT_EQ(test, file.n_holds, 0);
+
+	/* With a number, words say who holds what; they are looked at when it is given back. */
+	attach(test, region);
+	for (i = 1; i < MANY; i++) {
+		KUNIT_ASSERT_EQ(test, lock(region, 8 * i), 0);
+		KUNIT_EXPECT_EQ(test, unlock(region, 8 * i), 0);
+	}
+	KUNIT_EXPECT_EQ(test, file.n_holds, 0);
+	dsm_sync_release_file(region, &other_file);
+	KUNIT_EXPECT_EQ(test, looked_at(region), 0);
+	dsm_sync_release_file(region, &file);
+	KUNIT_EXPECT_GT(test, looked_at(region), 0);
+	KUNIT_EXPECT_EQ(test, file.numbers, 0);
+	KUNIT_EXPECT_TRUE(test, list_empty(&region->leases));
+}
+
+/* A user who has too many gives a few back at a time, the oldest first, none in use. */
+static void trim_test(struct kunit *test)
+{
+	struct dsm_region *region = home_create(test);
+	struct dsm_user *user = dsm_user_get(region->node, current_fsuid());
+	struct dsm_user *nobody = dsm_user_get(region->node, make_kuid(&init_user_ns, 65534));
+	unsigned int i, left;
+
+	KUNIT_ASSERT_NOT_NULL(test, user);
+	KUNIT_ASSERT_NOT_NULL(test, nobody);
+	attach(test, region);
+	for (i = 0; i < MANY; i++) {
+		KUNIT_ASSERT_EQ(test, lock(region, 8 * i), 0);
+		/* Every second one is in use. */
+		if (i % 2)
+			KUNIT_EXPECT_EQ(test, unlock(region, 8 * i), 0);
+	}
+	KUNIT_EXPECT_EQ(test, user->n_kept, MANY);
+	looked_at(region);
+	dsm_lease_trim(region->node, nobody);
+	KUNIT_EXPECT_EQ(test, looked_at(region), 0);
+	dsm_lease_trim(region->node, user);
+	left = user->n_kept;
+	KUNIT_EXPECT_LT(test, left, MANY);
+	KUNIT_EXPECT_GE(test, left, MANY / 2 + MANY / 4);
+	KUNIT_EXPECT_EQ(test, looked_at(region), 2 * (MANY - left));
+	KUNIT_EXPECT_NULL(test, word_of(region, 8));
+	KUNIT_EXPECT_NOT_NULL(test, word_of(region, 0));
+	/* Until none is left but those in use. */
+	for (i = 0; i < MANY; i++)
+		dsm_lease_trim(region->node, user);
+	KUNIT_EXPECT_EQ(test, user->n_kept, MANY / 2);
+	for (i = 0; i < MANY; i += 2)
+		KUNIT_EXPECT_EQ(test, unlock(region, 8 * i), 0);
+	dsm_sync_release_file(region, &file);
+	dsm_user_put(nobody);
+	dsm_user_put(user);
+}
+
 static struct kunit_case lease_cases[] = {
 	KUNIT_CASE_PARAM(step_test, step_gen_params),
 	KUNIT_CASE(streak_test),
@@ -668,6 +756,8 @@ static struct kunit_case lease_cases[] = {
 	KUNIT_CASE(lies_test),
 	KUNIT_CASE(crowd_test),
 	KUNIT_CASE(numbers_test),
+	KUNIT_CASE(close_bound_test),
+	KUNIT_CASE(trim_test),
 	KUNIT_CASE(asking_test),
 	KUNIT_CASE(memory_test),
 	{}

@@ -305,7 +305,7 @@ static void asked_again_test(struct kunit *test)
 static void asked_too_often_test(struct kunit *test)
 {
 	struct testnode *tn = test->priv;
-	struct dsm_msg msg = { .coh = { .type = DSM_ACK, .flags = DSM_WIRE_RESEND } };
+	struct dsm_msg msg = { .type = DSM_ACK, .flags = DSM_WIRE_RESEND };
 	struct dsm_peer *peer = peer_of(test);
 	ktime_t before = ktime_get();
 	int i;
@@ -743,6 +743,7 @@ static struct kunit_case peer_cases[] = {
 	KUNIT_CASE(refused_test),
 	KUNIT_CASE(gap_test),
 	KUNIT_CASE(asked_again_test),
+	KUNIT_CASE(asked_too_often_test),
 	KUNIT_CASE(view_test),
 	KUNIT_CASE(ack_rides_test),
 	KUNIT_CASE(ack_every_test),

@@ -10,7 +10,7 @@
 
 enum {
 	HOME	= 0,
-	NODES	= 4,
+	NODES	= 5,
 	SENT	= 16,
 	KEPT	= 8,
 };
@@ -263,6 +263,26 @@ static void sharers_told(struct kunit *test)
 	expect_sent(test, 2, DSM_INV, 3, 10);
 }
 
+/* A write that was kept is let in by the answer of an owner that leaves; all are told. */
+static void sharers_told_after_owner_left(struct kunit *test)
+{
+	struct home *home = test->priv;
+
+	home->dir.state = DSM_DIR_S;
+	home->dir.owner = 4;
+	home->sharers = 1 << HOME | 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4;
+	KUNIT_ASSERT_EQ(test, (int)message(test, 4, DSM_PUT_M, 40, 0), DSM_COH_OK);
+	expect_sent(test, 0, DSM_INV, 4, 40);
+	KUNIT_ASSERT_EQ(test, (int)message(test, 1, DSM_GET_M, 10, 0), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, home->n_queue, 1);
+	KUNIT_EXPECT_EQ(test, (int)message(test, 4, DSM_INV_ACK, 40, 0), DSM_COH_OK);
+	KUNIT_EXPECT_EQ(test, home->n_sent, 4);
+	expect_sent(test, 0, DSM_GRANT, 1, 10);
+	expect_sent(test, 1, DSM_INV, HOME, 10);
+	expect_sent(test, 2, DSM_INV, 2, 10);
+	expect_sent(test, 3, DSM_INV, 3, 10);
+}
+
 /* The home takes what the last node that has it wants to be rid of. */
 static void pull_follows(struct kunit *test)
 {
@@ -344,6 +364,7 @@ static struct kunit_case engine_cases[] = {
 	KUNIT_CASE(only_kept_is_refused),
 	KUNIT_CASE(refused),
 	KUNIT_CASE(sharers_told),
+	KUNIT_CASE(sharers_told_after_owner_left),
 	KUNIT_CASE(pull_follows),
 	KUNIT_CASE(write_access_taken),
 	KUNIT_CASE(hold_runs),

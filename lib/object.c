@@ -7,8 +7,12 @@
  */
 #include "object.h"
 
+#include <errno.h>
+#include <linux/futex.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "arena.h"
 #include "canary.h"
@@ -186,7 +190,20 @@ static void *alloc_any(struct dsm_heap *heap, unsigned int class, size_t align)
 
 /* Chunks whose frames go back to all nodes' kernels are claimed meanwhile. */
 enum { CLAIM_TRIES = 100 };
-static const struct timespec claim_pause = { .tv_nsec = 1000000 };
+
+/*
+ * Sleeps for a millisecond, by a futex that nobody wakes: a program in a sandbox that
+ * allows what libc's malloc() calls may not call nanosleep().
+ */
+static void claim_pause(void)
+{
+	static const struct timespec pause = { .tv_nsec = 1000000 };
+	static uint32_t word;
+	int err = errno;
+
+	syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, &pause, NULL, 0);
+	errno = err;
+}
 
 static void *alloc_slow(struct dsm_heap *heap, unsigned int class, size_t align,
 			size_t size, bool *fresh)
@@ -204,7 +221,7 @@ static void *alloc_slow(struct dsm_heap *heap, unsigned int class, size_t align,
 	}
 	/* what another node has in hand for a moment may be free after that */
 	for (int tries = 0; !ptr && tries < CLAIM_TRIES && dsm_chunk_is_claimed(heap); tries++) {
-		nanosleep(&claim_pause, NULL);
+		claim_pause();
 		ptr = alloc_once(heap, class, align, size, fresh);
 	}
 	return ptr;

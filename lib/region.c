@@ -480,7 +480,7 @@ static int region_accept(const struct dsm_region_arg *arg, bool own, size_t size
 
 /* Opens, or makes, whichever it takes while others make and unlink. */
 static int region_bind(int fd, struct dsm_region_arg *arg, int oflag, bool own,
-		       size_t size, const struct dsm_attr *attr)
+		       size_t size, const struct dsm_attr *attr, bool *made)
 {
 	bool writable = (oflag & O_ACCMODE) == O_RDWR;
 
@@ -491,23 +491,25 @@ static int region_bind(int fd, struct dsm_region_arg *arg, int oflag, bool own,
 			if (errno != ENOENT || !(oflag & O_CREAT) || tries == 100)
 				return -1;
 		}
-		if (!region_create(fd, arg, size, attr))
+		if (!region_create(fd, arg, size, attr)) {
+			*made = true;
 			return 0;
+		}
 		if (errno != EEXIST || oflag & O_EXCL)
 			return -1;
 	}
 }
 
-/* Bound to the region, with no more rights than asked for; or -1. */
+/* Bound to the region, with no more rights than asked for; or -1. @made: it was made. */
 static int region_fd(struct dsm_region_arg *arg, int oflag, bool own, size_t size,
-		     const struct dsm_attr *attr)
+		     const struct dsm_attr *attr, bool *made)
 {
 	int fd = dsm_device_open();
 	int err;
 
 	if (fd < 0)
 		return -1;
-	if (region_bind(fd, arg, oflag, own, size, attr))
+	if (region_bind(fd, arg, oflag, own, size, attr, made))
 		goto fail;
 	if (oflag & O_CREAT && (oflag & O_ACCMODE) == O_RDONLY) {
 		/* its maker has it for writing: open what has the name now */
@@ -528,11 +530,26 @@ fail:
 	return -1;
 }
 
+/* Of a region that was just made, and cannot be used: who tries again is to find none. */
+static void name_remove(const struct dsm_region_arg *made)
+{
+	struct dsm_name_arg arg = { .reserved = 0 };
+	int fd = dsm_device_open();
+
+	memcpy(arg.name, made->name, sizeof(arg.name));
+	if (fd < 0)
+		return;
+	/* What dsm_open() says is why the region cannot be used. */
+	ioctl(fd, DSM_IOC_UNLINK, &arg);
+	close(fd);
+}
+
 static dsm_region *open_region(const char *name, int oflag, bool own, size_t size,
 			       const struct dsm_attr *attr)
 {
 	bool writable = (oflag & O_ACCMODE) == O_RDWR;
 	struct dsm_region_arg arg = { .id = 0 };
+	bool made = false;
 	dsm_region *region;
 	int fd, err;
 
@@ -541,7 +558,7 @@ static dsm_region *open_region(const char *name, int oflag, bool own, size_t siz
 	region = malloc(sizeof(*region));
 	if (!region)
 		return NULL;
-	fd = region_fd(&arg, oflag, own, size, attr);
+	fd = region_fd(&arg, oflag, own, size, attr, &made);
 	if (fd < 0)
 		goto free;
 	region->writable = writable;
@@ -552,6 +569,8 @@ static dsm_region *open_region(const char *name, int oflag, bool own, size_t siz
 free:
 	err = errno;
 	free(region);
+	if (made)
+		name_remove(&arg);
 	errno = err;
 	return NULL;
 }

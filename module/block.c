@@ -522,7 +522,7 @@ int dsm_block_event(struct dsm_region *region, struct dsm_chunk *chunk, u64 inde
 	}
 }
 
-/* What had to wait goes on, or waits again. */
+/* An event that had to wait goes on, or waits again. */
 static void hold_over(struct dsm_hold *hold)
 {
 	struct dsm_event ev = { .type = hold->event };

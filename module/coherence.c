@@ -266,7 +266,7 @@ static enum dsm_coh_result line_revoke(struct dsm_coh *coh, const struct dsm_coh
 		act(coh, DSM_ACT_HOLD);
 		return DSM_COH_OK;
 	}
-	/* What is to migrate, and has not been written here, is shared. */
+	/* A migratory block that was not written here is shared. */
 	if (fwd->type == DSM_FWD_GET_S && fwd->flags & DSM_WIRE_MODIFIED) {
 		if (line->written)
 			row = &line_table[line->state][IN_FWD_GET_M];
@@ -755,7 +755,7 @@ enum dsm_coh_result dsm_coh_event(struct dsm_coh *coh, const struct dsm_event *e
 	switch (ev->type) {
 	case DSM_EV_READ:
 	case DSM_EV_WRITE:
-		/* What is lost here would take good copies from others, for nothing. */
+		/* A lost copy must not take good ones from other nodes: nobody could use it. */
 		if (coh->line->lost && !dsm_line_outstanding(coh->line) && !ev->prefetch)
 			return DSM_COH_OK;
 		/* A thread has joined a prefetch under way: hold what comes. */
@@ -765,7 +765,7 @@ enum dsm_coh_result dsm_coh_event(struct dsm_coh *coh, const struct dsm_event *e
 	case DSM_EV_EVICT:
 		return line_input(coh, IN_EVICT, ev);
 	case DSM_EV_FREE:
-		/* What is in use, or about to be, is not free. */
+		/* A copy that is used, or about to be, keeps its frames. */
 		return coh->line->state == DSM_LINE_I ? line_input(coh, IN_FREE, ev) : DSM_COH_OK;
 	case DSM_EV_DISCARD:
 		return line_discard(coh, ev);

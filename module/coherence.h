@@ -34,7 +34,7 @@ typedef uint64_t u64;
 #endif
 #include <linux/dsm_wire.h>
 
-/* What this node may do with a block; see the table in coherence.c. */
+/* The state of a node's copy; see line_table.h. */
 enum dsm_line_state {
 	DSM_LINE_I,	/* nothing */
 	DSM_LINE_S,	/* read */
@@ -50,7 +50,7 @@ enum dsm_line_state {
 	DSM_LINE_STATES
 };
 
-/* What a message says, as far as the protocol is concerned. */
+/* The part of a message that the protocol sees. */
 struct dsm_coh_msg {
 	u8 type;	/* enum dsm_wire_type */
 	u8 flags;	/* DSM_WIRE_* */
@@ -99,7 +99,7 @@ struct dsm_line {
 	struct dsm_coh_msg fwd;
 };
 
-/* Who has a block, as its home knows it. */
+/* The nodes that have a block, as its home knows them. */
 enum dsm_dir_state {
 	DSM_DIR_ZERO,	/* nobody wrote it since it was discarded, or ever; sharers have zeroes */
 	DSM_DIR_S,	/* sharers have it; the owner is one of them */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What differs between the kernels we build for, and nowhere else.
+ * All differences between the kernels that we build for.
  */
 #ifndef _DSM_COMPAT_H
 #define _DSM_COMPAT_H
@@ -29,7 +29,7 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
 	vma->vm_flags &= ~flags;
 }
 
-/* What a class's callbacks get. */
+/* The argument of a class's callbacks. */
 #define DSM_DEVICE_CONST
 #else
 #define DSM_DEVICE_CONST const
@@ -90,7 +90,7 @@ static inline struct file *dsm_shmem_file(struct vfsmount *mount, const char *na
 #endif
 }
 
-/* What a class says a device's namespace is. */
+/* The namespace of a device, as its class says it. */
 #ifdef DSM_HAVE_CLASS_NS_COMMON
 static inline const struct ns_common *dsm_class_namespace(struct net *net)
 {

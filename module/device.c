@@ -182,7 +182,7 @@ static long ioctl_list(struct handle *h, union arg *arg)
 		return -EINVAL;
 	region = dsm_region_get_after(h->node, arg->region.id);
 
-	/* What has no name any more is not listed. */
+	/* A region that has no name any more is not listed. */
 	while (region && READ_ONCE(region->gone)) {
 		u32 id = region->id;
 
@@ -362,7 +362,7 @@ static int device_mmap(struct file *file, struct vm_area_struct *vma)
 
 	if (!region)
 		return -EINVAL;
-	/* Who was given the descriptor is not who it was made for. */
+	/* Somebody was given the descriptor who is not the helper it was made for. */
 	if (h->window)
 		return dsm_node_is_helper(h->node) ? dsm_fault_mmap_window(region, vma) : -EPERM;
 	if (vma->vm_pgoff == DSM_WORDS_OFFSET >> PAGE_SHIFT)

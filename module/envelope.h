@@ -5,7 +5,7 @@
 #include "coherence.h"
 #include "msg.h"
 
-/* What a message about a block says to the protocol. */
+/* The part of a message about a block that the protocol sees. */
 static inline struct dsm_coh_msg dsm_envelope_open(const struct dsm_msg *msg)
 {
 	return (struct dsm_coh_msg){

@@ -35,7 +35,7 @@ static DEFINE_SPINLOCK(owner_lock);
 /* Set before there are regions. */
 static int (*punch)(struct dsm_region *region, u64 offset, u64 length);
 
-/* What opens a file that cannot be opened, from the kernel itself: it outlives us. */
+/* The kernel's own operations of a file that cannot be opened: they outlive this module. */
 static const struct file_operations *no_open_fops;
 
 /*
@@ -134,7 +134,7 @@ static int find_no_open(void)
 	return -EOPNOTSUPP;
 }
 
-/* What we call in shmem is in its tables: look before the first region needs it. */
+/* We call shmem through its tables of operations. Are all there? */
 static int check_shmem(struct vfsmount *made)
 {
 	struct file *file = dsm_shmem_file(made, "dsm", PAGE_SIZE);
@@ -338,7 +338,7 @@ static bool present(struct address_space *mapping, pgoff_t first, pgoff_t last)
  * @region: the region
  * @index: the block; its state gives no access, and it has been revoked
  *
- * What is mapped again reads as zeroes. Sleeps. Return: whether there were any.
+ * A page that is mapped again reads as zeroes. Sleeps. Return: whether there were frames.
  */
 bool dsm_frames_free(struct dsm_region *region, u64 index)
 {
@@ -560,7 +560,7 @@ u64 dsm_frames_taken(const struct dsm_region *region)
 	return (u64)READ_ONCE(region->inode->i_blocks) << 9;
 }
 
-/* What all frames of all nodes here may take together, in bytes. */
+/* The bytes that the frames of all nodes on this machine may take together. */
 u64 dsm_frames_max(void)
 {
 	return (u64)READ_ONCE(mount_info()->max_blocks) << PAGE_SHIFT;

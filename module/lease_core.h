@@ -16,7 +16,7 @@ enum dsm_lease_state {
 	DSM_LEASE_OURS,
 };
 
-/* What the first thread in the node's queue wants. */
+/* The wish of the first thread in the node's queue. */
 enum dsm_lease_first {
 	DSM_LEASE_NOBODY,
 	DSM_LEASE_TRIER,

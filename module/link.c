@@ -26,7 +26,7 @@ void dsm_batch_run(struct dsm_batch *batch, struct dsm_node *node)
 		list_del(&msg->list);
 		/* Its receiver will need one. */
 		dsm_batch_give(batch, msg);
-		/* What is refused, or about a region that is over, has been dealt with. */
+		/* The receiver has dealt with a message that it refuses, or whose region is gone. */
 		node->link->receive(node, &copy, false, batch);
 	}
 }

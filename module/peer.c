@@ -250,7 +250,7 @@ void dsm_peers_flush(struct dsm_node *node)
 	if (!node->dirty)
 		return;
 	for (word = 0; word < BITS_TO_LONGS(node->nodes); word++) {
-		/* What others add meanwhile they flush themselves. */
+		/* Threads that add messages meanwhile flush them themselves. */
 		unsigned long some = READ_ONCE(node->dirty[word]);
 
 		for_each_set_bit(bit, &some, BITS_PER_LONG)

@@ -305,7 +305,7 @@ static struct dsm_chunk *next_cached(struct dsm_region *region, u64 *index)
 
 /*
  * The first hand goes on until it is @lead copies ahead: who still uses them is to show.
- * What is used and in one piece leaves the page tables together.
+ * Used copies that follow each other leave the page tables in one go.
  */
 static void front_go(struct dsm_region *region, long lead)
 {
@@ -335,7 +335,7 @@ static void front_go(struct dsm_region *region, long lead)
 	dsm_frames_unmap(region, first, end - first);
 }
 
-/* What the second hand does with a copy. */
+/* The second hand's decision about a copy. */
 enum verdict {
 	STAYS,
 	GOES,		/* now, with @ev */
@@ -370,7 +370,7 @@ static bool ask_home(struct dsm_region *region, u64 index, struct dsm_event *ev,
 	int err;
 
 	ev->req = dsm_node_next_req(region->node);
-	/* What frees memory may exceed the limit of the thread's cgroup by a little. */
+	/* An eviction frees memory, so it may exceed the limit of the thread's cgroup a little. */
 	noreclaim = memalloc_noreclaim_save();
 	err = dsm_block_event(region, chunk, index, ev, batch, DSM_GFP_TRY);
 	dsm_batch_run(batch, region->node);
@@ -584,7 +584,7 @@ int dsm_reclaim_frames(struct dsm_region *region, u64 index, unsigned long deadl
 			return 0;
 		if (!tries)
 			dsm_stat(region, DSM_STAT_reclaim_waits, 1);
-		/* What others have is no reason why there is no room in the first two cases. */
+		/* In the first two cases other regions' copies are not why there is no room. */
 		if (!room || quota == -EDQUOT)
 			n = evict(region, batch_of(region), false, tries > 1);
 		else
@@ -674,7 +674,7 @@ static void reclaim_work(struct work_struct *work)
 			n = evict(region, min_t(long, excess(region), batch_of(region)),
 				  false, true);
 
-		/* What cannot go now need not be tried again at once. */
+		/* Copies that cannot go now need not be tried again at once. */
 		atomic_long_sub(n ? min(n, target) : target, &r->target);
 		target -= n;
 		if (!n)

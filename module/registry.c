@@ -509,7 +509,7 @@ static int (* const handlers[])(struct dsm_node *node, struct dsm_msg *msg,
 	DSM_REGION_MESSAGES(HANDLER)
 };
 
-/* Who may say it has been looked at: see messages.h. */
+/* The caller has checked that the sender may say this: see messages.h. */
 int dsm_registry_receive(struct dsm_node *node, struct dsm_msg *msg, struct dsm_batch *batch)
 {
 	int err;

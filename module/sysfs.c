@@ -163,7 +163,7 @@ static struct tunable spin_us = {
 	.max	= DSM_SPIN_US_MAX,
 };
 
-/* What a user may take, see user.c. */
+/* The limits of a user, see user.c. */
 static struct tunable user_regions_max = {
 	.attr	= __ATTR(user_regions_max, 0644, tunable_show, tunable_store),
 	.offset	= offsetof(struct dsm_node, user_regions_max),

@@ -118,7 +118,7 @@ int dsm_user_check_create(struct dsm_node *node, kuid_t uid, u64 size)
 	}
 	if (regions >= READ_ONCE(node->user_regions_max))
 		return -EDQUOT;
-	/* Who asks for more than there can be hears so from others. */
+	/* A size that no region can have is refused elsewhere. */
 	if (size > DSM_REGION_SIZE_MAX)
 		return 0;
 	size = round_up(size, DSM_CHUNK_SIZE);

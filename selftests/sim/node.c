@@ -197,6 +197,8 @@ static void engine_send(struct dsm_engine *engine, const struct dsm_coh_msg *coh
 	}
 	if (coh->type == DSM_DISCARDED)
 		check_discarded(sim, copy->block);
+	if (coh->type == DSM_PUT_S)
+		copy->dropped = true;
 	if (coh->to != copy->node) {
 		copy->sending += coh->type == DSM_DATA;
 		net_send(sim, coh, copy->block, copy->value);
@@ -397,6 +399,8 @@ static void engine_decided(struct dsm_engine *engine, const struct dsm_event *ev
 	check_access(sim, copy);
 	if (!dir)
 		return;
+	if (ev->type == DSM_EV_MSG && ev->msg.type == DSM_PUT_S && !step->deferred)
+		node_copy_find(sim, copy->block, ev->msg.from)->dropped = false;
 	if (step->put && !dir->busy && !engine->pull)
 		check_fail(sim, copy->block, "the home does not take what it is asked to");
 	if (step->alone)

@@ -85,6 +85,7 @@ enum sim_event {
  * @kept: a thread had asked for what it holds
  * @hold_armed: the hold's timer runs
  * @discards: a thread has asked for the block to be discarded
+ * @dropped: it has been evicted, and the home has not heard so
  * @sending: to so many who were granted its bytes they are on their way
  * @waiting: the first thread that waits for it
  * @value: its version
@@ -107,6 +108,7 @@ struct copy {
 	bool kept : 1;
 	bool hold_armed : 1;
 	bool discards : 1;
+	bool dropped : 1;
 	u16 sending;
 	u64 value;
 	u64 hold_until;

@@ -213,11 +213,12 @@ void dsm_block_ahead(struct dsm_region *region, u64 index, bool write)
 
 	if (!n)
 		return;
-	dsm_reclaim_balance(region);
 	dsm_batch_init(&batch);
 	/* They are charged to this thread, and not to the helper that receives them. */
 	prefetch_run(region, first, n, write, true, &batch);
 	dsm_batch_end(&batch, region->node);
+	/* There was room for these, and the other node is busy with them: make room for the next. */
+	dsm_reclaim_balance(region);
 }
 
 /**

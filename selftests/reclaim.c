@@ -26,7 +26,7 @@ enum {
 	PART		= 4,	/* of the region: what the last node may keep */
 	SCANS		= 2,
 	SPEED_MIB	= 32,	/* of whose quarter readahead's longest window is a small part */
-	SPEED_ROUNDS	= 5,
+	SPEED_ROUNDS	= 15,
 	LONG_SECONDS	= 3000,	/* for a region of a gigabyte */
 	FAIL_PERCENT	= 2,	/* of the module's allocations */
 };

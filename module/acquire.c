@@ -130,6 +130,11 @@ static int prefetch_one(struct dsm_region *region, u64 index, bool write, bool f
 	if (!chunk || dsm_chunk_home(chunk) == DSM_NO_HOME)
 		return 0;
 	block = dsm_chunk_block(region, chunk, index);
+	if (!block && dsm_chunk_home(chunk) == region->node->id)
+		return 0;
+	block = dsm_chunk_block_get(region, chunk, index, DSM_GFP_TRY);
+	if (!block)
+		return -ENOMEM;
 	spin_lock(&block->lock);
 	wanted = stable(&block->line) && !usable(&block->line, write) && !block->line.lost &&
 		 !(dsm_chunk_home(chunk) == region->node->id &&
@@ -275,12 +280,15 @@ static int ask(struct dsm_region *region, struct dsm_chunk *chunk, u64 index, bo
 		.type = write ? DSM_EV_WRITE : DSM_EV_READ,
 		.req = dsm_node_next_req(region->node),
 	};
-	struct dsm_block *block = dsm_chunk_block(region, chunk, index);
-	/* A guess is enough: it makes a difference to readahead alone. */
-	bool under_way = data_race(dsm_line_outstanding(&block->line));
+	struct dsm_block *block = dsm_chunk_block_get(region, chunk, index, gfp);
 	struct dsm_batch batch;
+	bool under_way;
 	int err;
 
+	if (!block)
+		return -ENOMEM;
+	/* A guess is enough: it makes a difference to readahead alone. */
+	under_way = data_race(dsm_line_outstanding(&block->line));
 	dsm_batch_init(&batch);
 	err = dsm_block_event(region, chunk, index, &ev, &batch, gfp);
 	if (!err) {
@@ -352,7 +360,6 @@ static int acquire(struct dsm_region *region, u64 index, bool write, gfp_t gfp,
 	      dsm_chunk_wait_home(region, chunk, number, deadline);
 	if (err)
 		return err;
-	block = dsm_chunk_block(region, chunk, index);
 	for (;; first = false) {
 		tight = dsm_reclaim_balance(region);
 		if (tight && !dsm_frames_present(region, index)) {
@@ -363,6 +370,7 @@ static int acquire(struct dsm_region *region, u64 index, bool write, gfp_t gfp,
 		err = ask(region, chunk, index, write, first, tight, gfp, &wanted);
 		if (err)
 			return err;
+		block = dsm_chunk_block(region, chunk, index);
 		if (first && wanted.n) {
 			dsm_stat(region, write ? DSM_STAT_faults_remote_write :
 						 DSM_STAT_faults_remote_read, 1);

@@ -639,9 +639,12 @@ int dsm_block_receive(struct dsm_region *region, struct dsm_msg *msg, bool in_wi
 		if (err != -EAGAIN)
 			return err;
 	}
+	block = dsm_chunk_block_get(region, chunk, msg->block,
+				    msg->must ? DSM_GFP_MUST : GFP_KERNEL);
+	if (!block)
+		return -ENOMEM;
 	/* Bytes of our own have not moved. */
 	if (msg->type == DSM_DATA && !msg->must) {
-		block = dsm_chunk_block(region, chunk, msg->block);
 		if (msg->data_len != dsm_region_block_size(region))
 			return -EBADMSG;
 		if (!in_window)
@@ -698,11 +701,13 @@ static int expect_region(struct dsm_region *region)
 
 	xa_for_each(&region->chunks, number, chunk) {
 		for (i = 0; i < n; i++) {
-			struct dsm_block *block = &chunk->blocks[i];
+			struct dsm_block *block = dsm_chunk_block(region, chunk, i);
 			u64 offset = ((u64)number * n + i) << region->block_shift;
 			bool out;
 			u32 req;
 
+			if (!block)
+				continue;
 			spin_lock(&block->lock);
 			out = dsm_line_outstanding(&block->line) && !block->line.have;
 			req = block->line.req;

@@ -33,9 +33,34 @@ u32 dsm_chunk_blocks(const struct dsm_region *region)
 	return 1U << (DSM_CHUNK_SHIFT - region->block_shift);
 }
 
-struct dsm_block *dsm_chunk_block(struct dsm_region *region, struct dsm_chunk *chunk, u64 block)
+/* A group is DSM_CHUNK_GROUP blocks. */
+static struct kmem_cache *groups;
+
+static struct dsm_block **group_of(struct dsm_region *region, struct dsm_chunk *chunk, u64 index)
 {
-	return &chunk->blocks[block & (dsm_chunk_blocks(region) - 1)];
+	return &chunk->groups[(index & (dsm_chunk_blocks(region) - 1)) / DSM_CHUNK_GROUP];
+}
+
+static u32 chunk_groups(const struct dsm_region *region)
+{
+	return DIV_ROUND_UP(dsm_chunk_blocks(region), DSM_CHUNK_GROUP);
+}
+
+/**
+ * dsm_chunk_block() - find a block
+ * @region: the region
+ * @chunk: the block's
+ * @index: the block
+ *
+ * Return: the block; NULL if this node has had nothing to do with it: it is in state I, and
+ * nobody has it.
+ */
+struct dsm_block *dsm_chunk_block(struct dsm_region *region, struct dsm_chunk *chunk, u64 index)
+{
+	/* Pairs with the cmpxchg() in dsm_chunk_block_get(). */
+	struct dsm_block *group = READ_ONCE(*group_of(region, chunk, index));
+
+	return group ? &group[index % DSM_CHUNK_GROUP] : NULL;
 }
 
 /*
@@ -92,28 +117,66 @@ static u16 home_by_policy(const struct dsm_region *region, u64 number)
 	}
 }
 
+/**
+ * dsm_chunk_block_get() - find a block, or make it
+ * @region: the region
+ * @chunk: the block's
+ * @index: the block
+ * @gfp: how to allocate
+ *
+ * Return: the block, which lives as long as the region; NULL: no memory.
+ */
+struct dsm_block *dsm_chunk_block_get(struct dsm_region *region, struct dsm_chunk *chunk,
+				      u64 index, gfp_t gfp)
+{
+	struct dsm_block *block = dsm_chunk_block(region, chunk, index);
+	bool one_word = region->node->nodes <= 64;
+	struct dsm_block *group;
+	u32 i;
+
+	if (block)
+		return block;
+	group = kmem_cache_zalloc(groups, gfp | __GFP_NOWARN);
+	if (!group)
+		return NULL;
+	for (i = 0; i < DSM_CHUNK_GROUP; i++) {
+		block = &group[i];
+		spin_lock_init(&block->lock);
+		INIT_LIST_HEAD(&block->waiting);
+		block->dir.sharers = one_word ? &block->sharers : no_sharers;
+	}
+	if (cmpxchg(group_of(region, chunk, index), NULL, group))
+		kmem_cache_free(groups, group);
+	return dsm_chunk_block(region, chunk, index);
+}
+
 static struct dsm_chunk *chunk_create(struct dsm_region *region, u64 number, gfp_t gfp)
 {
-	bool one_word = region->node->nodes <= 64;
-	u32 i, n = dsm_chunk_blocks(region);
 	struct dsm_chunk *chunk;
 
 	/* The caller gets an error: a container at its limit needs no stack trace for each. */
-	chunk = kvzalloc(struct_size(chunk, blocks, n), gfp | __GFP_ACCOUNT | __GFP_NOWARN);
+	chunk = kzalloc(struct_size(chunk, groups, chunk_groups(region)),
+			gfp | __GFP_ACCOUNT | __GFP_NOWARN);
 	if (!chunk)
 		return NULL;
 	spin_lock_init(&chunk->lock);
 	INIT_LIST_HEAD(&chunk->early);
 	chunk->home = home_by_policy(region, number);
 	chunk->claim = DSM_NO_HOME;
-	for (i = 0; i < n; i++) {
-		struct dsm_block *block = &chunk->blocks[i];
-
-		spin_lock_init(&block->lock);
-		INIT_LIST_HEAD(&block->waiting);
-		block->dir.sharers = one_word ? &block->sharers : no_sharers;
-	}
 	return chunk;
+}
+
+static void group_destroy(struct dsm_block *group)
+{
+	u32 i;
+
+	if (!group)
+		return;
+	for (i = 0; i < DSM_CHUNK_GROUP; i++) {
+		dsm_msg_free_list(&group[i].waiting);
+		kfree(sharers_replace(&group[i], NULL));
+	}
+	kmem_cache_free(groups, group);
 }
 
 static void chunk_destroy(struct dsm_region *region, struct dsm_chunk *chunk)
@@ -121,11 +184,9 @@ static void chunk_destroy(struct dsm_region *region, struct dsm_chunk *chunk)
 	u32 i;
 
 	dsm_msg_free_list(&chunk->early);
-	for (i = 0; i < dsm_chunk_blocks(region); i++) {
-		dsm_msg_free_list(&chunk->blocks[i].waiting);
-		kfree(sharers_replace(&chunk->blocks[i], NULL));
-	}
-	kvfree(chunk);
+	for (i = 0; i < chunk_groups(region); i++)
+		group_destroy(chunk->groups[i]);
+	kfree(chunk);
 }
 
 struct dsm_chunk *dsm_chunk_find(struct dsm_region *region, u64 number)
@@ -496,4 +557,17 @@ int dsm_chunk_defer_early(struct dsm_chunk *chunk, const struct dsm_msg *msg)
 	if (err)
 		dsm_msg_free(copy);
 	return err;
+}
+
+int dsm_chunk_init(void)
+{
+	groups = kmem_cache_create("dsm_blocks", DSM_CHUNK_GROUP * sizeof(struct dsm_block), 0,
+				   SLAB_ACCOUNT, NULL);
+	return groups ? 0 : -ENOMEM;
+}
+
+/* Every region is gone. */
+void dsm_chunk_exit(void)
+{
+	kmem_cache_destroy(groups);
 }

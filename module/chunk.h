@@ -27,6 +27,8 @@ enum dsm_chunk_limits {
 	 * again: the node is at fault, or faster than the steward; only its link waits.
 	 */
 	DSM_CHUNK_EARLY_MAX	= 64,
+	/* Entries of blocks are allocated so many at a time. */
+	DSM_CHUNK_GROUP		= 16,
 };
 
 /**
@@ -71,9 +73,10 @@ struct dsm_block {
  * @claim: at the chunk's steward: the node that has claimed it, or DSM_NO_HOME
  * @claiming: we have asked the steward
  * @stale: it is marked DSM_CHUNK_STALE
- * @cached: how many of @blocks are
+ * @cached: how many of the blocks are
  * @early: messages from nodes that know sooner than we that we are the home
- * @blocks: dsm_chunk_blocks() of them
+ * @groups: the blocks, DSM_CHUNK_GROUP at a time; NULL as long as this node has had nothing
+ *	to do with any of them. A steward needs none.
  */
 struct dsm_chunk {
 	spinlock_t lock;
@@ -83,14 +86,16 @@ struct dsm_chunk {
 	bool stale;
 	atomic_t cached;
 	struct list_head early;
-	struct dsm_block blocks[];
+	struct dsm_block *groups[];
 };
 
 struct dsm_chunk *dsm_chunk_get(struct dsm_region *region, u64 number, gfp_t gfp);
 struct dsm_chunk *dsm_chunk_find(struct dsm_region *region, u64 number);
 void dsm_chunks_destroy(struct dsm_region *region);
 u32 dsm_chunk_blocks(const struct dsm_region *region);
-struct dsm_block *dsm_chunk_block(struct dsm_region *region, struct dsm_chunk *chunk, u64 block);
+struct dsm_block *dsm_chunk_block(struct dsm_region *region, struct dsm_chunk *chunk, u64 index);
+struct dsm_block *dsm_chunk_block_get(struct dsm_region *region, struct dsm_chunk *chunk,
+				      u64 index, gfp_t gfp);
 
 u64 *dsm_sharers_alloc(const struct dsm_region *region, gfp_t gfp);
 bool dsm_sharers_missing(const struct dsm_block *block);
@@ -106,5 +111,8 @@ void dsm_chunk_look_stale(struct dsm_region *region);
 void dsm_chunk_mark_stale(struct dsm_region *region, struct dsm_chunk *chunk, u64 index);
 int dsm_chunk_receive(struct dsm_region *region, struct dsm_msg *msg, struct dsm_batch *batch);
 int dsm_chunk_defer_early(struct dsm_chunk *chunk, const struct dsm_msg *msg);
+
+int dsm_chunk_init(void);
+void dsm_chunk_exit(void);
 
 #endif /* _DSM_CHUNK_H */

@@ -35,6 +35,8 @@ static bool is_zeroes(struct dsm_region *region, struct dsm_chunk *chunk, struct
 
 	if (dsm_chunk_home(chunk) != region->node->id)
 		return false;
+	if (!block)
+		return true;
 	spin_lock(&block->lock);
 	ret = block->dir.state == DSM_DIR_ZERO && !block->dir.busy && !block->line.discards &&
 	      dsm_sharers_next(block->dir.sharers, nodes, 0) == nodes;
@@ -46,6 +48,8 @@ static bool discards(struct dsm_block *block)
 {
 	bool ret;
 
+	if (!block)
+		return false;
 	spin_lock(&block->lock);
 	ret = block->line.discards;
 	spin_unlock(&block->lock);
@@ -80,7 +84,10 @@ static int ask_all(struct dsm_region *region, struct dsm_chunk *chunk, u64 first
 		if (is_zeroes(region, chunk, dsm_chunk_block(region, chunk, i)))
 			continue;
 		ev.req = dsm_node_next_req(region->node);
-		err = dsm_block_event(region, chunk, i, &ev, &batch, GFP_KERNEL);
+		if (!dsm_chunk_block_get(region, chunk, i, GFP_KERNEL))
+			err = -ENOMEM;
+		else
+			err = dsm_block_event(region, chunk, i, &ev, &batch, GFP_KERNEL);
 		dsm_batch_run(&batch, region->node);
 		dsm_batch_wake(&batch);
 		if (!err)
@@ -158,7 +165,7 @@ static bool free_stale(struct dsm_region *region, struct dsm_chunk *chunk, u64 n
 		bool stale, old;
 
 		/* A guess: it is asked again with the lock. */
-		if (data_race(block->line.state) != DSM_LINE_I ||
+		if (!block || data_race(block->line.state) != DSM_LINE_I ||
 		    !dsm_frames_present(region, first + i))
 			continue;
 		spin_lock(&block->lock);

@@ -4,6 +4,7 @@
  */
 #include <linux/module.h>
 #include <linux/rcupdate.h>
+#include "chunk.h"
 #include "device.h"
 #include "discard.h"
 #include "frames.h"
@@ -26,9 +27,12 @@ static int __init dsm_init(void)
 	if (err)
 		goto msg;
 	dsm_wait_init();
-	err = dsm_hold_init();
+	err = dsm_chunk_init();
 	if (err)
 		goto frames;
+	err = dsm_hold_init();
+	if (err)
+		goto chunk;
 	err = dsm_reclaim_init();
 	if (err)
 		goto hold;
@@ -56,6 +60,8 @@ reclaim:
 	dsm_reclaim_exit();
 hold:
 	dsm_hold_exit();
+chunk:
+	dsm_chunk_exit();
 frames:
 	dsm_frames_exit();
 msg:
@@ -71,6 +77,7 @@ static void __exit dsm_exit(void)
 	dsm_sysfs_exit();
 	dsm_reclaim_exit();
 	dsm_hold_exit();
+	dsm_chunk_exit();
 	dsm_frames_exit();
 	dsm_msg_exit();
 	/* Regions are freed by RCU, from this module's structures only. */

@@ -34,6 +34,7 @@
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
 #include "batch.h"
 #include "block.h"
 #include "chunk.h"
@@ -174,18 +175,33 @@ bool dsm_reclaim_account(struct dsm_region *region, struct dsm_chunk *chunk, u64
 	return false;
 }
 
+/* Make the array of blocks that leave, unless it is there. */
+static bool leaving_prepare(struct dsm_reclaim *r)
+{
+	u64 *leaving;
+
+	if (READ_ONCE(r->leaving))
+		return true;
+	leaving = kmalloc_array(DSM_RECLAIM_LEAVING, sizeof(*leaving), DSM_GFP_TRY | __GFP_ACCOUNT);
+	if (leaving && cmpxchg(&r->leaving, NULL, leaving))
+		kfree(leaving);
+	return READ_ONCE(r->leaving);
+}
+
 /**
  * dsm_reclaim_later() - free what is left of a copy when its bytes have arrived
  * @region: the region
  * @index: the block, which was taken from this node
  *
- * Return: whether it will be; false: too many are waited for.
+ * Sleeps. Return: whether it will be; false: too many are waited for, or there is no memory.
  */
 bool dsm_reclaim_later(struct dsm_region *region, u64 index)
 {
 	struct dsm_reclaim *r = &region->reclaim;
 	bool ret = false;
 
+	if (!leaving_prepare(r))
+		return false;
 	spin_lock(&r->lock);
 	if (r->n_leaving < DSM_RECLAIM_LEAVING) {
 		r->leaving[r->n_leaving++] = index;
@@ -290,9 +306,12 @@ static struct dsm_chunk *next_cached(struct dsm_region *region, u64 *index)
 		}
 		if (number != from)
 			*index = (u64)number << shift;
-		for (; *index >> shift == number; ++*index)
-			if (READ_ONCE(dsm_chunk_block(region, chunk, *index)->cached))
+		for (; *index >> shift == number; ++*index) {
+			struct dsm_block *block = dsm_chunk_block(region, chunk, *index);
+
+			if (block && READ_ONCE(block->cached))
 				return chunk;
+		}
 		if (atomic_read(&chunk->cached))
 			continue;
 		/* Pairs with one_more(), which counts before it marks. */
@@ -625,10 +644,12 @@ static bool free_leaving(struct dsm_region *region)
 	struct dsm_batch batch;
 	unsigned int i, n;
 
-	dsm_batch_init(&batch);
 	spin_lock(&r->lock);
 	n = r->n_leaving;
 	spin_unlock(&r->lock);
+	if (!n)
+		return false;
+	dsm_batch_init(&batch);
 	for (i = 0; i < n; i++) {
 		if (dsm_peers_sending(region->node, region->id, r->leaving[i]))
 			break;
@@ -784,6 +805,7 @@ void dsm_reclaim_region_exit(struct dsm_region *region)
 	spin_lock(&regions_lock);
 	list_del(&region->reclaim.list);
 	spin_unlock(&regions_lock);
+	kfree(region->reclaim.leaving);
 }
 
 static struct shrinker *shrinker;

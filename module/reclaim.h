@@ -35,9 +35,10 @@ enum dsm_reclaim_limits {
  * @front: the first hand of the clock, a block's number
  * @back: the second hand
  * @lead: how many copies the first hand is ahead
- * @lock: protects the next two; taken under a block's lock
- * @n_leaving: how many there are
- * @leaving: blocks that were taken, whose bytes may not have arrived at their home
+ * @lock: protects @n_leaving and what @leaving points to
+ * @n_leaving: how many blocks are in @leaving
+ * @leaving: blocks that were taken, whose bytes may not have arrived at their home; room for
+ *	DSM_RECLAIM_LEAVING, or NULL before the first
  */
 struct dsm_reclaim {
 	u64 limit;
@@ -58,7 +59,7 @@ struct dsm_reclaim {
 
 	spinlock_t lock;
 	unsigned int n_leaving;
-	u64 leaving[DSM_RECLAIM_LEAVING];
+	u64 *leaving;
 };
 
 void dsm_reclaim_region_init(struct dsm_region *region);

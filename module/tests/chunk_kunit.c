@@ -6,7 +6,9 @@
 #include <kunit/test.h>
 #include <linux/err.h>
 #include <linux/jiffies.h>
+#include "testmem.h"
 #include "testnode.h"
+#include "../block.h"
 #include "../chunk.h"
 #include "../region.h"
 
@@ -246,6 +248,32 @@ static void be_asked_as_steward_test(struct kunit *test)
 	expect_sent(test, 0, DSM_HOME, OTHER);
 }
 
+static void get_block(void *region)
+{
+	dsm_chunk_block_get(region, dsm_chunk_find(region, 0), 0, GFP_KERNEL);
+}
+
+/* Two make a block at once: one of theirs is it. Without memory there is none, for now. */
+static void block_race_test(struct kunit *test)
+{
+	struct dsm_region *region = testnode_region(test, REGION, DSM_HOME_CREATOR);
+	struct dsm_chunk *chunk = dsm_chunk_get(region, 0, GFP_KERNEL);
+	struct dsm_block *block;
+
+	KUNIT_ASSERT_NOT_NULL(test, chunk);
+	testmem_fail(1, 1);
+	KUNIT_EXPECT_NULL(test, dsm_chunk_block_get(region, chunk, 0, GFP_KERNEL));
+	testmem_fail(0, 0);
+	KUNIT_EXPECT_NULL(test, dsm_block_find(region, 0));
+	testmem_call(get_block, region);
+	block = dsm_chunk_block_get(region, chunk, 0, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, block);
+	KUNIT_EXPECT_PTR_EQ(test, block, dsm_block_find(region, 0));
+	KUNIT_EXPECT_PTR_EQ(test, block + DSM_CHUNK_GROUP - 1,
+			    dsm_block_find(region, DSM_CHUNK_GROUP - 1));
+	KUNIT_EXPECT_NULL(test, dsm_block_find(region, DSM_CHUNK_GROUP));
+}
+
 static struct kunit_case chunk_cases[] = {
 	KUNIT_CASE(ask_ourselves_test),
 	KUNIT_CASE(ask_other_test),
@@ -254,6 +282,7 @@ static struct kunit_case chunk_cases[] = {
 	KUNIT_CASE(ask_in_vain_test),
 	KUNIT_CASE(be_asked_test),
 	KUNIT_CASE(be_asked_as_steward_test),
+	KUNIT_CASE(block_race_test),
 	{}
 };
 

@@ -481,7 +481,7 @@ static void sharers_test(struct kunit *test)
 	/* The chunk, and its place in the table. */
 	KUNIT_EXPECT_EQ(test, nth, 3);
 
-	block = dsm_block_find(region, block_of(test, SELF));
+	block = testnode_block(test, region, block_of(test, SELF));
 	KUNIT_EXPECT_TRUE(test, dsm_sharers_missing(block));
 	KUNIT_EXPECT_EQ(test, hear(test, 0, DSM_GET_M, block_of(test, SELF), 0, 10), 0);
 	KUNIT_EXPECT_EQ(test, block->dir.state, DSM_DIR_M);

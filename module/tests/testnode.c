@@ -7,6 +7,7 @@
 #include <linux/slab.h>
 #include <net/net_namespace.h>
 #include "testnode.h"
+#include "../chunk.h"
 #include "../discard.h"
 #include "../frames.h"
 #include "../hold.h"
@@ -117,8 +118,8 @@ static const struct dsm_carrier carrier = {
 int testnode_suite_init(struct kunit_suite *suite)
 {
 	dsm_wait_init();
-	return dsm_msg_init() ?: dsm_frames_init(dsm_discard) ?: dsm_hold_init() ?:
-	       dsm_reclaim_init() ?: dsm_sysfs_init();
+	return dsm_msg_init() ?: dsm_frames_init(dsm_discard) ?: dsm_chunk_init() ?:
+	       dsm_hold_init() ?: dsm_reclaim_init() ?: dsm_sysfs_init();
 }
 
 void testnode_suite_exit(struct kunit_suite *suite)
@@ -126,6 +127,7 @@ void testnode_suite_exit(struct kunit_suite *suite)
 	dsm_sysfs_exit();
 	dsm_reclaim_exit();
 	dsm_hold_exit();
+	dsm_chunk_exit();
 	dsm_frames_exit();
 	/* Regions are freed by RCU. */
 	rcu_barrier();
@@ -247,4 +249,17 @@ struct dsm_region *testnode_region(struct kunit *test, u32 id, u32 home)
 	mutex_unlock(&tn->node->regions_lock);
 	KUNIT_ASSERT_EQ(test, err, 0);
 	return region;
+}
+
+/* A block that this node may have had nothing to do with yet. */
+struct dsm_block *testnode_block(struct kunit *test, struct dsm_region *region, u64 index)
+{
+	struct dsm_chunk *chunk = dsm_chunk_get(region, dsm_region_chunk_of(region, index),
+						GFP_KERNEL);
+	struct dsm_block *block;
+
+	KUNIT_ASSERT_NOT_NULL(test, chunk);
+	block = dsm_chunk_block_get(region, chunk, index, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, block);
+	return block;
 }

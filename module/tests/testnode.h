@@ -85,5 +85,6 @@ int testnode_receive(struct testnode *tn, u16 from, const struct dsm_msg *msg, b
 
 struct dsm_wire_region testnode_wire(const char *name, u64 base, u32 home);
 struct dsm_region *testnode_region(struct kunit *test, u32 id, u32 home);
+struct dsm_block *testnode_block(struct kunit *test, struct dsm_region *region, u64 index);
 
 #endif /* _DSM_TESTNODE_H */

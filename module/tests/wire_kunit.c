@@ -488,8 +488,7 @@ static void answer_test(struct kunit *test)
 	struct dsm_block *block;
 
 	testnode_acks_stop(tn);
-	KUNIT_ASSERT_NOT_NULL(test, dsm_chunk_get(region, 0, GFP_KERNEL));
-	block = dsm_block_find(region, 0);
+	block = testnode_block(test, region, 0);
 	KUNIT_ASSERT_EQ(test, dsm_block_ask(region, 0, true), 0);
 	KUNIT_ASSERT_EQ(test, tn->n_sent, 1);
 	KUNIT_EXPECT_EQ(test, tn->sent[0].hdr.type, DSM_GET_M);

@@ -12,8 +12,8 @@ struct dsm_region;
 
 /* Defaults of what one user may take; that of frames is half of frames_bytes. */
 enum dsm_user_limits {
-	DSM_USER_REGIONS_DEFAULT	= 64,
-	DSM_USER_MUTEXES_DEFAULT	= 4096,
+	DSM_USER_REGIONS_DEFAULT	= 32,
+	DSM_USER_MUTEXES_DEFAULT	= 2048,
 };
 
 #define DSM_USER_ADDRESS_BYTES_DEFAULT	(1ULL << 40)	/* a 16th of what there is */

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * How much memory a user can make the kernel hold that is not charged to the user's own
- * memory cgroup: a process of the user does what it may, up to its limits, and the
- * machine's memory is compared with what the cgroup is charged with. The nodes are in one
- * machine, so what the other nodes hold is counted as well.
+ * memory cgroup: a process of the user does what it may, up to its limits, and each node
+ * looks how much memory its kernel has more than before, what the cgroup is charged with
+ * left out. So each node needs a kernel of its own.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
@@ -24,9 +25,10 @@ enum {
 	PAGE		= 4096,
 	MIB		= 1 << 20,
 	CHUNK		= 2 * MIB,
-	CHUNKS		= 128,
-	REGIONS		= 64,	/* user_regions_max, as it is at first */
-	MUTEXES		= 1000,
+	CHUNKS		= 24,
+	BLOCK_PART	= 32,	/* of the bytes of blocks: what their homes keep of them */
+	REGIONS		= 32,	/* user_regions_max, as it is at first */
+	MUTEXES		= 2048,	/* user_mutexes_max, as it is at first */
 	ALLOWED		= MIB,
 };
 
@@ -50,6 +52,12 @@ static void cgroup_make(void)
 		skip("%s: %s", CGROUP, strerror(errno));
 }
 
+/* The user's processes run on the last node. */
+static bool users_node(void)
+{
+	return node() == nodes() - 1;
+}
+
 /* The sum of the numbers behind @names, in the file's unit. */
 static long long sum_of(const char *path, const char *const *names)
 {
@@ -69,61 +77,79 @@ static long long sum_of(const char *path, const char *const *names)
 	return sum;
 }
 
-/* The kernel's memory that no cgroup but the test's own is charged with. */
+/* The kernel's memory that the user's cgroup is charged with. */
+static long long inside(void)
+{
+	static const char *const ours[] = {
+		"slab", "kernel_stack", "pagetables", "percpu", "vmalloc", NULL,
+	};
+
+	return sum_of(CGROUP "/memory.stat", ours);
+}
+
+/* The kernel's memory that is not charged to the user's cgroup, if that is on this node. */
 static long long outside(void)
 {
 	static const char *const all[] = {
 		"Slab", "KernelStack", "PageTables", "Percpu", "VmallocUsed", NULL,
 	};
-	static const char *const ours[] = {
-		"slab", "kernel_stack", "pagetables", "percpu", "vmalloc", NULL,
-	};
+	long long bytes;
 
 	/* What the kernel keeps of files and names that nobody uses. */
 	write_file("/proc/sys/vm/drop_caches", "%lld", 2);
-	return sum_of("/proc/meminfo", all) * 1024 - sum_of(CGROUP "/memory.stat", ours);
+	bytes = sum_of("/proc/meminfo", all) * 1024;
+	return users_node() ? bytes - inside() : bytes;
 }
 
-/* A process of the user that does @what, tells, and then ends when it is told to. */
-static long long measure(const char *name, void (*what)(void))
-{
-	const struct passwd *user = getpwnam("user");
-	long long before, grown;
-	int done[2], end[2];
-	char byte;
+/* A process of the user, which does @what when a byte comes, tells, and waits. */
+struct user {
 	pid_t pid;
+	int tell, hear;
+};
 
-	ASSERT_TRUE(user);
+static void user_start(struct user *user, void (*what)(void))
+{
+	const struct passwd *passwd = getpwnam("user");
+	int done[2], go[2];
+	char byte;
+
+	ASSERT_TRUE(passwd);
 	ASSERT_OK(pipe(done));
-	ASSERT_OK(pipe(end));
-	pid = fork();
-	ASSERT_OK(pid);
-	if (!pid) {
+	ASSERT_OK(pipe(go));
+	user->pid = fork();
+	ASSERT_OK(user->pid);
+	if (!user->pid) {
 		write_file(CGROUP "/cgroup.procs", "%lld", getpid());
-		if (setgid(user->pw_gid) || setuid(user->pw_uid))
+		if (setgid(passwd->pw_gid) || setuid(passwd->pw_uid))
 			_exit(1);
-		if (write(done[1], "", 1) != 1 || read(end[0], &byte, 1) != 1)
+		if (write(done[1], "", 1) != 1 || read(go[0], &byte, 1) != 1)
 			_exit(1);
 		what();
-		if (write(done[1], "", 1) != 1 || read(end[0], &byte, 1) != 1)
+		if (write(done[1], "", 1) != 1 || read(go[0], &byte, 1) != 1)
 			_exit(1);
 		_exit(0);
 	}
-	ASSERT_EQ(read(done[0], &byte, 1), 1);
-	before = outside();
-	ASSERT_EQ(write(end[1], "", 1), 1);
-	ASSERT_EQ(read(done[0], &byte, 1), 1);
-	grown = outside() - before;
-	note("%s: %lld KiB outside the cgroup, %lld KiB in it", name, grown / 1024,
-	     sum_of(CGROUP "/memory.stat", (const char *const[]){ "slab", "kernel_stack",
-			"pagetables", "percpu", "vmalloc", NULL }) / 1024);
-	ASSERT_OK(kill(pid, SIGKILL));
-	ASSERT_EQ(waitpid(pid, NULL, 0), pid);
-	close(done[0]);
 	close(done[1]);
-	close(end[0]);
-	close(end[1]);
-	return grown;
+	close(go[0]);
+	user->tell = go[1];
+	user->hear = done[0];
+	ASSERT_EQ(read(user->hear, &byte, 1), 1);
+}
+
+static void user_go(const struct user *user)
+{
+	char byte;
+
+	ASSERT_EQ(write(user->tell, "", 1), 1);
+	ASSERT_EQ(read(user->hear, &byte, 1), 1);
+}
+
+static void user_end(const struct user *user)
+{
+	ASSERT_OK(kill(user->pid, SIGKILL));
+	ASSERT_EQ(waitpid(user->pid, NULL, 0), user->pid);
+	close(user->tell);
+	close(user->hear);
 }
 
 static const char *name_of(unsigned int n)
@@ -135,82 +161,101 @@ static const char *name_of(unsigned int n)
 	return name;
 }
 
-static void make_regions(void)
-{
-	for (unsigned int n = 0; n < REGIONS; n++)
-		if (!dsm_open(name_of(n), O_CREAT | O_EXCL | O_RDWR, PAGE, NULL))
-			_exit(1);
-}
-
-static void use_chunks(int home)
+static dsm_region *region_make(unsigned int n, size_t size, int home)
 {
 	struct dsm_attr attr = { .home = home };
-	dsm_region *region = dsm_open(name_of(0), O_CREAT | O_EXCL | O_RDWR,
-				      (size_t)CHUNKS * CHUNK, &attr);
+	dsm_region *region = dsm_open(name_of(n), O_CREAT | O_EXCL | O_RDWR, size, &attr);
 
 	if (!region)
 		_exit(1);
-	for (size_t n = 0; n < CHUNKS; n++)
-		*word((char *)dsm_base(region) + n * CHUNK, 0) = n;
+	return region;
 }
 
-static void use_chunks_first_touch(void)
+/* Write one word of every @step bytes of a region. */
+static void use_region(dsm_region *region, size_t size, size_t step)
 {
-	use_chunks(DSM_HOME_FIRST_TOUCH);
+	for (size_t at = 0; at < size; at += step)
+		*word((char *)dsm_base(region) + at, 0) = at;
 }
 
-static void use_chunks_interleaved(void)
+static void lock_mutexes(dsm_mutex_t *mutex)
 {
-	use_chunks(DSM_HOME_INTERLEAVED);
-}
-
-static void lock_mutexes(void)
-{
-	dsm_region *region = dsm_open(name_of(0), O_CREAT | O_EXCL | O_RDWR,
-				      MUTEXES * sizeof(dsm_mutex_t), NULL);
-	dsm_mutex_t *mutex;
-
-	if (!region)
-		_exit(1);
-	mutex = dsm_base(region);
 	for (unsigned int n = 0; n < MUTEXES; n++)
 		if (dsm_mutex_init(&mutex[n], NULL) || dsm_mutex_lock(&mutex[n]))
 			_exit(1);
 }
 
-static void remove_regions(unsigned int n)
+/* As many objects as the limits allow. */
+static void use_all(void)
 {
-	while (n--)
-		EXPECT_OK(dsm_unlink(name_of(n)));
-}
+	for (unsigned int n = 0; n < REGIONS; n++) {
+		int home = n % 2 ? DSM_HOME_FIRST_TOUCH : DSM_HOME_INTERLEAVED;
+		dsm_region *region = region_make(n, CHUNK, home);
 
-static void stays_within(const char *name, void (*what)(void), unsigned int regions)
-{
-	if (node() == nodes() - 1) {
-		cgroup_make();
-		EXPECT_LT(measure(name, what), ALLOWED);
-		remove_regions(regions);
-		EXPECT_TRUE(WAIT_FOR(!rmdir(CGROUP), 60));
+		use_region(region, CHUNK, CHUNK);
+		/* Their home is node 0. */
+		if (!n)
+			lock_mutexes(dsm_base(region));
 	}
+}
+
+static void use_blocks(void)
+{
+	size_t size = (size_t)CHUNKS * CHUNK;
+
+	use_region(region_make(0, size, DSM_HOME_INTERLEAVED), size, PAGE);
+}
+
+/* How many regions this node knows. */
+static int regions_here(void)
+{
+	struct dirent *entry;
+	DIR *dir = opendir("/sys/class/dsm/node/regions");
+	int n = 0;
+
+	ASSERT_TRUE(dir);
+	while ((entry = readdir(dir)))
+		n += entry->d_name[0] != '.';
+	closedir(dir);
+	return n;
+}
+
+/* Each node's kernel has less than @allowed for what the user does. */
+static void stays_within(void (*what)(void), unsigned int regions, long long allowed)
+{
+	long long before, grown;
+	struct user user = { 0 };
+
+	/* Those of the test before may still be going. */
+	EXPECT_TRUE(WAIT_FOR(!regions_here(), 60));
+	if (users_node()) {
+		cgroup_make();
+		user_start(&user, what);
+	}
+	before = outside();
+	together("ready");
+	if (users_node())
+		user_go(&user);
+	together("held");
+	grown = outside() - before;
+	note("%lld KiB", grown / 1024);
+	EXPECT_LT(grown, allowed);
 	together("measured");
+	if (!users_node())
+		return;
+	user_end(&user);
+	while (regions--)
+		EXPECT_OK(dsm_unlink(name_of(regions)));
+	EXPECT_TRUE(WAIT_FOR(!rmdir(CGROUP), 60));
 }
 
-TEST(regions)
+TEST(all)
 {
-	stays_within("regions", make_regions, REGIONS);
+	stays_within(use_all, REGIONS, ALLOWED);
 }
 
-TEST(chunks_first_touch)
+/* What a home keeps of blocks is a small part of them. */
+TEST(blocks)
 {
-	stays_within("chunks, first touch", use_chunks_first_touch, 1);
-}
-
-TEST(chunks_interleaved)
-{
-	stays_within("chunks, interleaved", use_chunks_interleaved, 1);
-}
-
-TEST(mutexes)
-{
-	stays_within("mutexes", lock_mutexes, 1);
+	stays_within(use_blocks, 1, (long long)CHUNKS * CHUNK / BLOCK_PART);
 }

@@ -15,9 +15,11 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <linux/capability.h>
 #include <linux/dsm_netlink.h>
 #include <linux/dsm_wire.h>
 
@@ -32,6 +34,7 @@ enum {
 	TEST_REGIONS	= 6,		/* limits, while they are tested */
 	FRAMES_MAX	= 16 << 20,
 	TEST_MUTEXES	= 20,
+	OTHER_USER	= 4711,		/* nobody has this uid */
 	FORGED_PEERS	= 3,
 	FORGED_ID	= 100,		/* of a forged region */
 };
@@ -60,6 +63,17 @@ static void write_file(const char *path, const char *text)
 {
 	if (write_once(path, text))
 		test_failed(__FILE__, __LINE__, true, "%s: %s", path, strerror(errno));
+}
+
+static long long read_number(const char *path)
+{
+	char text[64] = "";
+	int fd = open(path, O_RDONLY);
+
+	ASSERT_OK(fd);
+	ASSERT_GT(read(fd, text, sizeof(text) - 1), 0);
+	close(fd);
+	return strtoll(text, NULL, 10);
 }
 
 static void become_user(void)
@@ -287,6 +301,16 @@ static bool can_create(const char *name, uint64_t size)
 	return !err;
 }
 
+/* The limits as they are at first. */
+TEST(defaults)
+{
+	EXPECT_EQ(node_get("user_regions_max"), 32);
+	EXPECT_EQ(node_get("user_address_bytes_max"), 1LL << 40);
+	EXPECT_EQ(node_get("user_frames_bytes_max"), read_number(FRAMES_BYTES) / 2);
+	EXPECT_EQ(node_get("user_mutexes_max"), 2048);
+	EXPECT_EQ(node_get("user_mappings_max"), 8192);
+}
+
 static void use_up_regions(void)
 {
 	char name[32];
@@ -317,6 +341,21 @@ static void unlink_mine(void)
 	}
 }
 
+/* A user with CAP_SYS_RESOURCE, and no other right. */
+static void exceed_regions(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = {
+		{ .effective = 1U << CAP_SYS_RESOURCE, .permitted = 1U << CAP_SYS_RESOURCE },
+	};
+
+	ASSERT_OK(prctl(PR_SET_KEEPCAPS, 1));
+	become_user();
+	ASSERT_OK(syscall(SYS_capset, &header, data));
+	EXPECT_EQ(create("exceeding", PAGE), 0);
+	EXPECT_EQ(unlink_name("exceeding"), 0);
+}
+
 /* The registry counts: it does not matter on which node a user asks. */
 TEST(regions_of_a_user)
 {
@@ -330,6 +369,7 @@ TEST(regions_of_a_user)
 		/* Not the super-user's. */
 		EXPECT_EQ(create("roots", PAGE), 0);
 		EXPECT_EQ(unlink_name("roots"), 0);
+		EXPECT_EQ(in_child(exceed_regions), 0);
 		EXPECT_EQ(in_child(unlink_mine), 0);
 	}
 	together("unlinked");
@@ -478,17 +518,6 @@ TEST(frames_of_a_user)
 	limit_restore(nodes() - 1, "user_frames_bytes_max", before);
 }
 
-static long long read_number(const char *path)
-{
-	char text[64] = "";
-	int fd = open(path, O_RDONLY);
-
-	ASSERT_OK(fd);
-	ASSERT_GT(read(fd, text, sizeof(text) - 1), 0);
-	close(fd);
-	return strtoll(text, NULL, 10);
-}
-
 /* All regions together have half of the memory, or what the administrator says. */
 TEST(frames_of_all)
 {
@@ -520,6 +549,45 @@ TEST(frames_of_all)
 		EXPECT_EQ(unlink_name("roots"), 0);
 	}
 	together("used-up");
+}
+
+/* Of another user, who may write to the region: it is the owner's memory that is used up. */
+static void use_up_anothers_frames(void)
+{
+	struct dsm_region_arg arg = {};
+	char *base;
+	int fd;
+
+	ASSERT_OK(setresuid(OTHER_USER, OTHER_USER, OTHER_USER));
+	fd = open_device();
+	snprintf(arg.name, sizeof(arg.name), "users");
+	ASSERT_OK(ioctl(fd, DSM_IOC_OPEN, &arg));
+	base = mmap(NULL, 2 * FRAMES_MAX, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	ASSERT_NE(base, MAP_FAILED);
+	EXPECT_LE(writable_bytes(base, 2 * FRAMES_MAX), FRAMES_MAX + (1 << 20));
+	base = map_new("others", PAGE, 0600);
+	EXPECT_EQ(access_signal(base, true), 0);
+	EXPECT_EQ(unlink_name("others"), 0);
+}
+
+static void share_frames(void)
+{
+	become_user();
+	map_new("users", 2 * FRAMES_MAX, 0666);
+}
+
+TEST(frames_are_the_owners)
+{
+	long long before = limit_set(nodes() - 1, "user_frames_bytes_max", FRAMES_MAX);
+
+	together("limited");
+	if (chosen()) {
+		EXPECT_EQ(in_child(share_frames), 0);
+		EXPECT_EQ(in_child(use_up_anothers_frames), 0);
+		EXPECT_EQ(unlink_name("users"), 0);
+	}
+	together("used-up");
+	limit_restore(nodes() - 1, "user_frames_bytes_max", before);
 }
 
 /* ---- mutexes ------------------------------------------------------------------- */

@@ -20,12 +20,14 @@
 
 #define CGROUP_ROOT	"/sys/fs/cgroup"
 #define CGROUP		CGROUP_ROOT "/outside"
+#define HELPERS_CGROUP	CGROUP_ROOT "/dsmd"
 
 enum {
 	PAGE		= 4096,
 	MIB		= 1 << 20,
 	CHUNK		= 2 * MIB,
 	CHUNKS		= 24,
+	ENTRY_MIN	= 64,	/* bytes that a home keeps of a block at least */
 	BLOCK_PART	= 32,	/* of the bytes of blocks: what their homes keep of them */
 	REGIONS		= 32,	/* user_regions_max, as it is at first */
 	MUTEXES		= 2048,	/* user_mutexes_max, as it is at first */
@@ -42,14 +44,14 @@ static void write_file(const char *path, const char *format, long long value)
 		test_failed(__FILE__, __LINE__, true, "%s: %s", path, strerror(errno));
 }
 
-static void cgroup_make(void)
+static void cgroup_make(const char *path)
 {
 	mkdir(CGROUP_ROOT, 0755);
 	if (mount("none", CGROUP_ROOT, "cgroup2", 0, NULL) && errno != EBUSY)
 		skip("cgroup2: %s", strerror(errno));
 	write_file(CGROUP_ROOT "/cgroup.subtree_control", "+memory", 0);
-	if (mkdir(CGROUP, 0755) && errno != EEXIST)
-		skip("%s: %s", CGROUP, strerror(errno));
+	if (mkdir(path, 0755) && errno != EEXIST)
+		skip("%s: %s", path, strerror(errno));
 }
 
 /* The user's processes run on the last node. */
@@ -77,14 +79,14 @@ static long long sum_of(const char *path, const char *const *names)
 	return sum;
 }
 
-/* The kernel's memory that the user's cgroup is charged with. */
-static long long inside(void)
+/* The kernel's memory that a cgroup is charged with. */
+static long long charged(const char *stat)
 {
-	static const char *const ours[] = {
+	static const char *const names[] = {
 		"slab", "kernel_stack", "pagetables", "percpu", "vmalloc", NULL,
 	};
 
-	return sum_of(CGROUP "/memory.stat", ours);
+	return sum_of(stat, names);
 }
 
 /* The kernel's memory that is not charged to the user's cgroup, if that is on this node. */
@@ -98,7 +100,7 @@ static long long outside(void)
 	/* What the kernel keeps of files and names that nobody uses. */
 	write_file("/proc/sys/vm/drop_caches", "%lld", 2);
 	bytes = sum_of("/proc/meminfo", all) * 1024;
-	return users_node() ? bytes - inside() : bytes;
+	return users_node() ? bytes - charged(CGROUP "/memory.stat") : bytes;
 }
 
 /* A process of the user, which does @what when a byte comes, tells, and waits. */
@@ -229,7 +231,7 @@ static void stays_within(void (*what)(void), unsigned int regions, long long all
 	/* Those of the test before may still be going. */
 	EXPECT_TRUE(WAIT_FOR(!regions_here(), 60));
 	if (users_node()) {
-		cgroup_make();
+		cgroup_make(CGROUP);
 		user_start(&user, what);
 	}
 	before = outside();
@@ -258,4 +260,39 @@ TEST(all)
 TEST(blocks)
 {
 	stays_within(use_blocks, 1, (long long)CHUNKS * CHUNK / BLOCK_PART);
+}
+
+/* ... and is charged to the home's helper. */
+TEST(cgroup_of_the_helper)
+{
+	const long long blocks = (long long)CHUNKS * CHUNK / PAGE / nodes();
+	struct user user = { 0 };
+	long long before = 0;
+
+	if (users_node()) {
+		cgroup_make(CGROUP);
+		user_start(&user, use_blocks);
+	} else {
+		cgroup_make(HELPERS_CGROUP);
+		write_file(HELPERS_CGROUP "/cgroup.procs", "%lld", helper_pid());
+		before = charged(HELPERS_CGROUP "/memory.stat");
+	}
+	together("ready");
+	if (users_node())
+		user_go(&user);
+	together("used");
+	if (!users_node()) {
+		/* Counters of a cgroup's are brought up to date now and then. */
+		EXPECT_TRUE(WAIT_FOR(charged(HELPERS_CGROUP "/memory.stat") - before >
+				     blocks * ENTRY_MIN, 20));
+		note("%lld bytes for %lld blocks",
+		     charged(HELPERS_CGROUP "/memory.stat") - before, blocks);
+		write_file(CGROUP_ROOT "/cgroup.procs", "%lld", helper_pid());
+	}
+	together("seen");
+	if (!users_node())
+		return;
+	user_end(&user);
+	EXPECT_OK(dsm_unlink(name_of(0)));
+	EXPECT_TRUE(WAIT_FOR(!rmdir(CGROUP), 60));
 }

@@ -124,6 +124,17 @@ int run(const char *program, ...)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+int helper_pid(void)
+{
+	int pid = 0;
+	FILE *f = fopen("/run/dsmd.pid", "r");
+
+	ASSERT_TRUE(f);
+	ASSERT_EQ(fscanf(f, "%d", &pid), 1);
+	fclose(f);
+	return pid;
+}
+
 void together(const char *format, ...)
 {
 	char name[200], step[300];

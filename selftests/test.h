@@ -148,6 +148,9 @@ const char *region_name(void);
 /* Runs a program, found in PATH; returns its exit status, or 128 + a signal's number. */
 int run(const char *program, ...) __attribute__((sentinel));
 
+/* The process id of this node's dsmd. */
+int helper_pid(void);
+
 /* The state of a process, or of a thread of this one: 'R', 'S', 'D', ... */
 char task_state(pid_t tid);
 

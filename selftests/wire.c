@@ -98,17 +98,6 @@ static struct hello make_hello(void)
 	send_garbage(whom, &h, sizeof(h));			\
 } while (0)
 
-static int helper_pid(void)
-{
-	int pid = 0;
-	FILE *f = fopen("/run/dsmd.pid", "r");
-
-	ASSERT_TRUE(f);
-	ASSERT_EQ(fscanf(f, "%d", &pid), 1);
-	fclose(f);
-	return pid;
-}
-
 /* Whether the helper's log has a line with all of the words. */
 static bool logged(const char *a, const char *b)
 {

@@ -524,6 +524,23 @@ static void lies_test(struct kunit *test)
 	expect_silence(test);
 }
 
+/* A node for which too much is kept gets nothing more; what it has works, and so do others. */
+static void kept_test(struct kunit *test)
+{
+	atomic_t *kept = &home_create(test)->node->sync->kept[1];
+	int before;
+
+	asks(test, 1, 10, DSM_SYNC_LOCK, 0);
+	expect_reply(test, 1, 10, DSM_SYNC_LOCK, 0, 0);
+	before = atomic_xchg(kept, DSM_SYNC_KEPT_MAX);
+	asks(test, 1, 11, DSM_SYNC_BARRIER, 2);
+	expect_reply(test, 1, 11, DSM_SYNC_BARRIER, 0, ENOSPC);
+	asks(test, 1, 10, DSM_SYNC_RELEASE, 0);
+	asks(test, 2, 20, DSM_SYNC_LOCK, 0);
+	expect_reply(test, 2, 20, DSM_SYNC_LOCK, 0, 0);
+	atomic_sub(DSM_SYNC_KEPT_MAX - before, kept);
+}
+
 /* More mutexes than words that they can have. */
 static void crowd_test(struct kunit *test)
 {
@@ -754,6 +771,7 @@ static struct kunit_case lease_cases[] = {
 	KUNIT_CASE(words_test),
 	KUNIT_CASE(death_test),
 	KUNIT_CASE(lies_test),
+	KUNIT_CASE(kept_test),
 	KUNIT_CASE(crowd_test),
 	KUNIT_CASE(numbers_test),
 	KUNIT_CASE(close_bound_test),

@@ -143,6 +143,18 @@ static void create_test(struct kunit *test)
 	expect_no_more(test, 0);
 }
 
+/* There is an end to the regions that other nodes can have made. */
+static void regions_max_test(struct kunit *test)
+{
+	struct dsm_node *node = node_of(test);
+
+	atomic_add(DSM_REGIONS_MAX, &node->n_regions);
+	KUNIT_EXPECT_EQ(test, ask(test, 2, DSM_REGION_CREATE, "one"), 0);
+	expect_reply(test, 2, 0, ENOSPC);
+	atomic_sub(DSM_REGIONS_MAX, &node->n_regions);
+	create(test, "one");
+}
+
 static void refused_test(struct kunit *test)
 {
 	struct dsm_wire_region wire = testnode_wire("two", 0, DSM_HOME_CREATOR);
@@ -430,6 +442,7 @@ static void caller_test(struct kunit *test)
 
 static struct kunit_case registry_cases[] = {
 	KUNIT_CASE(create_test),
+	KUNIT_CASE(regions_max_test),
 	KUNIT_CASE(refused_test),
 	KUNIT_CASE(no_memory_test),
 	KUNIT_CASE(place_test),

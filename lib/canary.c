@@ -126,15 +126,20 @@ void dsm_canary_set_slab(const struct dsm_heap *heap, void *ptr, size_t length)
 	const struct slab *slab = &chunk_private(heap, unit / UNITS)->slab[unit % UNITS];
 	uint64_t index = dsm_class_index((char *)ptr - slab_start(slab), slab->recip);
 	_Atomic uint32_t *record = &slab->hot->length[index];
-
 	uint32_t had = READ(*record), has = 0;
 
 	if (!had || had == LENGTH_NEVER)
 		has = behind_set(heap, ptr, length, slab->size);
 	else
 		behind_check(heap, ptr, had, slab->size);
-	if (has != had)
-		WRITE(*record, has);
+	if (has == had)
+		return;
+	/* killed after this, the thread leaves a bit for no length, which does no harm */
+	WRITE(*record, has);
+	if (!has)
+		atomic_fetch_and(&slab->hot->has_length, ~(1ULL << index));
+	else if (!had)
+		atomic_fetch_or(&slab->hot->has_length, 1ULL << index);
 }
 
 static void run_set(const struct dsm_heap *heap, uint32_t unit, char *ptr, size_t length)
@@ -168,6 +173,7 @@ void dsm_canary_check_run(const struct dsm_heap *heap, uint32_t unit, unsigned i
 
 void dsm_canary_slab(struct slab_hot *hot)
 {
+	WRITE(hot->has_length, ~0ULL);
 	for (int i = 0; i < LENGTHS_MAX; i++)
 		WRITE(hot->length[i], LENGTH_NEVER);
 }

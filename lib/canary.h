@@ -14,9 +14,11 @@
  *	  its slot, and of later ones about one of 17 has: the end of a large object is seldom in
  *	  a cache, so that looking there costs more than all the rest of malloc().
  *
- * When they are looked at: when the memory is allocated again. free() does not look. It
- * would fetch memory that another node may have, or that is lost with that node, while
- * whoever allocates is about to use the memory anyway.
+ * When they are checked: a canary behind an object, when its memory is allocated again. A
+ * canary in front of an object, when the thread allocates the next one of the class. By then
+ * the program has written to the object, so its line is in the cache; a load of a line that
+ * is not would cost more than all of malloc(). free() checks nothing. It would fetch memory
+ * that another node may have, or that is lost with that node.
  */
 #ifndef _DSM_CANARY_H
 #define _DSM_CANARY_H

@@ -30,7 +30,7 @@
 
 #include "heap.h"
 
-#define DSM_SUPER_MAGIC		0x3850414548d5d5d5ULL	/* "...HEAP8" */
+#define DSM_SUPER_MAGIC		0x3950414548d5d5d5ULL	/* "...HEAP9" */
 
 enum dsm_heap_limits {
 	GRANULE_SIZE	= 16,			/* bytes: every object starts at one */
@@ -164,6 +164,7 @@ struct slab_hot {
 		_Atomic uint64_t free[SLAB_WORDS];	/* objects that can be allocated */
 		struct {		/* of a slab of few objects */
 			_Atomic uint64_t free_word;
+			_Atomic uint64_t has_length;	/* those below that are not 0 */
 			_Atomic uint32_t length[LENGTHS_MAX];	/* see canary.h */
 		};
 	};

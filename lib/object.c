@@ -141,6 +141,8 @@ static void *alloc_once(struct dsm_heap *heap, unsigned int class,
 
 	if (thread && class < CLASSES) {
 		ptr = dsm_thread_alloc(thread, &thread->bin[class]);
+		if (ptr && heap->checks && dsm_class_is_front(class))
+			dsm_canary_check_front(heap, ptr);
 		if (ptr || dsm_thread_may_own(thread, class))
 			return ptr;
 		return alloc_locked(heap, class, align, size, fresh);

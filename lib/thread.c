@@ -101,9 +101,10 @@ static void empty_release(struct dsm_thread *thread)
 	thread->empty_units = 0;
 }
 
-static void bin_set(struct dsm_bin *bin, struct slab *slab)
+static void bin_set(struct dsm_thread *thread, struct dsm_bin *bin, struct slab *slab)
 {
 	bin->slab = slab;
+	bin->last = thread->no_object;
 	WRITE(bin->word, 0);
 }
 
@@ -117,7 +118,7 @@ static void thread_drop(struct dsm_thread *thread)
 		list_abandon(thread->heap, &bin->full);
 		if (bin->slab)
 			dsm_slab_abandon(thread->heap, bin->slab);
-		bin_set(bin, NULL);
+		bin_set(thread, bin, NULL);
 	}
 }
 
@@ -378,12 +379,17 @@ struct dsm_thread *dsm_thread_make(struct dsm_heap *heap)
 	thread->owner = thread->slot - heap->arena->slot + 1;
 	thread->owner_clean = (struct slab){ .owner = thread->owner }.owner_dirty;
 	for (unsigned int class = 0; class < CLASSES; class++) {
-		thread->bin[class].size = dsm_class_size(class);
+		struct dsm_bin *bin = &thread->bin[class];
+
+		bin->size = dsm_class_size(class);
+		/* tools are told of each object, so object.c checks its canary at once */
+		bin->note = dsm_class_is_front(class) && !heap->checks ? &bin->last :
+									 &thread->not_noted;
 		thread->class[class] = (struct dsm_class_info){
 			dsm_class_recip(class), dsm_class_size(class),
 			dsm_class_capacity(class),
 		};
-		bin_set(&thread->bin[class], NULL);
+		bin_set(thread, bin, NULL);
 	}
 	for (size_t size = 0; size <= MIDDLE_SIZE_MAX; size += 8)
 		thread->direct[size / 8] = offsetof(struct dsm_thread, bin) +
@@ -483,11 +489,10 @@ static void *bin_advance(struct dsm_thread *thread, struct dsm_bin *bin)
 		dsm_slab_freshen(thread->heap, slab, w);
 	bits = READ(hot->free[w]);
 	WRITE(bin->word, (uintptr_t)&hot->free[w] - (uintptr_t)thread);
-	bin->base = slab_start(slab) + w * 64 * bin->size;
-	WRITE(hot->free[w], bits & (bits - 1));
+	bin->base = slab_start(slab) + (size_t)w * 64 * bin->size;
 	if (dsm_class_is_exact(slab->class))
-		thread->had = READ(hot->length[__builtin_ctzll(bits)]);
-	return bin->base + __builtin_ctzll(bits) * bin->size;
+		thread->had = READ(hot->has_length) & bits & -bits;
+	return dsm_bin_alloc(bin, &hot->free[w], bits);
 }
 
 /* Of one that is not current. */
@@ -541,7 +546,7 @@ static void current_release(struct dsm_thread *thread)
 		if (!dsm_slab_is_empty(bin->slab))
 			continue;
 		dsm_slab_abandon(thread->heap, bin->slab);
-		bin_set(bin, NULL);
+		bin_set(thread, bin, NULL);
 	}
 }
 
@@ -611,12 +616,14 @@ static void *alloc_next(struct dsm_thread *thread, struct dsm_bin *bin)
 	void *ptr;
 
 	if (slab) {
+		if (!dsm_bin_is_intact(thread, bin))
+			dsm_canary_check_front(thread->heap, bin->last);
 		ptr = bin_advance(thread, bin);
 		if (ptr)
 			return ptr;
 		slab->hot->used = slab->capacity;
 		slab_enlist(bin, slab, SLAB_FULL);
-		bin_set(bin, NULL);
+		bin_set(thread, bin, NULL);
 	}
 	slab = bin_find_partial(thread, bin);
 	if (!slab)
@@ -626,7 +633,7 @@ static void *alloc_next(struct dsm_thread *thread, struct dsm_bin *bin)
 	if (!slab)
 		return NULL;
 	slab->state = SLAB_CURRENT;
-	bin_set(bin, slab);
+	bin_set(thread, bin, slab);
 	return bin_advance(thread, bin);
 }
 
@@ -639,28 +646,24 @@ void *dsm_thread_alloc_next(struct dsm_thread *thread, struct dsm_bin *bin)
 	dsm_thread_enter_wait(thread);
 	ptr = alloc_next(thread, bin);
 	dsm_thread_leave(thread);
-	if (ptr && bin < thread->bin + CLASSES_FRONT)
-		dsm_thread_check_front(thread, ptr);
 	return ptr;
 }
 
 /*
- * A larger object. It has one word of free[] in its slab, and the lengths come after that. Of
- * objects that reuse a slot, one of SAMPLES gets a canary, and none that comes after one
- * that had it.
+ * A larger object. Of those that reuse a slot, one of SAMPLES gets a canary, and none that
+ * comes directly after one that had it.
  */
 static void *alloc_exact(struct dsm_thread *thread, struct dsm_bin *bin, size_t size)
 {
-	uint32_t had = 0;
-	void *ptr = NULL;
 	_Atomic uint64_t *word;
-	uint64_t bits;
+	void *ptr = NULL;
+	uint64_t bits, had = 0;
 
 	dsm_thread_enter(thread);
 	word = dsm_bin_word(thread, READ(bin->word));
 	bits = READ(*word);
 	if (bits) {
-		had = READ(slab_hot_of(word)->length[__builtin_ctzll(bits)]);
+		had = READ(slab_hot_of(word)->has_length) & bits & -bits;
 		ptr = dsm_bin_alloc(bin, word, bits);
 	}
 	dsm_thread_leave(thread);
@@ -755,7 +758,7 @@ void dsm_thread_trim(struct dsm_thread *thread)
 		if (bin->slab->hot->used)
 			continue;
 		dsm_slab_abandon(heap, bin->slab);
-		bin_set(bin, NULL);
+		bin_set(thread, bin, NULL);
 	}
 }
 

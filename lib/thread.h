@@ -7,6 +7,8 @@
 #ifndef _DSM_THREAD_H
 #define _DSM_THREAD_H
 
+#include <stddef.h>
+
 #include "canary.h"
 #include "class.h"
 #include "layout.h"
@@ -17,12 +19,14 @@ enum { HEAPS_MAX = 64 };	/* in a process, with threads of their own */
 /*
  * A class: the word of a slab that objects are taken from, and other slabs. @word is the
  * word's distance from the thread's struct dsm_thread; 0, which is a word with nothing
- * free, if there is none.
+ * free, if there is none. @last is an object of @slab, or the thread's @no_object.
  */
 struct dsm_bin {
 	_Atomic size_t	word;
 	char		*base;		/* the object of its bit 0 */
-	size_t		size;
+	char		*last;		/* the canary in front of it is checked next */
+	char		**note;		/* where each new object is written: to @last, or nowhere */
+	uint32_t	size;
 	struct slab	*slab;
 	struct slab_list partial;
 	struct slab_list full;		/* the one looked at last, last */
@@ -66,6 +70,8 @@ struct dsm_thread {
 	_Atomic uint32_t *table;
 	size_t		slabs_off;	/* of a chunk's slabs */
 	uint64_t	canary;		/* 0: the heap has none */
+	char		no_object[8];	/* directly behind @canary */
+	char		*not_noted;	/* for classes that have no canary in front */
 	uint32_t	own_entry;
 	uint32_t	owner_clean;	/* as struct slab's owner_dirty */
 	uint16_t	owner;		/* the slot's number + 1 */
@@ -76,7 +82,7 @@ struct dsm_thread {
 	_Atomic bool	stopped;
 	uint32_t	holder;		/* of its slot: see slot_holder() */
 	uint32_t	samples;	/* of larger objects: see alloc_exact() */
-	uint32_t	had;
+	uint64_t	had;
 	uint16_t	kept_runs;
 	uint16_t	kept_units;
 	struct dsm_heap	*heap;
@@ -88,6 +94,9 @@ struct dsm_thread {
 	struct dsm_kept	kept[KEPT_MAX];
 	struct dsm_out	*out[];		/* by node: see remote.c */
 };
+
+_Static_assert(offsetof(struct dsm_thread, no_object) ==
+	       offsetof(struct dsm_thread, canary) + sizeof(uint64_t), "no_object");
 
 /*
  * The calling thread's of each heap, by the heap's index: in what local.h has,
@@ -144,7 +153,7 @@ void dsm_threads_recover(struct dsm_heap *heap);
 size_t dsm_thread_share(const struct dsm_heap *heap);
 bool dsm_thread_may_own(const struct dsm_thread *thread, unsigned int class);
 
-/* The first object of the next word, or NULL. */
+/* An object that is not to be had at once, or NULL. */
 void *dsm_thread_alloc_next(struct dsm_thread *thread, struct dsm_bin *bin);
 
 /* Around fork(), with the arena's lock: the child goes on with what its parent had. */
@@ -191,16 +200,15 @@ static inline void *dsm_bin_alloc(struct dsm_bin *bin, _Atomic uint64_t *word, u
 {
 	char *ptr = bin->base + (unsigned int)__builtin_ctzll(bits) * bin->size;
 
+	*bin->note = ptr;
 	WRITE(*word, bits & (bits - 1));
 	return ptr;
 }
 
-/* Of an object that the thread has just taken: tools are told before it is read. */
-static inline void dsm_thread_check_front(struct dsm_thread *thread, void *ptr)
+/* Whether the canary is intact that canary.h says is checked now. The bin has a word. */
+static inline bool dsm_bin_is_intact(const struct dsm_thread *thread, const struct dsm_bin *bin)
 {
-	if (thread->canary &&
-	    (thread->heap->checks || __builtin_expect(*dsm_canary_front(ptr) != thread->canary, 0)))
-		dsm_canary_check_front(thread->heap, ptr);
+	return __builtin_expect(*dsm_canary_front(bin->last) == thread->canary, 1);
 }
 
 static inline struct dsm_bin *dsm_thread_bin(struct dsm_thread *thread, size_t size)
@@ -217,14 +225,10 @@ static inline void *dsm_thread_alloc(struct dsm_thread *thread, struct dsm_bin *
 	dsm_thread_enter(thread);
 	word = dsm_bin_word(thread, READ(bin->word));
 	bits = READ(*word);
-	if (bits)
+	if (bits && dsm_bin_is_intact(thread, bin))
 		ptr = dsm_bin_alloc(bin, word, bits);
 	dsm_thread_leave(thread);
-	if (!ptr)
-		return dsm_thread_alloc_next(thread, bin);
-	if (bin < thread->bin + CLASSES_FRONT)
-		dsm_thread_check_front(thread, ptr);
-	return ptr;
+	return ptr ? ptr : dsm_thread_alloc_next(thread, bin);
 }
 
 /* An object of this heap, which has canaries, without an alignment; or NULL. */
@@ -237,7 +241,7 @@ static inline void *dsm_thread_malloc(struct dsm_thread *thread, size_t size,
 	_Atomic uint64_t *word;
 	struct dsm_bin *bin;
 	uint64_t bits;
-	char *ptr;
+	void *ptr;
 
 	if (__builtin_expect(size > MIDDLE_SIZE_MAX, 0))
 		return slow(size);
@@ -245,13 +249,9 @@ static inline void *dsm_thread_malloc(struct dsm_thread *thread, size_t size,
 	bin = dsm_thread_bin(thread, size);
 	word = dsm_bin_word(thread, READ(bin->word));
 	bits = READ(*word);
-	if (__builtin_expect(!bits, 0))
+	if (__builtin_expect(!bits, 0) || !dsm_bin_is_intact(thread, bin))
 		goto slow;
-	ptr = bin->base + (unsigned int)__builtin_ctzll(bits) * bin->size;
-	if (size <= FRONT_SIZE_MAX &&
-	    __builtin_expect(*dsm_canary_front(ptr) != thread->canary, 0))
-		goto slow;
-	WRITE(*word, bits & (bits - 1));
+	ptr = dsm_bin_alloc(bin, word, bits);
 	dsm_thread_leave(thread);
 	return ptr;
 slow:

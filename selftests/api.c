@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* libdsm, as its header describes it, on several nodes. */
+/* Tests libdsm's interface, as its header describes it, on several nodes. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -28,7 +28,7 @@ TEST(node_id_and_count)
 	EXPECT_EQ(dsm_node_count(), nodes());
 }
 
-/* ---- regions ------------------------------------------------------------- */
+/* ---- regions ------------------------------------------------------------ */
 
 TEST(open_flags)
 {
@@ -102,14 +102,14 @@ TEST(size_and_address)
 	EXPECT_GE((uintptr_t)dsm_base(region), DSM_ADDR_MIN);
 	EXPECT_LE((uintptr_t)dsm_base(region) + dsm_size(region), DSM_ADDR_MAX);
 
-	/* The same address everywhere: the last word says where. */
+	/* All nodes map the region at the same address. Node 0 writes it to the last word. */
 	where = word((char *)dsm_base(region) + dsm_size(region), -1);
 	if (!node())
 		*where = (uintptr_t)dsm_base(region);
 	together("written");
 	EXPECT_EQ(*where, (uintptr_t)dsm_base(region));
 
-	/* Of a region that exists, size and attributes must be what it has. */
+	/* Opening an existing region with another size or other attributes fails. */
 	EXPECT_EQ(dsm_open(region_name(), O_RDWR, 131073, NULL), NULL);
 	EXPECT_EQ(errno, EINVAL);
 	struct dsm_attr other = { .block_size = 4096 };
@@ -155,7 +155,7 @@ TEST(address_in_use)
 	unshare_region(region);
 }
 
-/* All nodes make the same region: one of them does, in every round. */
+/* All nodes try to create the region. In every round exactly one of them does. */
 TEST(exclusive_creation_has_one_winner)
 {
 	dsm_region *tally = share_region(65536, DSM_HOME_DEFAULT, 0);
@@ -187,7 +187,10 @@ TEST(exclusive_creation_has_one_winner)
 	unshare_region(tally);
 }
 
-/* The name goes everywhere, the memory with the last that has it; the name can be had again. */
+/*
+ * The name is gone on all nodes at once, and can be used again. The memory is freed with the
+ * last user.
+ */
 TEST(unlink_keeps_the_memory)
 {
 	dsm_region *old = share_region(65536, DSM_HOME_DEFAULT, 0);
@@ -264,7 +267,7 @@ static void check_and_free_links(struct link *link, int count, int by)
 	EXPECT_EQ(found, count);
 }
 
-/* What one node has allocated, the next uses and frees, over and over: it is used again. */
+/* The next node uses and frees what one node has allocated, over and over. The memory is reused. */
 TEST_SECONDS(heap_across_nodes, 600)
 {
 	dsm_region *region = share_region(64 << 20, DSM_HOME_FIRST_TOUCH, 0);
@@ -296,7 +299,7 @@ TEST_SECONDS(heap_across_nodes, 600)
 TEST(heap_semantics)
 {
 	dsm_region *region = share_region(64 << 20, DSM_HOME_FIRST_TOUCH, 0);
-	/* Not a constant: compilers refuse such sizes. */
+	/* A variable, since compilers reject such constants. */
 	volatile size_t huge = SIZE_MAX / 2;
 	unsigned char *p, *q;
 
@@ -380,7 +383,7 @@ struct shared {
 	dsm_cond_t cond;
 	dsm_barrier_t barrier;
 	char pad[4096 - 3 * 64];
-	volatile uint64_t counter;	/* guarded by mutex; in another block */
+	volatile uint64_t counter;	/* guarded by mutex; in a block of its own */
 	volatile uint64_t turn;
 	_Atomic uint64_t serials;
 	_Atomic uint64_t arrived;
@@ -501,7 +504,7 @@ TEST(mutex_errors)
 	unshare_region(region);
 }
 
-/* The last node has a process that dies with the mutex. */
+/* A process of the last node dies while it holds the mutex. */
 static void die_with_mutex(struct shared *shared)
 {
 	pid_t pid = fork();
@@ -530,7 +533,7 @@ TEST(mutex_of_the_dead)
 		die_with_mutex(shared);
 	else
 		together("held");
-	/* Node 0 waits for it meanwhile. */
+	/* Meanwhile node 0 waits for the mutex. */
 	if (!node()) {
 		ASSERT_EQ(dsm_mutex_lock(&shared->mutex), EOWNERDEAD);
 		EXPECT_EQ(dsm_mutex_consistent(&shared->mutex), 0);
@@ -592,11 +595,11 @@ TEST(cond_timedwait)
 	start = seconds();
 	EXPECT_EQ(dsm_cond_timedwait(&shared->cond, &shared->mutex, &soon), ETIMEDOUT);
 	EXPECT_GE(seconds() - start, 0.09);
-	/* It is held again. */
+	/* The mutex is held again. */
 	EXPECT_EQ(dsm_mutex_unlock(&shared->mutex), 0);
 	together("waited");
 
-	/* One signal, one waiter; then all. */
+	/* A signal wakes one waiter. A broadcast wakes all. */
 	if (node()) {
 		ASSERT_EQ(dsm_mutex_lock(&shared->mutex), 0);
 		shared->arrived++;
@@ -656,7 +659,7 @@ TEST(prefetch)
 	if (node()) {
 		long long before;
 
-		/* Nothing is asked for before it is known whom to ask. */
+		/* A node prefetches nothing before it knows the home. */
 		EXPECT_EQ(*word(base + 63 * 4096, 0), 64);
 		before = region_stat("prefetches");
 		EXPECT_OK(dsm_prefetch(base, 32 * 4096, PROT_READ));

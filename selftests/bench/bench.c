@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What bench.h declares, but for TCP and the pager. */
+/* The common parts of bench.h: all but TCP and the pager. */
 #include <stdlib.h>
 
 #include "bench.h"

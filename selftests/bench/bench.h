@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Figures of a cluster, each against what one would take instead.
+ * Benchmarks of a cluster. Each figure is compared with an alternative.
  *
- * A figure is measured in rounds, in each of which ours and the other's are
- * measured one after the other: what disturbs one disturbs both. Node 0
- * measures and reports, the others serve; selftests/bench/run makes ratios,
- * medians and spreads of what is reported.
+ * A figure is measured in rounds. Each round measures DSM and the alternative one after the
+ * other, so that a disturbance affects both. Node 0 measures and reports, the others serve.
+ * selftests/bench/run computes ratios, medians and spreads from the reports.
  */
 #ifndef SELFTESTS_BENCH_H
 #define SELFTESTS_BENCH_H
@@ -14,18 +13,18 @@
 
 enum {
 	ROUNDS		= 7,
-	REQUEST		= 64,		/* bytes; so much is a wire header */
+	REQUEST		= 64,		/* bytes, as a message on the wire */
 	BLOCK		= 4096,
 	BLOCK_REPLY	= BLOCK + REQUEST,
 };
 
-/* A round of a figure: ours, and what it is compared with. */
+/* Report one round of a figure: DSM's value and the alternative's. */
 void report(const char *id, double value, double against);
 
 /* ---- samples ------------------------------------------------------------- */
 
 struct samples {
-	double	*at;		/* seconds, or what the caller likes */
+	double	*at;		/* seconds, or another unit of the caller's */
 	int	n;
 	int	max;
 };
@@ -33,39 +32,38 @@ struct samples {
 struct samples samples_new(int max);
 void samples_free(struct samples *samples);
 void samples_add(struct samples *samples, double value);
-/* The value below which @share of them are: 0.5 is the median. Sorts them. */
+/* Sort the samples and return a quantile: @share = 0.5 is the median. */
 double samples_quantile(struct samples *samples, double share);
-/* Writes them to the log, for plots: one line for each hundredth. */
+/* Write the samples to the log for plots, one line per percentile. */
 void samples_report(struct samples *samples, const char *id, const char *whose);
 
 /* ---- raw TCP ------------------------------------------------------------- */
 
 /*
- * What a request costs that is nobody's business but the kernel's: a process
- * on each node but 0 that waits with epoll, and answers a request of REQUEST
- * bytes with as many bytes as it says.
+ * The least that a request costs: on each node but 0, a process waits with epoll and answers a
+ * request of REQUEST bytes with the number of bytes that the request names.
  */
 struct tcp;
 
 /*
- * All nodes call these. Node 0 gets connections to all others, who wait in
- * tcp_stop(), without a sound, until node 0 comes there.
+ * All nodes call these. Node 0 gets a connection to every other node. The other nodes wait
+ * silently in tcp_stop() until node 0 calls it.
  */
 struct tcp *tcp_start(void);
 void tcp_stop(struct tcp *tcp);
-/* Node 0: one request to node @to, until all of the reply is here. */
+/* Node 0: send one request to node @to and wait for the whole reply. */
 void tcp_ask(struct tcp *tcp, int to, size_t reply);
 
 /* ---- a pager for userfaultfd(2) ------------------------------------------ */
 
 /*
- * What one would write without a kernel module: a thread that reads faults
- * from the file descriptor, fetches pages over TCP, and copies them in. Or a
- * process, as it takes to serve several programs by one that is trusted.
+ * The alternative without a kernel module: a thread reads faults from the file descriptor,
+ * fetches pages over TCP, and copies them in. A process does the same where one trusted
+ * process has to serve several programs.
  */
 struct pager;
 
-/* Node 0: memory whose pages are fetched from node @from, by way of @tcp. */
+/* Node 0: memory whose pages are fetched from node @from over @tcp. */
 struct pager *pager_start(struct tcp *tcp, int from, size_t size,
 			  bool in_process);
 void *pager_memory(struct pager *pager);
@@ -74,14 +72,13 @@ void pager_stop(struct pager *pager);
 /* ---- regions ------------------------------------------------------------- */
 
 /*
- * A barrier in the region's last block, for rounds: who waits there does not
- * use a processor, while another node measures. What together() runs does, for
- * a good while after it was called. All nodes call this.
+ * A barrier in the region's last block, for rounds. All nodes call it. A node that waits here
+ * uses no processor, so it does not disturb the measurement. together() polls instead.
  */
 dsm_barrier_t *rounds_of(dsm_region *region);
 void round_together(dsm_barrier_t *rounds);
 
-/* A permutation of 0 to @n - 1, the same for the same @seed. */
+/* A permutation of 0 to @n - 1, determined by @seed. */
 void shuffle(uint32_t *order, uint32_t n, uint64_t seed);
 
 /* The time of one access, in seconds. */

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a read fault costs on the node that has it and on the one that serves it, in
- * things that can be counted: netlink messages, wake-ups, system calls, bytes.
+ * What a read fault costs on the faulting node and on the serving node, as counts: netlink
+ * messages, wake-ups, system calls, bytes.
  *
- * The kernel's tracepoints count, in a tracefs instance for each node. Heartbeats are
- * counted with the rest: a system call or two a second.
+ * The kernel's tracepoints count, in one tracefs instance per node. The counts include
+ * heartbeats: one or two system calls a second.
  */
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -41,7 +41,7 @@ static const char *tracefs(const char *name, const char *file)
 	return path;
 }
 
-/* A file of this node's instance. */
+/* A file of this node's tracefs instance. */
 static const char *instance(const char *file)
 {
 	char name[32];
@@ -164,11 +164,11 @@ static void write_all(char *base)
 		for (int i = 0; i <= FAULTS; i++)
 			*word(base + (size_t)i * STRIDE, 0) = i + 1;
 	together("written");
-	/* That finds the chunk's home. */
+	/* This access finds the chunk's home. */
 	ASSERT_EQ(*word(base, 0), 1);
 }
 
-/* In random order. */
+/* Access the blocks in random order. */
 static void fault_all(char *base)
 {
 	uint32_t order[FAULTS];
@@ -206,7 +206,7 @@ TEST(fault_costs)
 	unshare_region(region);
 }
 
-/* The recordings of such faults, for 'dsmctl trace latency'. */
+/* Record such faults for 'dsmctl trace latency'. */
 TEST(fault_legs)
 {
 	dsm_region *region = share_region((FAULTS + 1) * STRIDE, DSM_HOME_FIRST_TOUCH, BLOCK);

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * One allocator benchmark: heap WORKLOAD THREADS [PART]. It calls malloc, of whichever
- * library is preloaded, and prints: operations, nanoseconds of CPU time a
- * thread, nanoseconds that passed, peak KiB.
+ * One allocator benchmark: heap WORKLOAD THREADS [PART]. It calls the malloc of the preloaded
+ * library. It prints the number of operations, nanoseconds of CPU time per thread, nanoseconds
+ * elapsed and peak KiB.
  *
- * Rates are by CPU time, as other programs on the machine are not what is
- * measured. An operation is a malloc and its free. Each workload goes on for some
- * tenths of a second, so that it is not the first touch of its pages, which is the
- * kernel's work, that is compared. Where an allocator gives its memory back to the
- * kernel all the time, a sweep may be a PARTth of that.
+ * Rates are per CPU time, so that other programs on the machine do not count. An operation is
+ * a malloc and its free. Each workload runs for some tenths of a second. That keeps the share
+ * of first touches small: those are the kernel's work. With PART, a sweep is only a PARTth as
+ * long, for allocators that keep returning memory to the kernel.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -31,7 +30,7 @@ static uint64_t next_random(uint64_t *seed)
 	return *seed;
 }
 
-/* What a program does to new memory, at least. */
+/* The least that a program does with new memory. */
 static void *object(size_t size)
 {
 	char *ptr = malloc(size);
@@ -66,8 +65,8 @@ static void on_threads(void *(*run)(void *))
 }
 
 /*
- * Larson's: a server's threads replace objects at random, and hand all they
- * have to a successor, which frees them.
+ * Larson's benchmark: the threads of a server replace objects at random. Each then hands all
+ * its objects to a successor, which frees them.
  */
 enum { LARSON_OBJECTS = 5000, LARSON_STEPS = 50000, LARSON_ROUNDS = 200 };
 
@@ -107,7 +106,7 @@ static void *larson_run(void *arg)
 	return NULL;
 }
 
-/* alloc-test's: sizes of 8 to 8192 bytes, each as likely by its logarithm. */
+/* alloc-test: sizes from 8 to 8192 bytes, with a uniformly distributed logarithm. */
 enum { LIVE = 60000, LIFETIME_STEPS = 24000000 };
 
 static void *lifetimes_run(void *arg)
@@ -131,8 +130,8 @@ static void *lifetimes_run(void *arg)
 }
 
 /*
- * What one thread allocates, another frees: in turns (1), so that one of them
- * runs at a time, or at once (2).
+ * One thread allocates and another frees: in turns (1), so that one of them runs at a time, or
+ * concurrently (2).
  */
 enum { BATCH = 1000, BATCHES = 10000, RING = 8 };
 
@@ -186,7 +185,7 @@ static void producer_consumer(void)
 	operations += (uint64_t)BATCHES * BATCH;
 }
 
-/* Of every size a few at a time, freed in order, and in the reverse. */
+/* Allocates a few objects of every size, and frees them in order and in reverse order. */
 enum { SWEEP_BYTES = 4 << 20, SWEEP_OBJECTS = 500, SWEEP_ROUNDS = 6000 };
 
 static size_t sweep_min, sweep_max;
@@ -200,7 +199,7 @@ static void *sweep_run(void *arg)
 		size_t n = SWEEP_BYTES / size < SWEEP_OBJECTS ? SWEEP_BYTES / size : SWEEP_OBJECTS;
 		size_t rounds = SWEEP_ROUNDS * SWEEP_OBJECTS / n;
 
-		/* the pages of what is large are written each time: fewer */
+		/* Each page of a large object is written, so a sweep has fewer of those. */
 		if (size > 1024)
 			rounds /= 4;
 		if (size > 32768)
@@ -240,7 +239,7 @@ static uint64_t now(clockid_t clock)
 	return (uint64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-/* Since the program was started; getrusage() has its parent's, too. */
+/* Peak memory since exec. That of getrusage() includes the parent's. */
 static long peak_kib(void)
 {
 	FILE *file = fopen("/proc/self/status", "r");

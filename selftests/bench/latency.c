@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What one fault takes that another node has to answer, against raw TCP. */
+/* The latency of a fault that another node has to answer, against raw TCP. */
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -8,7 +8,7 @@
 enum {
 	SAMPLES		= 200,		/* in a round */
 	HANDOVERS	= 400,
-	/* Of the blocks every other is used: two in a row would be prefetched from. */
+	/* Every other block is used, since two blocks in a row start readahead. */
 	STRIDE		= 2 * BLOCK,
 };
 
@@ -58,8 +58,8 @@ static void add_all(struct samples *all, const struct samples *some)
 }
 
 /*
- * Reads of blocks that node 1 has written, and node 0 has never had; against
- * the same bytes by TCP, and against pagers: a thread of this process, and a process.
+ * Reads of blocks that node 1 has written and node 0 has never had. They are compared with the
+ * same bytes over TCP and with two pagers: a thread of this process, and a process.
  */
 TEST(read_fault)
 {
@@ -100,7 +100,7 @@ TEST(read_fault)
 	if (!node()) {
 		samples_report(&all, "read_fault", "dsm");
 		samples_report(&all_of_pager, "read_fault", "userfaultfd");
-		/* One whose answer came before it was looked for is not counted. */
+		/* A fault whose answer came before the thread looked for it is not counted. */
 		EXPECT_GE(region_stat("faults_remote_read"), ROUNDS * SAMPLES * 9 / 10);
 		pager_stop(pager);
 		pager_stop(process);
@@ -111,7 +111,7 @@ TEST(read_fault)
 	unshare_region(region);
 }
 
-/* Writes to blocks that all other nodes have copies of, and node 0 has not. */
+/* Writes to blocks of which all other nodes have copies and node 0 has none. */
 TEST(write_fault_shared)
 {
 	dsm_region *region = share_region((size_t)ROUNDS * SAMPLES * STRIDE,
@@ -139,7 +139,7 @@ TEST(write_fault_shared)
 	unshare_region(region);
 }
 
-/* Writes to blocks that node 0 alone has a copy of, and whose home is node 1. */
+/* Writes to blocks of which node 0 has the only copy. Their home is node 1. */
 TEST(upgrade)
 {
 	dsm_region *region = share_region((size_t)ROUNDS * SAMPLES * STRIDE,
@@ -147,7 +147,7 @@ TEST(upgrade)
 	char *base = dsm_base(region);
 	struct tcp *tcp = tcp_start();
 
-	/* A chunk's first touch makes its home; the blocks themselves stay untouched. */
+	/* The first touch of a chunk determines its home. The measured blocks stay untouched. */
 	if (node() == 1)
 		for (size_t at = 0; at < dsm_size(region); at += DSM_CHUNK_SIZE)
 			*word(base + at, 0) = 1;
@@ -164,7 +164,7 @@ TEST(upgrade)
 		report("upgrade", samples_quantile(&ours, 0.5), tcp_median(tcp, REQUEST));
 		samples_free(&ours);
 	}
-	/* A grant that says 'all zero' is one without data, too. */
+	/* A grant that says 'all zero' carries no data either. */
 	if (!node())
 		EXPECT_GE(region_stat("upgrades") + region_stat("zero_grants"),
 			  2 * ROUNDS * SAMPLES);
@@ -173,8 +173,8 @@ TEST(upgrade)
 }
 
 /*
- * Two nodes take a block from each other. A compare-and-exchange wants to
- * write even if it fails, so each of them is an access that has to have it.
+ * Two nodes take a block from each other. A compare-and-exchange needs write access even if it
+ * fails, so each of them is an access that moves the block.
  */
 TEST(pingpong)
 {

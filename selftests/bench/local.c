@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What touches no other node, against the same without us. */
+/* Accesses and locks that need no other node, against the same without DSM. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -9,7 +9,7 @@
 
 enum {
 	PAGE		= 4096,
-	/* shmem maps this many neighbours with a page that is read. */
+	/* shmem maps this many neighbours of a page that is read. */
 	FAULT_AROUND	= 16,
 	FAULTS		= 512,
 	ACCESS_BYTES	= 1 << 20,
@@ -31,7 +31,7 @@ static double fault_each(char *memory)
 	return median;
 }
 
-/* Faults on pages that are here and not mapped, each in a window of its own. */
+/* Faults on pages that are present and not mapped, each in a fault-around window of its own. */
 TEST(local_fault)
 {
 	size_t size = (size_t)FAULTS * FAULT_AROUND * PAGE;
@@ -89,7 +89,7 @@ TEST(mapped_access)
 	unshare_region(region);
 }
 
-/* A mutex whose home is here and which this thread had last. */
+/* A mutex at its home, last held by this thread. */
 TEST(lock_local)
 {
 	dsm_region *region = share_region(DSM_CHUNK_SIZE, DSM_HOME_FIRST_TOUCH, PAGE);

@@ -20,7 +20,7 @@ TRACE = "# trace "
 COST = re.compile(r"^# cost (\S+) (\S+)$")
 APP = re.compile(r"^\w+: ok: (\d+), \d+ nodes, (\S+) s, alone (\S+) s, waited (\S+) s$")
 
-# Of an application, at a size for about 20 s: fewer would be one disturbance's prey.
+# The seconds that an application should take. One disturbance would spoil a shorter run.
 APP_ROUNDS = 5
 
 
@@ -175,7 +175,7 @@ def words_file():
 def run_app(name, nodes, kernel, seconds, rounds):
     """Returns of each round: (with all nodes, alone, the share of it that was waited)."""
     size = app_size(name, seconds)
-    # Half of a machine's memory may be files.
+    # At most half of a machine's memory may be files.
     mib = 1024 + int(2 * size * APPS[name].bytes) // 2**20
     files = [os.path.join(BUILD, "tools", name), os.path.join(HERE, "app-rounds")]
     if name == "wordcount":

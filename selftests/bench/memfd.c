@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * A heap over a memfd, for the malloc family of lib/preload: what is measured
- * is the allocator, without the module.
+ * A heap over a memfd for the malloc family of lib/preload. It measures the allocator without
+ * the module.
  */
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -13,7 +13,7 @@
 #define BASE		((void *)0x400000000000)
 #define DEFAULT_MIB	8192
 
-/* Not at the start of a page, where the linker would have it: see lib/layout.h. */
+/* Not at the start of a page, where the linker would put it: see lib/layout.h. */
 static struct {
 	char		page[1024];
 	struct dsm_heap	heap;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Remote memory by way of userfaultfd(2), read-only: for comparison. */
+/* Remote memory through userfaultfd(2), read-only, for comparison. */
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <poll.h>
@@ -24,7 +24,7 @@ struct pager {
 	char		*memory;
 	size_t		size;
 	pthread_t	thread;
-	pid_t		process;	/* instead of the thread; or 0 */
+	pid_t		process;	/* the process that replaces the thread, or 0 */
 };
 
 static void fetch(struct pager *pager, uint64_t address)
@@ -60,7 +60,7 @@ static void *serve(void *data)
 	}
 }
 
-/* The userfaultfd remains one of its parent's memory. */
+/* A userfaultfd stays bound to the memory of the process that created it. */
 static void serve_in_child(struct pager *pager)
 {
 	pid_t parent = getpid();

@@ -3,8 +3,8 @@
 from collections import namedtuple
 
 # A figure that a test of selftests/bench reports under its id.
-#   bar: None, or (comparison, ratio)   nodes: how many   vms: virtual machines, and the
-#   same in namespaces beside it; else namespaces only    test: if it has another name
+# bar: None, or (comparison, ratio)   nodes: how many   vms: virtual machines, and
+# namespaces beside them; otherwise only namespaces   test: the test's name if not the id's
 Row = namedtuple("Row", "what unit against bar nodes vms test", defaults=(2, True, None))
 
 TCP_SMALL = "raw TCP, 64 to 64 bytes"
@@ -36,14 +36,14 @@ ROWS = {
                          "one thread", None, test="fault_threads_8"),
 }
 
-# What a read fault takes, counted, and where its time goes: see costs.c. In machines.
+# The counted costs of a read fault and its timeline, on virtual machines: see costs.c.
 COSTS, LEGS = "fault_costs", "fault_legs"
 
-# An application of tools/apps: what its size is for about a second of one node's work
-# (in an emulated machine), by what power of the size that grows, and the bar on two; how
-# many bytes of a machine's memory a unit of size takes, and the largest size, where more
-# memory would be needed than it is worth.
-#   size for seconds = one * seconds ** (1 / power); or the nearest of sizes: {size: seconds}
+# An application of tools/apps: the size for about a second of one node's work (in an emulated
+# machine), the exponent with which the work grows with the size, and the bar on two nodes.
+# Also the bytes of memory that a unit of size takes, and the largest size for which a machine
+# gets enough memory.
+# size for seconds = one * seconds ** (1 / power); or the nearest of sizes: {size: seconds}
 App = namedtuple("App", "one power bar bytes max sizes", defaults=(0, None, None))
 
 APPS = {

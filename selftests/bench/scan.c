@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A cold scan of another node's memory, against a stream of the same bytes. */
+/* A cold scan of another node's memory, against a TCP stream of the same bytes. */
 #include "bench.h"
 
 enum { SCAN_MIB = 64, SCAN_ROUNDS = 5 };
@@ -27,7 +27,7 @@ static double scan(char *base, bool write)
 	return SCAN / (seconds() - start);
 }
 
-/* Each round has a region that node 0 has never seen. */
+/* Each round has a new region, which node 0 has never read. */
 static void scan_rounds(const char *id, bool write)
 {
 	struct tcp *tcp = tcp_start();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What it takes to wait for each other, against a TCP request and its answer. */
+/* Mutexes and barriers between nodes, against a TCP request and its answer. */
 #include <stdlib.h>
 
 #include "bench.h"
@@ -16,9 +16,9 @@ static double round_trip(struct tcp *tcp)
 }
 
 /*
- * Two nodes and three mutexes: each has one, waits for the next, which the other
- * has, and lets go of its own only then. So it is always waited for, and goes to
- * the other; what a node keeps to itself without being asked does not count.
+ * Two nodes and three mutexes. Each node holds one mutex and waits for the next one, which the
+ * other node holds. It releases its own only when it has the next. So every mutex is contended
+ * and changes nodes each time. A mutex that stays on its node would not count.
  */
 TEST(lock_handover)
 {

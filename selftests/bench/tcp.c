@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Raw TCP: the least that a request to another machine can cost. */
+/* Raw TCP: the lower bound for a request to another machine. */
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -65,7 +65,7 @@ static bool answer(int fd)
 	return true;
 }
 
-/* Until the last connection is closed. */
+/* Serve until the last connection is closed. */
 static void serve(int listener)
 {
 	int connections = 0;

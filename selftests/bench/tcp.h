@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The inside of raw TCP, for what is made of it. */
+/* The internals of raw TCP, for the benchmarks that build on it. */
 #ifndef SELFTESTS_BENCH_TCP_H
 #define SELFTESTS_BENCH_TCP_H
 
@@ -21,7 +21,7 @@ int tcp_connect(int to);
 void tcp_read(int fd, void *to, size_t length);
 void tcp_write(int fd, const void *from, size_t length);
 
-/* @reply bytes; every @size of them overwrite the last in @to. */
+/* Fetch @reply bytes. Every @size bytes overwrite the last ones in @to. */
 void tcp_ask_on(int fd, size_t reply, void *to, size_t size);
 
 #endif /* SELFTESTS_BENCH_TCP_H */

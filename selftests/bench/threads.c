@@ -14,7 +14,7 @@ struct worker {
 	pthread_barrier_t	*start;
 	char			*base;
 	int			first;		/* block */
-	int			connection;	/* instead of faults; or -1 */
+	int			connection;	/* a socket to use instead of faults, or -1 */
 };
 
 static void *work(void *data)
@@ -26,13 +26,13 @@ static void *work(void *data)
 	for (int i = 0; i < EACH; i++) {
 		if (worker->connection >= 0)
 			tcp_ask_on(worker->connection, BLOCK_REPLY, reply, sizeof(reply));
-		else	/* not one after the other, which would be prefetched */
+		else	/* not consecutive, which would start readahead */
 			time_read(worker->base + (size_t)(worker->first + i * 7 % EACH) * BLOCK);
 	}
 	return NULL;
 }
 
-/* How many a second @n threads do: faults from block @first on, or, without @base, requests. */
+/* Faults per second of @n threads from block @first on; requests per second if @base is NULL. */
 static double rate(int n, char *base, int first)
 {
 	struct worker workers[THREADS];
@@ -61,7 +61,7 @@ static double rate(int n, char *base, int first)
 	return n * EACH / began;
 }
 
-/* The gain of eight threads over one; and that of raw TCP, with a connection each. */
+/* The gain of eight threads over one, and raw TCP's gain with one connection per thread. */
 TEST(fault_threads_8)
 {
 	int blocks = ROUNDS * (THREADS + 1) * EACH;

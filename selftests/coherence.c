@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What one node writes, another reads: for every home policy and block size. */
+/* A node reads what another node has written, for every home policy and block size. */
 #include "test.h"
 
 enum {
@@ -11,7 +11,7 @@ enum {
 	SCAN_SIZE	= 512 << 10,
 };
 
-/* Tests that take long do so once, and are short for the other kinds. */
+/* Long tests run in full for one kind of memory, and briefly for the others. */
 static bool first_kind(int home, size_t block_size)
 {
 	return home == DSM_HOME_FIRST_TOUCH && block_size == 4096;
@@ -23,8 +23,8 @@ static uint64_t value_of(int writer, int block, int round)
 }
 
 /*
- * Each node in turn writes a word of every block, which the others have read
- * before; and all see all that was written so far.
+ * Each node in turn writes a word of every block that the others have read before. All nodes
+ * then see all writes so far.
  */
 static void read_sees_write(int home, size_t block_size)
 {
@@ -43,7 +43,7 @@ static void read_sees_write(int home, size_t block_size)
 					  value_of(r % nodes(), b, r));
 		}
 	}
-	/* The last page of a block is as good as the first. */
+	/* The last page of a block works like the first. */
 	for (int b = 0; b < BLOCKS; b++)
 		*word(base + (b + 1) * block_size, -1 - node()) = value_of(node(), b, 99);
 	together("last-pages-written");
@@ -51,7 +51,7 @@ static void read_sees_write(int home, size_t block_size)
 		for (int b = 0; b < BLOCKS; b++)
 			EXPECT_EQ(*word(base + (b + 1) * block_size, -1 - n), value_of(n, b, 99));
 	}
-	/* What nobody wrote is zero, in the other chunk, too. */
+	/* Memory that nobody has written is zero, also in the other chunk. */
 	for (size_t at = BLOCKS * block_size; at < dsm_size(region); at += DSM_CHUNK_SIZE / 8)
 		EXPECT_EQ(*word(base + at, 0), 0);
 	unshare_region(region);
@@ -59,22 +59,25 @@ static void read_sees_write(int home, size_t block_size)
 TEST_EVERY_KIND(read_sees_write)
 
 /*
- * The nodes take turns at writing a block. Each sees what the last one wrote,
- * at the block's other end, too.
+ * The nodes take turns at writing a block. Each node also reads, at the block's other end,
+ * what the previous node wrote.
  */
 static void ping_pong(int home, size_t block_size)
 {
 	dsm_region *region = share_region(DSM_CHUNK_SIZE, home, block_size);
 	bool first = first_kind(home, block_size);
 	uint64_t turns = first ? TURNS : TURNS / 10;
-	/* The more there are that look whose turn it is, the longer it takes. */
+	/* The more nodes poll for their turn, the longer it takes. */
 	int players = first && nodes() > 2 ? 2 : nodes();
 	_Atomic uint64_t *turn = word(dsm_base(region), 0);
 	_Atomic uint64_t *end = word((char *)dsm_base(region) + block_size, -1);
 
 	for (uint64_t mine = node(); node() < players && mine < turns; mine += players) {
 		ASSERT_TRUE(WAIT_FOR(*turn == mine, 30));
-		/* Not always: those who wait would take the block away in between. */
+		/*
+		 * A node that waits does not poll all the time, since that would take the block
+		 * away in between.
+		 */
 		if (mine % 8 < 4) {
 			ASSERT_EQ(*end, !mine ? 0 : random_hash(mine - (mine % 8 ? 1 : 5), 2));
 			*end = random_hash(mine, 2);
@@ -108,7 +111,7 @@ static void increments(int home, size_t block_size)
 }
 TEST_EVERY_KIND(increments)
 
-/* Each node has its own words of one block, which no other disturbs. */
+/* Each node writes its own words of one block. No other node disturbs them. */
 static void false_sharing(int home, size_t block_size)
 {
 	dsm_region *region = share_region(DSM_CHUNK_SIZE, home, block_size);
@@ -118,7 +121,7 @@ static void false_sharing(int home, size_t block_size)
 
 	together("start");
 	for (size_t i = 0; i < OWN_WRITES; i++) {
-		/* One of ours, all over the block, in no order. */
+		/* One of this node's words, anywhere in the block, in random order. */
 		size_t at = random_next(&state) % (count / nodes()) * nodes() + node();
 		uint64_t old = words[at];
 
@@ -138,10 +141,10 @@ static void false_sharing(int home, size_t block_size)
 TEST_EVERY_KIND(false_sharing)
 
 /*
- * One node goes through memory and writes it; the others go through it meanwhile,
- * and nobody finds a page that is older than the last time, or one half of which
- * is. What is mapped around a page that is read, and fetched ahead, is taken away
- * while it is.
+ * One node writes through the memory again and again, while the others read through it. No
+ * reader finds a page older than the one it saw last, or a page that is half old and half new.
+ * Meanwhile fault-around maps neighbours of a page, readahead fetches them, and the writer
+ * takes them away.
  */
 static void scans(int home, size_t block_size)
 {

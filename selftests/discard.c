@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Memory given back: a range that is zeroes again, and without frames, on every node. */
+/* Discarded memory reads as zeroes and has no frames, on every node. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -23,7 +23,7 @@ static int discard(int fd, uint64_t offset, uint64_t length)
 	return ioctl(fd, DSM_IOC_DISCARD, &range);
 }
 
-/* The memory that this node's copies take. */
+/* The memory that the copies of this node occupy. */
 static long long frames(void)
 {
 	char file[128];
@@ -41,9 +41,9 @@ static bool zeroes(const char *base, size_t from, size_t to)
 }
 
 /*
- * Every node has had every page: the first node's were written by the last, the
- * others have stale or readable ones. One node discards; all others then have no
- * frame, and read zeroes.
+ * Every node has had every page. The last node has written the first node's pages, and the
+ * others have stale or readable copies. One node discards. Then no other node has a frame, and
+ * all read zeroes.
  */
 static void frames_go_everywhere(int home, size_t block_size)
 {
@@ -57,11 +57,11 @@ static void frames_go_everywhere(int home, size_t block_size)
 				*word(base + at, n) = at + n + 1;
 		together("written-%d", n);
 	}
-	/* The odd blocks are all nodes', the even ones the last writer's. */
+	/* All nodes have the odd blocks. The last writer has the even ones. */
 	for (size_t at = block_size; at < SIZE; at += 2 * block_size)
 		ASSERT_EQ(*word(base + at, 0), at + 1);
 	together("read");
-	/* What was taken from a node may have gone already. */
+	/* Frames of copies that other nodes have taken may be free already. */
 	EXPECT_GE(frames(), node() == nodes() - 1 ? SIZE / block_size * 4096 : 4096);
 	together("counted");
 	if (!node())
@@ -72,7 +72,7 @@ static void frames_go_everywhere(int home, size_t block_size)
 	together("looked");
 	EXPECT_TRUE(zeroes(base, 0, SIZE));
 	together("zeroes");
-	/* It is memory as before. */
+	/* The memory can be used as before. */
 	*word(base + (node() + 1) * block_size, 1) = node() + 1;
 	together("again");
 	for (int n = 0; n < nodes(); n++)
@@ -83,7 +83,7 @@ static void frames_go_everywhere(int home, size_t block_size)
 }
 TEST_EVERY_KIND(frames_go_everywhere)
 
-/* What is beside the range stays, and so does what another node has of it. */
+/* Memory beside the range keeps its contents, also on other nodes. */
 TEST(range_is_exact)
 {
 	dsm_region *region = share_region(SIZE, DSM_HOME_DEFAULT, 0);
@@ -96,7 +96,7 @@ TEST(range_is_exact)
 			*word(base + at, 2) = at + 1;
 	together("written");
 	if (node() == nodes() - 1) {
-		/* Over the border of two chunks. */
+		/* A range across the border of two chunks. */
 		EXPECT_OK(discard(fd, DSM_CHUNK_SIZE - 3 * page, 5 * page));
 		EXPECT_OK(discard(fd, 0, 0));
 		EXPECT_OK(discard(fd, SIZE, 0));
@@ -144,7 +144,7 @@ TEST(arguments)
 	unshare_region(region);
 }
 
-/* Where nobody has been it makes nothing, of a region of any size. */
+/* Discarding untouched memory allocates nothing, however large the region is. */
 TEST(untouched_costs_nothing)
 {
 	dsm_region *region = share_region(1ULL << 30, DSM_HOME_DEFAULT, 0);
@@ -157,7 +157,7 @@ TEST(untouched_costs_nothing)
 		long long before = frames_exchanged();
 
 		EXPECT_OK(discard(fd, 0, 1ULL << 30));
-		/* A question for each chunk, but for the one. */
+		/* One question for each chunk but the one that was touched. */
 		note("%lld messages", frames_exchanged() - before);
 		EXPECT_LE(region_stat("discards"), 512);
 		EXPECT_EQ(frames(), 0);
@@ -168,7 +168,7 @@ TEST(untouched_costs_nothing)
 	unshare_region(region);
 }
 
-/* madvise() and fallocate() do the same. */
+/* madvise() and fallocate() discard, too. */
 TEST(madv_remove)
 {
 	dsm_region *region = share_region(SIZE, DSM_HOME_DEFAULT, 0);
@@ -196,7 +196,7 @@ TEST(madv_remove)
 	unshare_region(region);
 }
 
-/* A copy that was taken and not fetched again does not keep its frames. */
+/* A copy that another node has taken, and that was not fetched again, does not keep its frames. */
 TEST(stale_frames_go)
 {
 	dsm_region *region = share_region(SIZE, DSM_HOME_DEFAULT, 0);
@@ -219,7 +219,7 @@ TEST(stale_frames_go)
 	unshare_region(region);
 }
 
-/* ... but not before who took it has got the bytes. */
+/* The frames are not freed before the other node has received the bytes. */
 TEST(stale_frames_wait_for_the_bytes)
 {
 	dsm_region *region = share_region(DSM_CHUNK_SIZE, DSM_HOME_CREATOR, 0);
@@ -233,10 +233,10 @@ TEST(stale_frames_wait_for_the_bytes)
 		struct dsm_range_arg range = { .length = 16 * 4096, .flags = DSM_PREFETCH_WRITE };
 		int fd = open_bound(0);
 
-		/* asked for, and then its answer does not come for a while */
+		/* The block is requested, and its answer is delayed. */
 		ASSERT_OK(ioctl(fd, DSM_IOC_PREFETCH, &range));
 		ASSERT_EQ(run("dsm-node-link", "down", NULL), 0);
-		/* for as long as it takes until frames are freed that may be */
+		/* The delay exceeds the time after which stale frames may be freed. */
 		sleep(4);
 		ASSERT_EQ(run("dsm-node-link", "up", NULL), 0);
 		for (size_t at = 0; at < 16 * 4096; at += 4096)
@@ -248,11 +248,10 @@ TEST(stale_frames_wait_for_the_bytes)
 }
 
 /*
- * Blocks are discarded while all nodes write to them and read them. Each has a
- * writer, who writes greater and greater numbers to two words of it, one after the
- * other; what it finds is what it left, or zero. A reader finds the second no newer
- * than the first. Then nodes discard their own blocks only, and what they write
- * after that is not lost.
+ * Blocks are discarded while all nodes read and write them. Each block has one writer. It
+ * writes increasing numbers to two words of the block, one after the other, and finds there
+ * what it wrote, or zero. A reader never finds the second word newer than the first. Finally
+ * each node discards only its own blocks, and nothing that it writes afterwards is lost.
  */
 struct racer {
 	char *base;
@@ -276,7 +275,7 @@ static void *discarder(void *arg)
 	return NULL;
 }
 
-/* How often a node discards what the others read: $DISCARD_ROUNDS, or 10 times. */
+/* $DISCARD_ROUNDS: how often a node discards what the others read; by default 10 times. */
 static int rounds(void)
 {
 	const char *text = getenv("DISCARD_ROUNDS");
@@ -303,7 +302,7 @@ TEST(race_with_readers_and_writers)
 		_Atomic uint64_t *words = word(racer.base + (b << 12), 0);
 
 		if (b % nodes() == node()) {
-			/* Word 8 is written after word 0, and both go at once. */
+			/* Word 8 is written after word 0. A discard clears both at once. */
 			uint64_t first = words[0], second = words[8];
 
 			if (first != last[b] && first)
@@ -318,7 +317,7 @@ TEST(race_with_readers_and_writers)
 			words[8] = last[b];
 			writes++;
 		} else {
-			/* In the reverse order: what is there was not there before it was written. */
+			/* Read in the reverse order: what was in word 8 was in word 0 before. */
 			uint64_t second = words[8], first = words[0];
 
 			if (second > first && first)
@@ -334,7 +333,7 @@ TEST(race_with_readers_and_writers)
 	     racer.discarded);
 	EXPECT_GT(racer.discarded, 0);
 	together("counted");
-	/* Now each node discards its own, and what it writes then stays. */
+	/* Now each node discards its own blocks, and keeps what it writes afterwards. */
 	for (int round = 0; round < last_round; round++) {
 		for (int b = node(); b < RACE_BLOCKS; b += nodes()) {
 			_Atomic uint64_t *words = word(racer.base + (b << 12), 0);
@@ -345,7 +344,7 @@ TEST(race_with_readers_and_writers)
 			words[24] = round + 1;
 			ASSERT_EQ(words[16], round + 1);
 		}
-		/* While the others look, and so take the block away. */
+		/* Meanwhile the others read, and so take the block away. */
 		for (int b = 0; b < RACE_BLOCKS; b++) {
 			uint64_t late = *word(racer.base + (b << 12), 24);
 
@@ -360,7 +359,7 @@ TEST(race_with_readers_and_writers)
 	unshare_region(region);
 }
 
-/* A node that cannot be reached is waited for, but not for ever. */
+/* A discard waits for an unreachable node, but not for ever. */
 TEST(timeout_and_later)
 {
 	dsm_region *region = share_region(DSM_CHUNK_SIZE, DSM_HOME_DEFAULT, 0);
@@ -372,7 +371,10 @@ TEST(timeout_and_later)
 		for (size_t at = 0; at < DSM_CHUNK_SIZE; at += 4096)
 			*word(base + at, 0) = 9;
 	together("written");
-	/* The home and owner cannot be reached: it ends, and is done when it can be again. */
+	/*
+	 * Home and owner are unreachable: the call ends, and the discard completes when they are
+	 * back.
+	 */
 	if (!node()) {
 		ASSERT_EQ(*word(base, 0), 9);
 		ASSERT_EQ(run("dsm-node-link", "down", NULL), 0);

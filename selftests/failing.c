@@ -8,12 +8,12 @@
 
 enum {
 	PAGE	= 4096,
-	TIMES	= 1000000,	/* more than will fail in a test */
+	TIMES	= 1000000,	/* more than the failures of any test */
 };
 
 static const char *const attributes[] = { "failslab", "fail_page_alloc" };
 
-/* Each attribute has files that the other lacks. */
+/* Each of these attributes has files that the others lack. */
 static void write_if_there(const char *attribute, const char *file, const char *value)
 {
 	char path[200];
@@ -46,7 +46,7 @@ static void range_set(const char *which, unsigned long long start, unsigned long
 	set_both(file, value);
 }
 
-/* The addresses of what @symbol names, or of all code of the module dsm. */
+/* The addresses of the code of @symbol, or of the whole module dsm. */
 static void find_code(const char *symbol, unsigned long long *start, unsigned long long *end)
 {
 	FILE *f = fopen("/proc/kallsyms", "r");
@@ -74,7 +74,7 @@ static void find_code(const char *symbol, unsigned long long *start, unsigned lo
 		fclose(f);
 		return;
 	}
-	/* To the next symbol. */
+	/* Skip to the next symbol. */
 	rewind(f);
 	while (fgets(line, sizeof(line), f))
 		if (sscanf(line, "%llx", &at) == 1 && at > *start && at < next)
@@ -105,10 +105,10 @@ void failing_prepare(const char *symbol)
 	set_both("min-order", "0");
 	find_code(symbol, &start, &end);
 	range_set("require", start, end);
-	/* It says so with a stack trace when it fails, which is no complaint. */
+	/* This function prints a stack trace when it fails, which would count as a kernel splat. */
 	find_code("__kmem_cache_create_args", &start, &end);
 	range_set("reject", start, end);
-	/* Copies from and to programs are not counted, nowhere. */
+	/* Copies from and to user space never fail. */
 	write_if_there("fail_usercopy", "require-end", "0");
 }
 
@@ -122,7 +122,7 @@ void failing_start(unsigned int percent)
 	set_both("probability", text);
 }
 
-/* The times that are left of one attribute; -1 if the kernel does not have it. */
+/* The remaining failures of an attribute, or -1 if the kernel does not have it. */
 static int times_left(const char *attribute)
 {
 	char path[100];

@@ -59,7 +59,7 @@ static void sentence_find(const struct nlmsghdr *nl)
 	size_t at = NLMSG_HDRLEN + sizeof(*error);
 
 	sentence[0] = '\0';
-	/* The request comes back with an error. */
+	/* The kernel returns the request with an error code. */
 	if (!(nl->nlmsg_flags & NLM_F_CAPPED))
 		at += NLMSG_ALIGN(error->msg.nlmsg_len) - sizeof(error->msg);
 	while (nl->nlmsg_flags & NLM_F_ACK_TLVS && at + NLA_HDRLEN <= nl->nlmsg_len) {
@@ -85,7 +85,7 @@ int genl_say(int fd, struct genl_message *m)
 	for (;;) {
 		struct nlmsghdr *nl = (struct nlmsghdr *)reply;
 
-		/* Also comes what the module wants a helper to send. */
+		/* The socket also receives what the module wants a helper to send. */
 		n = recv(fd, reply, sizeof(reply), 0);
 		ASSERT_GE(n, (ssize_t)sizeof(*nl));
 		for (; NLMSG_OK(nl, n); nl = NLMSG_NEXT(nl, n)) {

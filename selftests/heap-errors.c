@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What malloc notices of a program's errors: each of a table of sizes and errors is made
- * in a process of its own, which then goes on a little. It knows nothing of any library,
- * and is run with one that is preloaded, and without: see heap-errors.
+ * Which errors of a program malloc detects. Each of a table of sizes and errors is made in a
+ * process of its own, which then runs on briefly. The program knows of no library. heap-errors
+ * runs it with a preloaded library and without.
  *
- *	heap-errors-test	a line for each error: its name, the size, 1 if it was noticed
+ * 	heap-errors-test	a line for each error: its name, the size, 1 if it was detected
  */
 #include <malloc.h>
 #include <signal.h>
@@ -17,11 +17,11 @@
 #include <unistd.h>
 
 enum kind {
-	WRITE,		/* @length bytes at @at of the object, from its end if @behind */
-	WRITE_FREED,	/* the same, after it was freed */
+	WRITE,		/* write @length bytes at @at; if @behind, at @at from the end */
+	WRITE_FREED,	/* the same after free */
 	FREE_TWICE,
-	FREE_TWICE_LATER,	/* another one was freed between */
-	FREE_AT,	/* the address @at of it */
+	FREE_TWICE_LATER,	/* free again after another object was freed */
+	FREE_AT,	/* free the address at offset @at */
 	FREE_STACK,
 	REALLOC_FREED,
 	REALLOC_AT,
@@ -64,7 +64,7 @@ static const size_t sizes[] = { 16, 24, 100, 1000, 5000, 40000, 200000, 3000000 
 
 enum { OBJECTS = 5, WRONG = 2 };
 
-/* What the compiler need not know. */
+/* Hide the value from the compiler. */
 static void *volatile object[OBJECTS];
 static volatile size_t size_of_all;
 
@@ -75,7 +75,7 @@ static void write_wrong(const struct error *error)
 	memset(at, 0x5a, error->length);
 }
 
-/* Frees object[WRONG], or not, but in order. */
+/* Frees all objects in order, including or excluding object[WRONG]. */
 static void make(const struct error *error)
 {
 	char *volatile wrong = object[WRONG];

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* heap-model-test [TEST...]: attach, model, ..., as below; and what all of them use. */
+/*
+ * heap-model-test [TEST...] runs the tests named below (attach, model, ...). This file also
+ * has their common functions.
+ */
 #include "heap-model/model.h"
 
 #include <time.h>
@@ -37,7 +40,7 @@ void region_map(const struct region *region)
 	REQUIRE(mmap(BASE, region->size, PROT_READ | PROT_WRITE,
 		     MAP_SHARED | MAP_FIXED, fd, 0) == BASE);
 	close(fd);
-	/* what tools knew of another region there */
+	/* make valgrind forget what it knew of a previous region there */
 	dsm_check_take(BASE, region->size);
 }
 
@@ -103,7 +106,7 @@ static uint8_t pattern(const void *ptr, size_t size, size_t i)
 	return ((uintptr_t)ptr >> 4) * 31 + size + i;
 }
 
-/* All of a small object, and both ends of a large one. */
+/* All of a small object, or both ends of a large one. */
 static size_t pattern_step(size_t size, size_t i)
 {
 	return size > 16384 && i >= 4096 && i + 8192 < size ? 4096 : 1;
@@ -143,7 +146,7 @@ const char *free_by_thread(struct dsm_heap *heap, void *ptr)
 
 /* ---- the tests -------------------------------------------------------- */
 
-/* Whether the arguments are none, or one of them is @name. */
+/* Was test @name chosen? Without arguments, all are. */
 static bool chosen(char **argv, const char *name)
 {
 	bool any = !*argv;
@@ -188,7 +191,7 @@ int main(int argc, char **argv)
 	RUN(stats);
 	RUN(keep);
 	RUN(threads);
-	/* tools would think that what another process allocated is free */
+	/* valgrind would think that what another process allocated is free */
 	if (setenv("DSM_HEAP_CHECK", "0", false))
 		return 1;
 	RUN(nodes, 4096);

@@ -14,10 +14,10 @@
 enum {
 	MIB	= 1 << 20,
 	SLOTS	= 1024,
-	RUN_SIZE = 140000,	/* and more is in no slab */
+	RUN_SIZE = 140000,	/* the largest size that slabs have */
 };
 
-/* Mostly small. */
+/* A size, mostly small. */
 static size_t random_size(uint64_t *state)
 {
 	unsigned int bits = 5 + random_next(state) % 12;
@@ -25,7 +25,7 @@ static size_t random_size(uint64_t *state)
 	return 1 + random_next(state) % ((size_t)1 << bits);
 }
 
-/* What any node has freed is where it was allocated. */
+/* Objects return to the node that allocated them, whichever node frees them. */
 static void settle(dsm_region *region, const char *step)
 {
 	for (int round = 0; round < 4; round++) {
@@ -42,7 +42,7 @@ static struct dsm_heap_stats stats_of(dsm_region *region, int whose)
 	return stats;
 }
 
-/* ---- what is local stays local ------------------------------------------- */
+/* ---- local work stays local --------------------------------------------- */
 
 static void churn(dsm_region *region, void **object, int count, int steps, uint64_t *state)
 {
@@ -74,7 +74,7 @@ TEST(local_objects_cause_no_remote_faults)
 	void *object[2 * OBJECTS] = { NULL };
 	uint64_t state = seed(), chunks;
 
-	/* more than will be used, so that no more is needed */
+	/* more than is used later, so that nothing more is needed */
 	churn(region, object, 2 * OBJECTS, STEPS, &state);
 	for (int i = OBJECTS; i < 2 * OBJECTS; i++)
 		dsm_free(object[i]);
@@ -95,7 +95,7 @@ TEST(local_objects_cause_no_remote_faults)
 	unshare_region(region);
 }
 
-/* ---- what comes from elsewhere goes home ---------------------------------- */
+/* ---- remote objects return ---------------------------------------------- */
 
 static void fill(dsm_region *region, void **object, int count)
 {
@@ -106,7 +106,7 @@ static void fill(dsm_region *region, void **object, int count)
 TEST(frees_of_others_travel_together)
 {
 	enum { OBJECTS = 50000, ROUNDS = 3 };
-	/* none of which is allocated before: so it is its node's arena that has to have one */
+	/* none of it was allocated before, so this node's arena has to get one */
 	static const size_t new_sizes[ROUNDS] = { 5000, 6000, 7000 };
 	dsm_region *region = share_region(64 * MIB, DSM_HOME_FIRST_TOUCH, 0);
 	int other = (node() + 1) % nodes();
@@ -125,11 +125,11 @@ TEST(frees_of_others_travel_together)
 	mine = dsm_heap_calloc(region, OBJECTS, sizeof(*mine));
 	ASSERT_TRUE(mine);
 	table[node()] = mine;
-	/* the first time, slabs are made, and parcels */
+	/* the first round makes slabs and parcels */
 	for (int round = 0; round < ROUNDS; round++) {
 		fill(region, mine, OBJECTS);
 		together("filled-%d", round);
-		/* one after the other, so that no node's work is in another's time */
+		/* one node after the other, so that no node's work falls into another's time */
 		for (int n = 0; n < nodes(); n++) {
 			start = seconds();
 			for (int i = 0; n == node() && i < OBJECTS; i++)
@@ -140,7 +140,7 @@ TEST(frees_of_others_travel_together)
 		}
 		fill(region, mine, OBJECTS);
 		together("full-%d", round);
-		/* the pointers are fetched before */
+		/* fetch the pointers before */
 		memcpy(others, table[other], OBJECTS * sizeof(*others));
 		together("fetched-%d", round);
 		faults = remote_faults();
@@ -173,8 +173,8 @@ TEST(frees_of_others_travel_together)
 		together("freed-%d", round);
 	}
 	/*
-	 * The machine may have been busy with something else: what is judged here is who
-	 * frees, in the best round; the whole is by heap-compare.
+	 * The machine may be busy with other work. So this test judges only the freeing node, in
+	 * the best round. heap-compare judges the whole.
 	 */
 	note("%.2f times in all; without its owner %.2f in the best round", remotes / owns, best);
 	EXPECT_LE(best, 3);
@@ -190,7 +190,7 @@ TEST(frees_of_others_travel_together)
 	unshare_region(region);
 }
 
-/* ---- what is empty has no memory on any node -------------------------------- */
+/* ---- empty memory is released on all nodes ------------------------------ */
 
 static long long frames(void)
 {
@@ -209,8 +209,8 @@ static bool zeroed(const char *ptr, size_t size)
 }
 
 /*
- * Each node fills its part, all read what all have, each frees what its neighbour
- * has, and it is trimmed: no node has much of it any more.
+ * Each node fills its part, all nodes read everything, and each node frees its neighbour's
+ * part. After trimming, no node has much of it any more.
  */
 TEST(frames_go_on_every_node)
 {
@@ -258,14 +258,14 @@ TEST(frames_go_on_every_node)
 	dsm_free(mine);
 	together("all-freed");
 	settle(region, "trimmed");
-	/* what is left of copies that were taken goes a little later */
+	/* the rest of the stale copies is freed a little later */
 	if (!WAIT_FOR(frames() < before + 3 * MIB, 30))
 		EXPECT_LT(frames(), before + 3 * MIB);
 	after = frames();
 	note("%lld KiB, %lld when full, %lld at the end; %lld blocks discarded, %lld freed", before >> 10,
 	     full >> 10, after >> 10, region_stat("discards"), region_stat("frames_freed"));
 	together("gone");
-	/* and what is allocated again is zeroes, where it ought to be, on the others too */
+	/* reallocated memory is zero where it has to be, on the other nodes, too */
 	mine = dsm_heap_calloc(region, 1, 4 * MIB);
 	ASSERT_TRUE(mine);
 	EXPECT_TRUE(zeroed((char *)mine, 4 * MIB));
@@ -277,7 +277,7 @@ TEST(frames_go_on_every_node)
 	unshare_region(region);
 }
 
-/* Node 0 frees what all have read, and nobody asks for more. */
+/* Node 0 frees what all have read. Nobody allocates after that. */
 TEST(frames_go_without_being_told)
 {
 	enum { SMALL = 10000, LARGE = 4, COUNT = SMALL + LARGE, SMALL_SIZE = 3000 };
@@ -325,7 +325,7 @@ TEST(frames_go_without_being_told)
 
 /* ---- random operations, and death ------------------------------------------ */
 
-/* Objects start with what they have to be; the rest is made from that. */
+/* An object starts with its header. Its contents are computed from that. */
 struct object {
 	uint64_t size;
 	uint64_t seed;
@@ -388,7 +388,7 @@ static struct shared *shared_make(dsm_region *region)
 	return dsm_root(region);
 }
 
-/* All that is in slots is freed; how much is left then, on all nodes. */
+/* Frees all objects in the slots. Returns what is then left on all nodes. */
 static uint64_t shared_end(dsm_region *region, struct shared *shared)
 {
 	uint64_t left = 0;
@@ -475,13 +475,14 @@ TEST_SECONDS(killed_at_any_moment, 2400)
 		lost += stats_of(region, i).parcels_out;
 	}
 	/*
-	 * Each had one it made, one it was to free; who died with the lock, a word of a
-	 * parcel, of 64; and who died as it sent a parcel, that: they are counted.
+	 * Each killed process may have lost an object it had allocated and one it was about to
+	 * free. A process killed with the lock may also have lost a word of 64 in a parcel; one
+	 * killed while it sent a parcel, the parcel. They are counted.
 	 */
 	EXPECT_LE(left, 2 * killed + 64 * broken + PARCEL_MAX * lost);
 	EXPECT_LE(lost, killed / 20 + 1);
 	EXPECT_GT(stats.threads_killed, 0);
-	/* and all goes on */
+	/* and the heap still works */
 	together("counted");
 	for (int i = 0; i < 1000; i++) {
 		void *ptr = dsm_heap_malloc(region, random_size(&state));
@@ -494,7 +495,7 @@ TEST_SECONDS(killed_at_any_moment, 2400)
 
 /* ---- a wrong free -------------------------------------------------------------- */
 
-/* How a process ends that frees @ptr twice, or whatever it is; what it says is in @said. */
+/* How a process ends that frees @ptr twice, or misuses it otherwise. @said gets its message. */
 static int freeing(void *ptr, char *said, size_t size)
 {
 	int status, end[2];
@@ -536,7 +537,7 @@ static void expect_named(void *ptr)
 
 /* ---- killed while another node has what the kernel is to mark ------------- */
 
-/* Takes the blocks from whoever has them, and changes nothing. */
+/* Takes the blocks from their owner without changing them. */
 static void take_blocks(char *start, size_t size, const _Atomic uint64_t *stop)
 {
 	while (!atomic_load(stop))
@@ -546,7 +547,7 @@ static void take_blocks(char *start, size_t size, const _Atomic uint64_t *stop)
 		}
 }
 
-/* Of a node, in a region of blocks of 4096 bytes: see lib/layout.h. */
+/* The arena of one node, in a region with blocks of 4096 bytes: see lib/layout.h. */
 static char *arena_of(dsm_region *region, int whose, size_t *size)
 {
 	size_t table = TABLE_OFF + (dsm_size(region) >> CHUNK_SHIFT) * sizeof(uint32_t);
@@ -556,7 +557,7 @@ static char *arena_of(dsm_region *region, int whose, size_t *size)
 	return (char *)dsm_base(region) + first + whose * (*size + 2 * 4096);
 }
 
-/* Large objects, which the arena's lock is needed for. */
+/* Large objects, whose allocation takes the arena's lock. */
 static void use_lock(dsm_region *region)
 {
 	for (;;)
@@ -592,7 +593,7 @@ TEST_SECONDS(killed_while_others_have_the_lock, 900)
 				nanosleep(&nap, NULL);
 			ASSERT_OK(kill(pid, SIGKILL));
 			ASSERT_EQ(waitpid(pid, NULL, 0), pid);
-			/* if that hangs, the test's time is up */
+			/* if this hangs, the test times out */
 			object = dsm_heap_malloc(region, 3 * MIB);
 			ASSERT_TRUE(object);
 			dsm_free(object);

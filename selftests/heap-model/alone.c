@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-/* One thread, of one node or two. */
+/* Tests of a single thread, on one node or two. */
 #include "model.h"
 
 /* ---- classes ---------------------------------------------------------- */
 
-/* Multiplying is as good as dividing, wherever in a slab an address is. */
+/* Multiplying by the reciprocal gives the same as dividing, for every address in a slab. */
 void test_classes(void)
 {
 	for (unsigned int class = 0; class < CLASSES && !checks_failed; class++) {
@@ -79,7 +79,7 @@ struct object {
 
 struct model {
 	struct region region;
-	uint16_t      *granule;		/* whose: index + 1 */
+	uint16_t      *granule;		/* index + 1 of the object */
 	struct object object[OBJECTS];
 };
 
@@ -228,7 +228,7 @@ void test_limits(void)
 		CHECK(!dsm_heap_alloc(&heap, 16, huge[i], false));
 		CHECK(!dsm_heap_alloc(&heap, CHUNK, huge[i], true));
 	}
-	/* all but the superblock's chunk and the object's headers, and its redzones */
+	/* all but the superblock's chunk, the object's headers and its redzones */
 	most = 30 * MIB - 65536 - (heap.checks ? 3 * 4096 : 0);
 	ptr = dsm_heap_alloc(&heap, 16, most, true);
 	REQUIRE(ptr);
@@ -253,7 +253,7 @@ static void *resize(struct dsm_heap *heap, void *ptr, size_t size)
 	return now;
 }
 
-/* Objects keep what they had; large ones stay where they are if they can. */
+/* Resized objects keep their contents. Large ones stay in place if they can. */
 void test_resize(void)
 {
 	enum { OBJECTS_RESIZED = 40, STEPS = 6000 };
@@ -335,12 +335,12 @@ void test_exhaustion(void)
 			got[round] = n;
 			CHECK(n * (sizes[s] + (heap[0].checks ? 120 : 0)) > 11 * MIB);
 			CHECK(!dsm_heap_alloc(&heap[1], 16, sizes[s], false));
-			/* half of it on the other node: it must come home */
+			/* half of it on the other node: it must return to its owner */
 			for (first = n; n; n--)
 				CHECK(!dsm_heap_free(&heap[n > first / 2], list[n - 1]));
 			settle(heap, 2);
 		}
-		/* parcels' slabs may have served the first time, or the second */
+		/* the parcels' slabs may serve the first time, or the second */
 		if (!CHECK(got[1] + got[1] / 50 >= got[0]))
 			printf("# of %zu bytes: %zu, then %zu\n", sizes[s], got[0], got[1]);
 		heap_stats(&heap[0], &stats);
@@ -352,7 +352,7 @@ void test_exhaustion(void)
 	result("exhaustion: full is NULL, and what is freed anywhere can be had again");
 }
 
-/* Small objects' memory becomes that of larger ones, and the other way round. */
+/* Small objects' memory is reused for larger ones, and the reverse. */
 void test_reuse(void)
 {
 	static const size_t sizes[] = { 60000, 300000, 100, 700000, 120000, 9000, 1500000 };
@@ -379,7 +379,7 @@ void test_reuse(void)
 		if (stats.chunks > chunks)
 			chunks = stats.chunks;
 	}
-	/* 3 MiB of chunks of 31 units, and what is open of other sizes */
+	/* 3 MiB of 31-unit chunks, and what other sizes have open */
 	if (!CHECK(chunks <= 3))
 		printf("# %ju chunks\n", (uintmax_t)chunks);
 	region_detach(&heap);
@@ -397,7 +397,7 @@ static void *release_run(void *arg)
 	return NULL;
 }
 
-/* While another node gives back the frames of what is free. */
+/* Meanwhile another node releases the frames of free memory. */
 void test_claimed(void)
 {
 	const struct region region = { 16 * MIB, 4096, 2 };
@@ -422,9 +422,9 @@ void test_claimed(void)
 	result("claimed: what another node has in hand is waited for");
 }
 
-/* ---- what is empty has no memory ----------------------------------------- */
+/* ---- empty memory is released ------------------------------------------- */
 
-/* Pages of the region that there is memory for. */
+/* Resident pages of the region. */
 static size_t resident(const struct region *region)
 {
 	size_t pages = region->size / 4096, n = 0;
@@ -445,7 +445,7 @@ static bool all_zero(const char *ptr, size_t size)
 	return true;
 }
 
-/* Objects of all sizes; then every other of them is freed, and the rest. */
+/* Allocates objects of all sizes, frees every other one, then the rest. */
 void test_purge(void)
 {
 	static const size_t sizes[] = { 48, 3000, 20000, 100000, 300000, 1500000, 5000000 };
@@ -473,13 +473,13 @@ void test_purge(void)
 			CHECK(!dsm_heap_free(&heap, object[i]));
 	dsm_heap_trim(&heap);
 	half = resident(&region);
-	/* what is left of small ones keeps what is beside them */
+	/* small objects that remain keep their neighbours' memory */
 	CHECK(half < full * 6 / 10);
 	for (int i = 0; i < KINDS * OBJECTS; i++) {
 		size_t size = sizes[i % KINDS];
 
 		if (i / KINDS % 2) {
-			/* purged memory is as good as new */
+			/* purged memory can be used again */
 			object[i] = dsm_heap_alloc(&heap, 16, size, true);
 			REQUIRE(object[i] && all_zero(object[i], size));
 			memset(object[i], 0x77, size);
@@ -489,7 +489,7 @@ void test_purge(void)
 	}
 	for (int i = 0; i < KINDS * OBJECTS; i++)
 		CHECK(!dsm_heap_free(&heap, object[i]));
-	/* most of it goes without being told */
+	/* most of it is released without a request */
 	CHECK(resident(&region) < 64 * MIB);
 	dsm_heap_trim(&heap);
 	printf("# %zu KiB with all, %zu with half, %zu with nothing; %zu before\n", full >> 10,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* A region that is full, and the threads that share what is in it. */
+/* A full region, and the threads that share what is left. */
 #include "model.h"
 
 enum { FULL_MIB = 64, OBJECTS_MAX = FULL_MIB * 1024 * 1024 / 64 };
@@ -7,13 +7,13 @@ enum { FULL_MIB = 64, OBJECTS_MAX = FULL_MIB * 1024 * 1024 / 64 };
 static const struct region region = { FULL_MIB * MIB, 4096, 1 };
 static pthread_barrier_t barrier;
 
-/* A thread that allocates until there is nothing, and then waits. */
+/* A thread that allocates until nothing is left, and then waits. */
 struct eater {
 	struct dsm_heap *heap;
 	pthread_t thread;
 	uint64_t seed;
-	size_t min, max;	/* bytes of an object */
-	size_t bytes;		/* of all of them */
+	size_t min, max;	/* size of an object */
+	size_t bytes;		/* bytes of all objects */
 	size_t count;
 	void **object;
 	uint32_t *size;
@@ -35,7 +35,7 @@ static void *eater_run(void *arg)
 		eater->bytes += size;
 	}
 	pthread_barrier_wait(&barrier);
-	/* as long as others do what they want */
+	/* as long as the others run */
 	pthread_barrier_wait(&barrier);
 	return NULL;
 }
@@ -49,7 +49,7 @@ static void eater_start(struct eater *eater, struct dsm_heap *heap, size_t min, 
 	REQUIRE(!pthread_create(&eater->thread, NULL, eater_run, eater));
 }
 
-/* Every @keep-th object stays, or none if it is 0. */
+/* Every @keep-th object stays, or none if @keep is 0. */
 static void eater_free(struct eater *eater, size_t keep)
 {
 	size_t left = 0;
@@ -74,7 +74,7 @@ static void eater_end(struct eater *eater)
 	free(eater->size);
 }
 
-/* It is full when there is nothing for any of them: then half of it is objects. */
+/* The region is full when no thread gets anything. Half of it must then be objects. */
 static void full_of(unsigned int threads)
 {
 	struct eater *eater = calloc(threads, sizeof(*eater));
@@ -115,8 +115,8 @@ void test_full(void)
 }
 
 /*
- * One thread has filled the region, and waits for something. What is freed, by it or by
- * another, is there for a third one, in objects of the size @then.
+ * One thread has filled the region and waits. A third thread can use, in objects of size
+ * @then, what this thread or another one frees.
  */
 static void idle_of(size_t size, size_t then, size_t keep)
 {
@@ -161,7 +161,7 @@ static void idle_of(size_t size, size_t then, size_t keep)
 
 void test_idle(void)
 {
-	/* all of it, for objects of any size; and what is freed here and there */
+	/* all memory, for objects of any size, including what is freed in scattered places */
 	idle_of(100, 100, 0);
 	idle_of(100, 3000, 0);
 	idle_of(3000, 100, 0);
@@ -173,7 +173,7 @@ void test_idle(void)
 	result("idle: what a thread that waits has is another's, when the region is full");
 }
 
-/* ---- everybody at once --------------------------------------------------- */
+/* ---- all threads at once ------------------------------------------------ */
 
 enum { SHARED = 4000, ROUNDS = 60000, CHURNERS = 6 };
 
@@ -185,7 +185,7 @@ static struct shared shared[SHARED];
 static struct dsm_heap churned;
 static _Atomic unsigned int nothing;
 
-/* Before the pattern, in each object. */
+/* A header before each object's pattern. */
 static void *churn_alloc(size_t size)
 {
 	uint32_t *ptr = dsm_heap_alloc(&churned, 16, size + 16, false);
@@ -205,7 +205,7 @@ static void churn_free(uint32_t *ptr)
 	CHECK(!dsm_heap_free(&churned, ptr));
 }
 
-/* Takes what is there, by whomever, and puts something else there. */
+/* Takes the object from a slot, whoever made it, and stores another one there. */
 static void *churn_run(void *arg)
 {
 	uint64_t seed = (uintptr_t)arg;
@@ -223,7 +223,7 @@ static void *churn_run(void *arg)
 	return NULL;
 }
 
-/* What each has is taken from it all the time; no object is anybody's but who has it. */
+/* Threads constantly take objects from each other. No object ever has two owners. */
 void test_rob(void)
 {
 	const struct region small = { 24 * MIB, 4096, 1 };
@@ -236,7 +236,7 @@ void test_rob(void)
 		REQUIRE(!pthread_create(&thread[i], NULL, churn_run, (void *)(i + 1)));
 	for (int i = 0; i < CHURNERS; i++)
 		pthread_join(thread[i], NULL);
-	/* it was full */
+	/* the region was full */
 	CHECK(atomic_load(&nothing) > 0);
 	for (int i = 0; i < SHARED; i++)
 		churn_free(atomic_exchange(&shared[i].ptr, NULL));

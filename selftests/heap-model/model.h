@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The heap against a naive model, over a memfd: the machine's own coherence
- * stands in for DSM's, and processes pretend to be different nodes.
+ * Compares the heap with a naive model, over a memfd. The machine's own cache coherence stands
+ * in for DSM's, and processes stand in for nodes.
  *
- * The model: a word for every 16 bytes of the region that says which object
- * is there, a word for every block that says which node's objects are in it,
- * and in every object a pattern made of its address and size.
+ * The model: a word for every 16 bytes of the region names the object there. A word for every
+ * block names the node whose objects are in it. Every object contains a pattern computed from
+ * its address and size.
  */
 #ifndef _HEAP_MODEL_H
 #define _HEAP_MODEL_H
@@ -47,7 +47,7 @@ bool check(bool holds, const char *file, int line, const char *what);
 			_exit(99); \
 	} while (0)
 
-/* Of the test that ends here. */
+/* Report the result of the current test. */
 void result(const char *name);
 
 /* ---- a region --------------------------------------------------------- */
@@ -58,19 +58,19 @@ struct region {
 	unsigned int nodes;
 };
 
-/* A new one, in place of what was there. */
+/* A new region in place of the old one. */
 void region_map(const struct region *region);
 void region_attach(const struct region *region, struct dsm_heap *heap, unsigned int node);
 
-/* Before what it is in is replaced. */
+/* Call before the region is replaced. */
 void region_detach(struct dsm_heap *heap);
 
 extern _Atomic unsigned int purges;
 
-/* What is on its way from one node to another arrives. */
+/* Deliver what is on its way from one node to another. */
 void settle(struct dsm_heap *heap, unsigned int nodes);
 
-/* When it is trimmed. */
+/* Called when a node trims its heap. */
 void heap_stats(struct dsm_heap *heap, struct dsm_heap_stats *stats);
 
 /* ---- what is in it ---------------------------------------------------- */
@@ -78,16 +78,16 @@ void heap_stats(struct dsm_heap *heap, struct dsm_heap_stats *stats);
 /* xorshift, seeded for each test */
 uint64_t next_random(uint64_t *seed);
 
-/* Mostly small, sometimes large, any number of bytes. */
+/* A size: mostly small, sometimes large, any number of bytes. */
 size_t random_size(uint64_t *seed, size_t max);
 
-/* The pattern of an object; all of a small one, and both ends of a large one. */
+/* Write and check the pattern of an object: all of a small one, both ends of a large one. */
 void fill(void *ptr, size_t size);
 bool filled(const void *ptr, size_t size);
 
 void sleep_us(long us);
 
-/* By another thread, of which nothing else is seen. */
+/* Free by another thread, which does nothing else. */
 const char *free_by_thread(struct dsm_heap *heap, void *ptr);
 
 struct freed {

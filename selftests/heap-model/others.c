@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What others free, what is counted, and what a thread keeps. */
+/* Objects freed by others, counters, and what a thread keeps. */
 #include "model.h"
 
 /* ---- other nodes' objects --------------------------------------------- */
@@ -44,7 +44,7 @@ void test_parcels(void)
 	heap_stats(&heap[0], &stats);
 	CHECK(!stats.live && stats.homecomings == OBJECTS_SENT + KILLED);
 
-	/* and what a thread had that has ended; nobody trims its node's */
+	/* and the objects of a thread that has ended; nobody trims its node */
 	list[0] = dsm_heap_alloc(&heap[0], 16, 100, false);
 	list[1] = dsm_heap_alloc(&heap[0], 16, 200000, false);
 	CHECK(!free_by_thread(&heap[1], list[0]) && !free_by_thread(&heap[1], list[1]));
@@ -87,7 +87,7 @@ void test_stats(void)
 	CHECK(stats.region_largest == stats.region_free);
 	CHECK(stats.empty_bytes && stats.largest_empty <= stats.empty_bytes);
 
-	/* by another thread, and by another node */
+	/* freed by another thread, and by another node */
 	for (int i = 0; i < 10; i++)
 		CHECK(!free_by_thread(&heap[0], small[i]));
 	for (int i = 10; i < 200; i++)
@@ -127,7 +127,7 @@ static uint64_t kept_bytes(struct dsm_heap *heap)
 	return stats.kept_bytes;
 }
 
-/* Frees what it was given as the last of some of its own; those it keeps. */
+/* Frees its argument as the last of some objects of its own, which the thread keeps. */
 static void *keep_run(void *arg)
 {
 	struct freed *freed = arg;
@@ -192,7 +192,7 @@ void test_keep(void)
 	ptr = dsm_heap_alloc(&heap[0], 16, 200000, false);
 	CHECK(ptr && !dsm_heap_free(&heap[0], ptr));
 	CHECK(kept_bytes(&heap[0]) == 4 * UNIT_SIZE);
-	/* for nobody but its thread, and only once */
+	/* only its own thread can use it, and only once */
 	CHECK(dsm_heap_free(&heap[0], ptr) && dsm_heap_free(&heap[1], ptr));
 	CHECK(free_by_thread(&heap[0], ptr));
 	CHECK(dsm_heap_alloc(&heap[0], 16, 140000, true) != ptr);
@@ -206,7 +206,7 @@ void test_keep(void)
 	settle(heap, 2);
 	CHECK(dsm_heap_free(&heap[0], ptr));
 
-	/* until it ends, or has none for another */
+	/* until the thread ends, or has none for another */
 	freed = (struct freed){ &heap[0], dsm_heap_alloc(&heap[0], 16, 200000, false), NULL };
 	REQUIRE(!pthread_create(&thread, NULL, keep_run, &freed));
 	pthread_join(thread, NULL);

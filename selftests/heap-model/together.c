@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Several threads, and processes: they free each other's objects, are killed, and fork. */
+/* Several threads and processes. They free each other's objects, are killed, and fork. */
 #include "model.h"
 
 #include "fork.h"
@@ -13,7 +13,7 @@ struct slot {
 	size_t		size;
 };
 
-/* What the workers share; not in the region. */
+/* What the workers share outside the region. */
 struct stage {
 	struct region	 region;
 	_Atomic uint32_t block[BLOCKS_MAX];	/* node + 1 << 24 | objects */
@@ -21,7 +21,7 @@ struct stage {
 	_Atomic int	 problems;
 };
 
-/* Counts an object in or out of its blocks: they must be of one node's. */
+/* Count an object in its blocks, or out of them. All objects of a block must be of one node. */
 static bool blocks_count(struct stage *stage, const void *ptr, size_t size,
 			 unsigned int node, int by)
 {
@@ -72,7 +72,7 @@ static bool stage_alloc(struct stage *stage, struct dsm_heap *heap,
 	return true;
 }
 
-/* Puts new objects in slots all share, and frees whatever was there. */
+/* Stores new objects in shared slots, and frees the previous ones. */
 static bool stage_work(struct stage *stage, struct dsm_heap *heap,
 		       uint64_t seed, int steps)
 {
@@ -108,7 +108,7 @@ static struct stage *stage_make(unsigned int nodes, size_t block_size)
 	return stage;
 }
 
-/* Frees what is in the slots, and checks that nothing else is anywhere. */
+/* Frees the objects in the slots, and checks that no others exist. */
 static void stage_end(struct stage *stage, uint64_t leaked_max)
 {
 	struct dsm_heap_stats stats;
@@ -181,7 +181,7 @@ static pid_t spawn(struct stage *stage, unsigned int node, uint64_t seed,
 
 	if (pid)
 		return pid;
-	/* attached by each for itself, all at once */
+	/* every process attaches for itself, all at once */
 	region_attach(&stage->region, &heap, node);
 	if (!stage_work(stage, &heap, seed, steps))
 		stage->problems++;
@@ -209,9 +209,9 @@ void test_nodes(size_t block_size)
 }
 
 /*
- * Killed between taking a pointer from its slot and freeing it, or between
- * malloc's decision and its return, a process leaks that object: one each.
- * What it was about to count makes the blocks' counts wrong: not used here.
+ * A process leaks one object if it is killed between taking a pointer from its slot and
+ * freeing it, or between malloc's decision and its return. The blocks' counts, which the
+ * process had not yet changed, would be wrong: they are not used here.
  */
 static bool kill_work(struct stage *stage, struct dsm_heap *heap, uint64_t seed)
 {
@@ -274,7 +274,7 @@ void test_kill(void)
 	       objects);
 	CHECK(objects <= (uint64_t)round * WORKERS);
 	CHECK(!stage->problems);
-	/* and it all still works */
+	/* and the heap still works */
 	for (int node = 0; node < NODES; node++) {
 		CHECK(stage_work(stage, &heap[node], 99 + node, 2000));
 		region_detach(&heap[node]);
@@ -283,11 +283,11 @@ void test_kill(void)
 	result("kill: at any moment, 600 times: the heap stays usable, the leak bounded");
 }
 
-/* ---- fork of what does not know ------------------------------------------- */
+/* ---- fork without the program's knowledge ------------------------------- */
 
 enum { FORK_OBJECTS = 3000 };
 
-/* Each has a byte of its own throughout. */
+/* Each object is filled with one byte of its own. */
 static bool forked_intact(char **object, const size_t *size, int salt)
 {
 	for (int i = 0; i < FORK_OBJECTS; i++)
@@ -353,7 +353,7 @@ void test_fork(void)
 		pid = fork();
 		if (!pid)
 			_exit(forked_child(&heap, object, size, 1));
-		/* while it does, ours change as well */
+		/* meanwhile the parent's objects change as well */
 		for (int i = round; i < FORK_OBJECTS; i += 7) {
 			CHECK(!dsm_heap_free(&heap, object[i]));
 			object[i] = dsm_heap_alloc(&heap, 16, size[i], false);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What is wrong is named. */
+/* Misuse is reported. */
 #include "model.h"
 
 #include <fcntl.h>
@@ -14,7 +14,7 @@ void test_abuse(void)
 	region_map(&region);
 	region_attach(&region, &heap[0], 0);
 	region_attach(&region, &heap[1], 1);
-	/* tools would complain, and are right */
+	/* valgrind would complain, rightly */
 	heap[0].checks &= CHECK_REDZONES;
 	heap[1].checks &= CHECK_REDZONES;
 	for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
@@ -47,7 +47,7 @@ void test_abuse(void)
 	result("abuse: double free, pointers into objects, headers, and nowhere");
 }
 
-/* The second free is the one that is wrong, whichever thread's the slab is. */
+/* The second free is reported, whichever thread owns the slab. */
 void test_abuse_threads(void)
 {
 	static const size_t sizes[] = { 16, 48, 3000, 20000, 65536, 131072, 200000 };
@@ -64,7 +64,7 @@ void test_abuse_threads(void)
 			ptr[i] = dsm_heap_alloc(&heap, 16, sizes[s], false);
 		CHECK(!free_by_thread(&heap, ptr[0]));
 		CHECK(dsm_heap_free(&heap, ptr[0]));
-		/* others of the slab are as good as before */
+		/* the slab's other objects are intact */
 		CHECK(!dsm_heap_free(&heap, ptr[1]));
 		CHECK(free_by_thread(&heap, ptr[1]));
 		CHECK(!free_by_thread(&heap, ptr[2]));
@@ -74,7 +74,7 @@ void test_abuse_threads(void)
 	result("abuse: an object that two threads free");
 }
 
-/* Which address is said to be wrong, when the owner is who finds out. */
+/* The address that is reported when the owner detects the error. */
 void test_abuse_addresses(void)
 {
 	enum { WRONG = 3, SIZE = 100 };
@@ -121,7 +121,7 @@ void test_abuse_addresses(void)
 	result("abuse: its owner names an object that was freed here and elsewhere");
 }
 
-/* Ends as abort() does, and says why, which need not be seen. */
+/* The process aborts. It prints a reason, which need not be shown. */
 static bool aborts_after_free(struct dsm_heap *heap, bool write)
 {
 	int status, null = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -143,7 +143,7 @@ static bool aborts_after_free(struct dsm_heap *heap, bool write)
 	       WTERMSIG(status) == SIGABRT;
 }
 
-/* Whether a process ends as abort() does when it uses the heap as @use does. */
+/* Does a process abort when it uses the heap as @use does? */
 static bool aborts_using(struct dsm_heap *heap, void (*use)(struct dsm_heap *heap))
 {
 	int status, null = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -162,7 +162,7 @@ static bool aborts_using(struct dsm_heap *heap, void (*use)(struct dsm_heap *hea
 static void use_run(struct dsm_heap *heap)
 {
 	dsm_heap_free(heap, dsm_heap_alloc(heap, 16, 10 * UNIT_SIZE, false));
-	/* not for this thread to keep: the next process is to have it */
+	/* this thread must not keep it: the next process is to have it */
 	dsm_heap_trim(heap);
 }
 
@@ -171,7 +171,7 @@ static void use_sweep(struct dsm_heap *heap)
 	dsm_check_sweep(heap);
 }
 
-/* Some bytes on each side of a chunk's headers, which @heap finds. */
+/* The bytes around a chunk's headers, for @heap. */
 static void headers_damage(struct dsm_heap *heap, char *chunk, size_t off, bool run)
 {
 	char *at[] = { chunk, chunk + 31, chunk + off - 1, chunk + off - 32 };
@@ -186,7 +186,7 @@ static void headers_damage(struct dsm_heap *heap, char *chunk, size_t off, bool 
 	}
 }
 
-/* An object at the end of a node's chunk is in front of another node's headers. */
+/* An object at the end of a node's chunk precedes another node's headers. */
 void test_guards(void)
 {
 	const struct region region = { 64 * MIB, 4096, 2 };
@@ -206,7 +206,7 @@ void test_guards(void)
 		       (size_t)heap[1].meta_units << UNIT_SHIFT, false);
 	headers_damage(&heap[1], large - ((uintptr_t)large & (CHUNK - 1)),
 		       (uintptr_t)large & (CHUNK - 1), true);
-	/* What is reported, and does not abort, is mended. */
+	/* Misuse that is reported without an abort is repaired. */
 	CHECK(!setenv("DSM_HEAP_ABORT", "0", true));
 	small[-(ptrdiff_t)((uintptr_t)small & (CHUNK - 1))] ^= 1;
 	CHECK(dsm_check_sweep(&heap[1]) == 1);
@@ -231,9 +231,9 @@ void test_redzones(void)
 	region_map(&region);
 	region_attach(&region, &heap[0], 0);
 	CHECK(!unsetenv("DSM_HEAP_CHECK"));
-	/* it is the heap that has them, for every process */
+	/* the heap itself reports them, for every process */
 	region_attach(&region, &heap[1], 1);
-	/* tools would be before us */
+	/* valgrind would report it first */
 	heap[0].checks &= CHECK_REDZONES;
 	heap[1].checks &= CHECK_REDZONES;
 	for (size_t i = 0; i < 2 * sizeof(sizes) / sizeof(sizes[0]); i++) {

@@ -1,43 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The explorer: every state that a small cluster around module/coherence.c,
- * the file that ships, can get into.
+ * The explorer visits every state that a small cluster around module/coherence.c, the file
+ * that ships, can reach.
  *
- *	explore [--deep] [--quick] [--compact] [--no-symmetry] [--exact]
- *		[--states N] [--memory GIB] [NAME...]
+ * 	explore [--deep] [--quick] [--compact] [--no-symmetry] [--exact]
+ * 		[--states N] [--memory GIB] [NAME...]
  *
- * With --states the walks end there; without, some of --deep's end before they
- * have seen everything, too, and say so.
+ * --states limits every walk. Without it, some walks of --deep also end before they have
+ * visited everything, and say so.
  *
- * What is done: the clusters below are walked breadth first, in every order
- * of events in which messages between two nodes stay in order, and those of
- * a node to itself in none. At any moment any node may want to read or to
- * write, with or without a thread that waits for it, may ask to get rid of its
- * copy, and may be done with a grant. Any bytes under way may become unreadable. Taking access away, holding a grant, and
- * the home's taking the block are steps of their own, in any order with all
- * else. selftests/model/model.c lists what is checked in every state and after
- * every step. Every node, with all it can know, is told every lie that it has
- * to refuse: selftests/model/refuse.c.
+ * The clusters below are walked breadth first, in every order of events. Messages between two
+ * nodes stay in order; messages of a node to itself come in any order. At any moment any node
+ * may want to read or to write, with or without a thread that waits; may ask to drop its copy;
+ * and may be done with a grant. Any bytes on the wire may become unreadable. Revoking access,
+ * holding a grant, and taking the block at the home are separate steps, in any order with all
+ * others. selftests/model/model.c lists what is checked in every state and after every step.
+ * Every node is told, in every state of its knowledge, every lie that it has to refuse: see
+ * selftests/model/refuse.c.
  *
- * What is shown of liveness: no state is a dead end, and from every state, if
- * nobody wants anything new, everything comes to rest after a bounded number
- * of steps, in whatever order they are taken, and then every request has been
- * served and every eviction carried out. The home serves in the order of
- * arrival, so whatever is wanted besides, a request waits for those that came
- * before it, and no others.
+ * Liveness: no state is a dead end. If no node makes a new request, everything comes to rest
+ * after a bounded number of steps in any order, and then every request and every eviction is
+ * complete. The home serves requests in the order of arrival. So a request waits only for
+ * those that came before it, whatever else is requested.
  *
- * How: states are compared as they are, but for the numbers of nodes and of
- * requests, and for fields that mean nothing (see struct model's @exact; the
- * small cluster is explored with them as well). With --compact only hashes are
- * kept, so a state may be left out because its hash is that of another: for n
- * states the probability that any is, is less than n * n / 2^65, and printed.
+ * States are compared without the numbers of nodes and requests, and without fields that mean
+ * nothing (see @exact in struct model; the small cluster is also explored with them). With
+ * --compact only hashes are kept, so a state may be left out because its hash equals
+ * another's. The probability that this happens is printed: for n states it is less than n * n
+ * / 2^65.
  *
- * What is not modelled: the loss of nodes and messages, which the protocol
- * does not know of (recovery does not exist; that the peer layer delivers once
- * and in order is its own matter); frames, page tables and pinned pages, but
- * for whether a thread has access; the time a hold takes; the homes of chunks,
- * and messages that come before a home is known; the threads' waiting; more
- * than four nodes, and more than two blocks, which share nothing but channels.
+ * Not modelled: the loss of nodes and messages, which the protocol does not see (there is no
+ * recovery, and the peer layer delivers once and in order); frames, page tables and pinned
+ * pages, except whether a thread has access; the duration of a hold; the homes of chunks, and
+ * messages that come before a home is known; waiting threads; more than four nodes; and more
+ * than two blocks, which share only channels.
  */
 #include <getopt.h>
 #include <stdlib.h>
@@ -81,15 +77,15 @@ static const struct option options[] = {
 };
 
 enum set {
-	QUICK	= 1 << 0,	/* what finds most mistakes in no time */
+	QUICK	= 1 << 0,	/* the clusters that find most mistakes within seconds */
 	CHECK	= 1 << 1,
 	DEEP	= 1 << 2,
-	PARTLY	= 1 << 3,	/* too large: no further than PARTLY_STATES, if no limit is given */
+	PARTLY	= 1 << 3,	/* too large: walked up to PARTLY_STATES unless a limit is given */
 };
 
 #define PARTLY_STATES	10000000UL
 
-/* Of those that are QUICK, the quickest come first: 'mutants' ends at the first that fails. */
+/* Of the QUICK clusters, the quickest come first: 'mutants' ends at the first that fails. */
 static const struct {
 	unsigned int sets;
 	struct walk_config config;
@@ -157,7 +153,7 @@ static unsigned long number(const char *text)
 	return n;
 }
 
-/* A limit that was reached is a failure, if it was not asked for: not everything has been seen. */
+/* Reaching a limit is a failure unless it was requested: not everything has been visited. */
 static bool explore(const struct walk_config *config, const struct walk_limits *limits,
 		    unsigned int test)
 {

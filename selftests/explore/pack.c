@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Packing loses nothing but names. The protocol only ever compares requests'
- * numbers for being equal, so they are given anew in the order in which they
- * come up; 0 stays 0. Of all numberings of nodes and blocks that keep the
- * homes, the one with the smallest string is taken.
+ * Packing loses only names. The protocol compares the numbers of requests only for equality.
+ * So they are renumbered in order of appearance, except 0. Of all numberings of nodes and
+ * blocks that keep the homes, the one with the smallest string is chosen.
  */
 #include <string.h>
 #include "pack.h"
 
 enum {
-	REQS	= 64,	/* different ones in a state */
+	REQS	= 64,	/* different request numbers in a state */
 };
 
 struct packer {
@@ -116,7 +115,7 @@ static void put_msg(struct packer *p, const struct dsm_coh_msg *msg, u8 extra)
 
 enum owed {
 	OWED_NOTHING,
-	OWED_FWD,	/* the answer that the line knows of, too */
+	OWED_FWD,	/* the line knows this answer, too */
 	OWED_OTHER,
 };
 
@@ -127,7 +126,7 @@ static enum owed owed_of(const struct model_copy *copy)
 	return memcmp(&copy->owed, &copy->line.fwd, sizeof(copy->owed)) ? OWED_OTHER : OWED_FWD;
 }
 
-/* How access is being taken, in two bits. */
+/* How access is being revoked, in two bits. */
 enum {
 	CLEAN	= 1,
 	REVOKE	= 2,
@@ -192,7 +191,7 @@ static unsigned int rank_of(const struct packer *p, const struct model_msg *msg)
 	return msg->coh.type << 8 | p->order->block[msg->block] << 7 | msg->coh.acks;
 }
 
-/* A channel's messages in order; but those to itself a node may get in any. */
+/* A channel's messages in order. A node may receive those to itself in any order. */
 static void put_channel(struct packer *p, u16 from, u16 to)
 {
 	const struct model *m = p->m;
@@ -234,7 +233,7 @@ size_t pack(const struct pack_orders *orders, const struct model *m, u8 out[PACK
 	u8 other[PACK_MAX];
 	unsigned int i;
 
-	/* All have the same length: what is left out does not depend on names. */
+	/* The length of the string does not depend on names, so all have the same. */
 	for (i = 1; i < orders->n; i++) {
 		pack_as(&orders->order[i], m, other);
 		if (memcmp(other, out, length) < 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A cluster as a string of bytes, the same for all clusters that differ only in
- * how nodes, blocks and requests are numbered.
+ * Packs a cluster into a string of bytes. Clusters that differ only in the numbers of nodes,
+ * blocks and requests have the same string.
  */
 #ifndef _EXPLORE_PACK_H
 #define _EXPLORE_PACK_H
@@ -10,15 +10,15 @@
 
 enum pack_limits {
 	PACK_MAX	= 512,
-	/* Of nodes, times that of blocks. */
+	/* Permutations of the nodes, times those of the blocks. */
 	PACK_ORDERS	= 48,
 };
 
-/* Numberings that keep each block's home what it is. */
+/* Numberings that keep the home of each block. */
 struct pack_order {
-	u8 node[MODEL_NODES];	/* the number of each node ... */
+	u8 node[MODEL_NODES];	/* the new number of each node */
 	u8 block[MODEL_BLOCKS];
-	u8 node_at[MODEL_NODES];	/* ... and the node of each number */
+	u8 node_at[MODEL_NODES];	/* the node of each new number */
 	u8 block_at[MODEL_BLOCKS];
 };
 
@@ -32,7 +32,7 @@ void pack_orders_init(struct pack_orders *orders, const struct model *m, bool sy
 /* Returns the length. */
 size_t pack(const struct pack_orders *orders, const struct model *m, u8 out[PACK_MAX]);
 
-/* What @like says of the cluster, not of its state, is kept. */
+/* @like supplies what belongs to the cluster and not to its state. */
 void unpack(const struct model *like, const u8 *in, struct model *m);
 
 #endif /* _EXPLORE_PACK_H */

@@ -86,7 +86,7 @@ static bool same(const struct store *s, uint32_t i, uint64_t hash, const uint8_t
 	return other_length == length && !memcmp(other, bytes, length);
 }
 
-/* Its slot, or the one it would have. */
+/* The slot of the string, or the one it would get. */
 static uint64_t slot_of(const struct store *s, uint64_t hash, const uint8_t *bytes, size_t length)
 {
 	uint64_t i = hash & (s->table_size - 1);

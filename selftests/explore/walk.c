@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The walk: breadth first from the cluster in which nobody has anything, so
- * that the first thing found wrong is as few steps away as possible.
+ * The walk: breadth first from the initial cluster, so that the first fault is found in as few
+ * steps as possible.
  *
- * Steps are of two kinds. What nodes want (reads, writes, evictions, the early
- * end of a hold) may happen or not. The rest does, sooner or later: messages
- * come, revocations and holds end. The states and the steps of this second
- * kind are a graph, which is kept; when all states are known it is seen
- * whether it has a cycle. If not, everything that has been asked for is done
- * after a bounded number of steps, in whatever order they are taken, when
- * nobody asks for more; the model has seen to it that where the graph ends,
- * all requests have been served.
+ * There are two kinds of steps. What nodes want (reads, writes, evictions, the early end of a
+ * hold) may or may not happen. The others happen sooner or later: messages arrive, revocations
+ * and holds end. The states and the steps of the second kind form a graph. When all states are
+ * known, the graph is searched for cycles. If it has none, all requests are served after a
+ * bounded number of steps in any order, unless new ones are made: the model has checked that
+ * at the graph's ends all requests have been served.
  *
- * Nodes are alike but for the homes.
+ * Nodes differ only in the blocks whose homes they are.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -26,12 +24,12 @@ enum {
 };
 
 struct graph {
-	u32 *edges;	/* numbers of states, in the order of those they leave from */
+	u32 *edges;	/* numbers of states, ordered by the states that the steps leave */
 	u64 n;
 	u64 n_max;
 	u8 *degree;	/* of each state */
 	u32 *parent;
-	u32 n_states;	/* room for */
+	u32 n_states;	/* allocated for so many */
 };
 
 struct walker {
@@ -64,7 +62,7 @@ static bool take(const struct model *m, const struct model_step *step, struct mo
 	return model_take(next, step, report);
 }
 
-/* Nobody noticed: a want of what one has already. */
+/* The step has changed nothing: the node wants what it has already. */
 static bool unchanged(const struct model *m, struct model *next)
 {
 	next->next_req = m->next_req;
@@ -75,7 +73,7 @@ static bool unchanged(const struct model *m, struct model *next)
  * Traces
  */
 
-/* The step from one state to another. */
+/* The step that leads from one state to another. */
 static bool find_step(const struct walker *w, const struct model *m, u32 to,
 		      struct model_step *found)
 {
@@ -108,7 +106,7 @@ static bool chart_step(const struct walker *w, struct model *m, unsigned int num
 	return ok;
 }
 
-/* How state @i is reached; @m becomes it, in some numbering. */
+/* Prints the path to state @i. @m becomes that state, in some numbering. */
 static unsigned int chart_to(const struct walker *w, u32 i, struct model *m)
 {
 	u32 *path = NULL;
@@ -138,7 +136,7 @@ static void explain(const struct walker *w, u32 i, const char *why)
 	struct model m;
 	unsigned int number = chart_to(w, i, &m), n, k;
 
-	/* The same step is wrong in these numbers. */
+	/* The faulty step again, in these numbers. */
 	n = model_steps(&m, w->config->steps, steps);
 	for (k = 0; k < n; k++) {
 		struct model_report report = {};
@@ -195,7 +193,7 @@ static void reach(struct walker *w, u32 from, const struct model *next, bool wan
 		graph_edge(&w->graph, from, i);
 }
 
-/* What a node knows of a block, with numbers that say which of them are equal. */
+/* What a node knows of a block, with numbers that show which are equal. */
 static size_t view_of(const struct model *m, unsigned int b, unsigned int n, u8 *out)
 {
 	const struct model_block *block = &m->block[b];
@@ -287,11 +285,9 @@ static enum walk_end walk_states(struct walker *w)
 	return WALK_DONE;
 }
 
-/* ------------------------------------------------------------------------
- * Whether everything comes to an end
- */
+/* ---- Termination -------------------------------------------------------- */
 
-/* A state on a cycle, given states from which only cycles lead on. */
+/* Finds a state on a cycle, given states from which only cycles lead on. */
 static u32 on_cycle(const struct graph *g, const u64 *start, const u32 *incoming, u32 n)
 {
 	u32 *next = store_grow(NULL, n, sizeof(*next)), *path = NULL, depth, i, found = STORE_NONE;
@@ -330,7 +326,7 @@ static u32 on_cycle(const struct graph *g, const u64 *start, const u32 *incoming
 	return found;
 }
 
-/* Steps that come back to where they started, and never had to stop. */
+/* Steps that return to where they started. */
 static void explain_cycle(const struct walker *w, const u64 *start, u32 i)
 {
 	const struct graph *g = &w->graph;
@@ -340,7 +336,7 @@ static void explain_cycle(const struct walker *w, const u64 *start, u32 i)
 	unsigned int number;
 	struct model m;
 
-	/* The shortest way back to @i. */
+	/* The shortest path back to @i. */
 	memset(from, 0xff, n * sizeof(*from));
 	queue[tail++] = i;
 	while (head < tail && from[i] == STORE_NONE) {
@@ -397,7 +393,7 @@ static enum walk_end walk_ends(struct walker *w)
 		explain_cycle(w, start, on_cycle(g, start, incoming, n));
 		end = WALK_WRONG;
 	}
-	/* From the ends back: how long it can take. */
+	/* From the ends backwards: the longest run of steps. */
 	while (head--) {
 		i = order[head];
 		for (k = 0; k < g->degree[i]; k++) {

@@ -23,9 +23,9 @@ struct walk_config {
 };
 
 /**
- * struct walk_limits - when to stop
+ * * struct walk_limits - when to stop
  * @states: after so many
- * @bounded: to stop there is what was asked for
+ * @bounded: stopping at @states was requested
  * @memory: after so many bytes
  * @compact: keep hashes instead of states
  * @chart: where a trace goes
@@ -39,9 +39,9 @@ struct walk_limits {
 };
 
 enum walk_end {
-	WALK_DONE,	/* every state was reached, none is wrong */
-	WALK_WRONG,	/* one is; its trace has been printed */
-	WALK_LIMIT,	/* none so far is */
+	WALK_DONE,	/* every state was reached, and all are right */
+	WALK_WRONG,	/* a state is wrong; its trace has been printed */
+	WALK_LIMIT,	/* all states so far are right */
 };
 
 /**
@@ -50,9 +50,8 @@ enum walk_end {
  * @transitions: between them
  * @at_rest: states in which nothing is left to happen
  * @depth: steps from the first state to the last
- * @views: what single nodes know: to each of these, every lie was told
- * @run: the most steps that can follow until all is at rest, if nobody wants
- *	anything new
+ * @views: states of a single node's knowledge: in each, every lie was told
+ * @run: the most steps until all is at rest, if nobody wants anything new
  * @memory: bytes
  * @seconds: processor time
  */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The other ends of dsmd's connections: what they have said, as a parser
- * understands it that does nothing else, and what has been said to them.
+ * The other ends of dsmd's connections: what they have said, as parsed by a minimal parser,
+ * and what dsmd has said to them.
  */
 #include <endian.h>
 #include <unistd.h>
@@ -25,7 +25,7 @@ static bool hello_good(const struct end *end, const struct dsm_wire_hdr *hdr,
 	       le16toh(hdr->src) == node && (end->ours ? node == 0 : node > SELF);
 }
 
-/* What comes after the hello, before the connection is up. */
+/* What follows the hello before the connection is up. */
 static enum parsed parse_ready(const struct end *end, unsigned int stage,
 			       const struct dsm_wire_hdr *hdr, const unsigned char *body,
 			       size_t length)
@@ -43,11 +43,11 @@ static enum parsed parse_ready(const struct end *end, unsigned int stage,
 	memcpy(&ready, body, sizeof(ready));
 	if (stage == 1)
 		return session.nonce ? PARSED_FRAME : PARSED_BAD;
-	/* Had it not what the module has, it would have to have heard our nonce. */
+	/* It must have heard our nonce, unless it already has the module's session. */
 	return le64toh(ready.session) == SESSION && !ready.error ? PARSED_FRAME : PARSED_BAD;
 }
 
-/* The first frame of @bytes. @stage: so much of what comes before UP has come. */
+/* The first frame of @bytes. @stage: how much of the handshake has arrived. */
 static enum parsed parse(const struct end *end, unsigned int stage, const unsigned char *bytes,
 			 size_t length, struct dsm_wire_hdr *hdr)
 {
@@ -79,7 +79,7 @@ static enum parsed parse(const struct end *end, unsigned int stage, const unsign
 	return length < HDR + body ? PARSED_NONE : PARSED_FRAME;
 }
 
-/* The next frame of what dsmd has read, which is gone over. */
+/* Skips to the next frame of what dsmd has read. */
 enum parsed end_next(struct end *end, struct dsm_wire_hdr *hdr, const unsigned char **body)
 {
 	const unsigned char *at = end->fd->rx + end->parsed;
@@ -100,7 +100,7 @@ enum parsed end_next(struct end *end, struct dsm_wire_hdr *hdr, const unsigned c
 	return parsed;
 }
 
-/* Goes on to the next frame that the module has to hear of. */
+/* Skips to the next frame that the module has to hear of. */
 enum parsed end_next_told(struct end *end, struct dsm_wire_hdr *hdr,
 				 const unsigned char **body)
 {
@@ -112,7 +112,7 @@ enum parsed end_next_told(struct end *end, struct dsm_wire_hdr *hdr,
 	return parsed;
 }
 
-/* Is there a ping, further on than the last one answered, with that number? */
+/* Is there a ping with that number after the last one that was answered? */
 static bool pinged(struct end *end, uint64_t seq)
 {
 	struct dsm_wire_hdr hdr;
@@ -134,7 +134,7 @@ static bool same_as_sent(const unsigned char *bytes, const struct sent *sent)
 	       !memcmp(bytes + sent->length, bytes_out + sent->body_offset, sent->body_length);
 }
 
-/* One frame that dsmd has written. False if there is not a whole one. */
+/* Parses one frame that dsmd has written. False if it is not complete. */
 static bool said_one(struct end *end)
 {
 	const unsigned char *at = end->fd->tx + end->said;
@@ -176,9 +176,7 @@ void end_said_check(struct end *end)
 		;
 }
 
-/*
- * The other ends
- */
+/* The connections */
 
 struct end *end_new(struct sys_fd *fd, bool ours)
 {
@@ -189,7 +187,7 @@ struct end *end_new(struct sys_fd *fd, bool ours)
 	return end;
 }
 
-/* Somebody's hello has just been heard who takes the place of @end's. */
+/* Has a hello that was just heard replaced @end's connection? */
 static bool replaced(const struct end *end)
 {
 	for (unsigned int i = 0; i < w.ends_count; i++) {
@@ -204,7 +202,7 @@ static bool replaced(const struct end *end)
 	return false;
 }
 
-/* Is somebody up of that id, and not the same? */
+/* Is another incarnation of the same peer up? */
 static bool taken(const struct end *end)
 {
 	const struct end *other = end->stage ? w.up[end->peer] : NULL;
@@ -220,7 +218,7 @@ void end_closing(struct sys_fd *fd)
 	enum parsed parsed;
 
 	if (!end)
-		return;		/* it did not even get to connect() */
+		return;		/* not even connect() was called */
 	end_said_check(end);
 	parsed = end_next(end, &hdr, &body);
 	while (parsed == PARSED_FRAME)

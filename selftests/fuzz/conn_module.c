@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The module, as dsmd sees it, and its windows. */
+/* A model of the module, as dsmd sees it, and of its windows. */
 #include <endian.h>
 #include <errno.h>
 
@@ -32,7 +32,7 @@ void windows_check(void)
 	}
 }
 
-/* Nothing is expected there any more; what is there stays. */
+/* Nothing is expected there any more. The bytes stay as they are. */
 void slot_end(struct slot *slot)
 {
 	uint32_t at = (uint32_t)(slot - w.slots) * SLOT_SIZE;
@@ -113,7 +113,10 @@ static void fake_receive(struct module *module, uint32_t peer, uint32_t session,
 	if (w.refuse || end->refused) {
 		answer_add((struct answer){ .peer = peer, .session = session,
 			.error = w.refuse ? w.refuse : EPROTO, .in_window = in_window, .hdr = hdr });
-		/* What may come again costs nothing; what it will never take, the connection. */
+		/*
+		 * A frame that can be repeated costs nothing. A frame that will never be accepted
+		 * costs the connection.
+		 */
 		if (w.refuse != EAGAIN) {
 			end->refused = true;
 			end->excused = true;
@@ -154,7 +157,7 @@ static void fake_peer_up(struct module *module, uint32_t peer, uint32_t session,
 
 	(void)module;
 	FUZZ_CHECK(!w.up[peer], "up twice");
-	/* What the module says before it hears of that is for the old connection. */
+	/* What the module says before it hears of that is meant for the old connection. */
 	FUZZ_CHECK(!(w.ended >> peer & 1), "up again before the module knew of the end");
 	FUZZ_CHECK(end && !end->up, "up twice");
 	while (end->stage < STAGE_UP)
@@ -221,7 +224,7 @@ static bool fake_sync(struct module *module)
 					    "as it likes");
 			continue;
 		}
-		/* Of a run, a part may have been taken. */
+		/* A part of a run may have been accepted. */
 		if (answer.in_window && !answer.hdr.more) {
 			struct slot *slot = slot_of(le32toh(answer.hdr.req));
 
@@ -231,7 +234,7 @@ static bool fake_sync(struct module *module)
 		links_refused(&links, answer.peer, answer.session, answer.error, "as it likes",
 			      &answer.hdr, answer.in_window);
 	}
-	/* Those that it has not refused are over. */
+	/* Messages that the module has accepted are done. */
 	for (uint32_t i = 0; i < SLOTS; i++)
 		if (w.slots[i].spent)
 			slot_end(&w.slots[i]);
@@ -255,7 +258,7 @@ int fake_window_open(void *data, uint32_t region, void **base, uint64_t *size)
 	(void)data;
 	if (region != REGION_OUT && region != REGION_IN)
 		return -ENOENT;
-	/* Exactly as long: the sanitizer sees what goes beyond. */
+	/* A buffer of exactly that length, so that the sanitizer detects accesses beyond it. */
 	memory = malloc(WINDOW_SIZE);
 	FUZZ_CHECK(memory, "out of memory");
 	memcpy(memory, bytes_out, WINDOW_SIZE);
@@ -278,7 +281,7 @@ int sys_munmap(void *base, size_t size)
 	return 0;
 }
 
-/* Said again of the same request it is another place, or the same one, shorter. */
+/* For a repeated request, it is another place or the same place with a shorter length. */
 void slot_expect(struct slot *slot, uint32_t req, uint32_t length)
 {
 	struct window *window = window_get(&links.windows, REGION_IN);

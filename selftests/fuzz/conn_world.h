@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The world around dsmd's connections: see fuzz_conn.c. */
+/* A model of the world around dsmd's connections: see fuzz_conn.c. */
 #ifndef FUZZ_CONN_WORLD_H
 #define FUZZ_CONN_WORLD_H
 
@@ -18,19 +18,19 @@
 
 enum {
 	NODES		= 3,
-	SELF		= 1,	/* so that we connect to one peer, and one to us */
+	SELF		= 1,	/* dsmd connects to one peer, and one peer connects to dsmd */
 	CREDITS		= 64,
 	HEARTBEAT_MS	= 20,
 	LOST_MS		= 200,
 
 	OPS_MAX		= 400,
-	ENDS		= 100,	/* of connections, in one run */
-	SENDS		= 256,	/* frames of the module's, to one connection */
+	ENDS		= 100,	/* connections in one run */
+	SENDS		= 256,	/* frames of the module on one connection */
 
 	REGION_OUT	= 1,	/* bodies are sent from there */
-	REGION_IN	= 2,	/* ... and received into there */
-	REGION_NONE	= 3,	/* cannot be had */
-	REQS		= 8,	/* the last two for places that do not exist */
+	REGION_IN	= 2,	/* bodies are received into there */
+	REGION_NONE	= 3,	/* a window that cannot be had */
+	REQS		= 8,	/* the last two are for places that do not exist */
 	BEYOND		= 100,	/* bytes */
 	SLOTS		= 4,
 	SLOT_SIZE	= 3000,
@@ -40,7 +40,7 @@ enum {
 #define HDR		sizeof(struct dsm_wire_hdr)
 #define HELLO		sizeof(struct dsm_wire_hello)
 #define READY		sizeof(struct dsm_wire_ready)
-#define SESSION		0x5e5510ULL	/* what the module has with every peer */
+#define SESSION		0x5e5510ULL	/* the module's session with every peer */
 #define PING_SEQ	0x1122334455667788ULL
 
 /* A frame that the module has given to a connection. */
@@ -56,18 +56,18 @@ struct sent {
  * @fd: the connection; NULL: closed
  * @ours: dsmd made it
  * @up: the module has been told so
- * @stage: of what comes before, understood here: hello, session, ready
+ * @stage: parsed part of the handshake: hello, session, ready
  * @incarnation: in its hello
  * @peer: who it is, from its hello on
  * @session: as the module was told
- * @parsed: so much of what dsmd has read has been understood here
- * @said: so much of what dsmd has written
- * @said_up: what is written only when it is up
- * @pings: where to look in the former for the ping whose answer is next
+ * @parsed: how much of what dsmd has read has been parsed here
+ * @said: how much dsmd has written
+ * @said_up: the part written since it is up
+ * @pings: where to search @said for the ping to be answered next
  * @pings_stage: as @stage, there
  * @excused: it may be closed by dsmd
  * @refused: the module takes no more of its frames
- * @later: what comes next, and has not been fed yet
+ * @later: what comes next and has not been fed yet
  * @sends: the module's frames for it
  */
 struct end {
@@ -94,10 +94,10 @@ struct end {
 	uint64_t last_pong;
 };
 
-/* A place in the window, and whose bytes may come there. */
+/* A place in the window, and the peer whose bytes may come there. */
 struct slot {
 	bool expected;
-	bool spent;	/* they have come; the module may still refuse them */
+	bool spent;	/* the bytes have come; the module may still refuse them */
 	uint32_t req;
 	uint32_t length;
 };
@@ -111,8 +111,8 @@ struct world {
 
 	unsigned char *out, *in;	/* the windows, while they are open */
 	struct slot slots[SLOTS];
-	uint32_t lengths[REQS];		/* last expected for a request */
-	unsigned int ended;		/* a bit a peer whose end sync() has not told of */
+	uint32_t lengths[REQS];		/* the place last expected for a request */
+	unsigned int ended;		/* a bit per peer whose end sync() has not told */
 
 	bool spoken;
 	int refuse;
@@ -125,11 +125,11 @@ struct world {
 
 extern struct world w;
 
-/* Not cleared before each run, for its length. */
+/* Not cleared before each run, since it is large. */
 extern struct links links;
 extern struct end ends[ENDS];
 extern unsigned char shadow[WINDOW_SIZE];
-extern unsigned char bytes_out[WINDOW_SIZE];	/* what is in that window, always */
+extern unsigned char bytes_out[WINDOW_SIZE];	/* the permanent contents of that window */
 
 enum parsed { PARSED_NONE, PARSED_BAD, PARSED_FRAME };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the fuzz targets share: an input read as a list of choices, and checks
- * whose failure is a crash, which is what libFuzzer looks for.
+ * Common code of the fuzz targets: reads an input as a list of choices, and crashes if a check
+ * fails, which is what libFuzzer looks for.
  */
 #ifndef FUZZ_H
 #define FUZZ_H
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What is left of an input. At its end every choice is 0. */
+/* The rest of the input. After its end every choice is 0. */
 struct fuzz_input {
 	const uint8_t *at;
 	size_t left;
@@ -48,7 +48,7 @@ static inline uint64_t fuzz_u64(struct fuzz_input *in)
 	return fuzz_take(in, 8);
 }
 
-/* As many of @length bytes as there are; returns how many. */
+/* Copies up to @length bytes; returns how many there were. */
 static inline size_t fuzz_bytes(struct fuzz_input *in, void *to, size_t length)
 {
 	if (length > in->left)
@@ -59,7 +59,7 @@ static inline size_t fuzz_bytes(struct fuzz_input *in, void *to, size_t length)
 	return length;
 }
 
-/* The inputs that libFuzzer shrinks are best read as what they do: FUZZ_TRACE=1. */
+/* FUZZ_TRACE=1 prints what an input does. That is the best way to read a minimised input. */
 #define FUZZ_TRACE(...)								\
 	do {									\
 		static int trace_ = -1;						\

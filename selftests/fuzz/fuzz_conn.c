@@ -1,23 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * dsmd's connections, with everybody else made up: the kernel (sys.c), the
- * module, and the peers, who are hostile. An input is a list of things that
- * happen, one after the other: somebody connects, a frame or noise comes, whole
- * or in parts, a connection ends at any byte, the socket takes so many bytes
- * more, time passes, the module sends, expects, forgets, refuses.
+ * dsmd's connections. The kernel (sys.c), the module and the hostile peers are models. An
+ * input is a list of events: a peer connects; a frame or noise arrives, whole or in parts; a
+ * connection ends at any byte; the socket accepts some more bytes; time passes; the module
+ * sends, expects, forgets or refuses.
  *
- * What must hold beside that nothing is touched that should not be:
+ * Besides memory safety, the following must hold:
  *
- *  - The module hears, of each connection, the frames that a parser that does
- *    nothing else finds in its bytes, in order, none after the first that
- *    cannot be; and of peers going up and down in turn.
- *  - In a window, only those bytes change that are expected; when the module
- *    is told that a body is in its place, it is, and stays.
- *  - What is written is a hello, then the module's frames, whole, once and in
- *    order, and answers to pings; credits are given for those that were
- *    written, and for all of them in the end.
- *  - A connection ends for a reason only.
- *  - At the end whoever is up still is of use; and nothing is left open.
+ * - For each connection, the module hears, in order, the frames that a minimal parser finds in
+ *   its bytes, up to the first invalid one. For each peer, 'up' and 'down' alternate.
+ * - In a window, only expected bytes change. When the module is told that a body is in its
+ *   place, the body is there, and stays.
+ * - A connection is sent a hello, then the module's frames, each whole, once and in order, and
+ *   answers to pings. Credits are given for frames that were written, and in the end for all.
+ * - A connection ends only for a reason.
+ * - In the end every connection that is up works, and nothing is left open.
  */
 #include <endian.h>
 #include <errno.h>
@@ -31,9 +28,7 @@ struct world w;
 struct links links;
 static struct config config;
 
-/*
- * What happens
- */
+/* Events */
 
 static struct end *end_any(struct fuzz_input *in)
 {
@@ -57,7 +52,7 @@ static void end_feed(struct end *end, const void *bytes, size_t length)
 	sys_feed(end->fd, bytes, length);
 }
 
-/* As end_feed(), but what comes after the first @cut bytes comes later. */
+/* Like end_feed(), but what follows the first @cut bytes comes later. */
 static void end_feed_cut(struct end *end, const unsigned char *bytes, size_t length, size_t cut)
 {
 	if (!cut || cut >= length || length - cut > sizeof(end->later)) {
@@ -69,7 +64,7 @@ static void end_feed_cut(struct end *end, const unsigned char *bytes, size_t len
 	end->later_length = length - cut;
 }
 
-/* Of what follows, a bit each is wrong. */
+/* Faults of the frame that follows, one bit each. */
 static void happen_hello(struct fuzz_input *in)
 {
 	struct end *end = end_any(in);
@@ -96,7 +91,7 @@ static void happen_hello(struct fuzz_input *in)
 		return;
 	at = mempcpy(at, &hdr, HDR);
 	at = mempcpy(at, &hello, HELLO) + more;
-	/* What follows it at once, since the module has the same session. */
+	/* What follows it at once if the module has the same session. */
 	hdr.type = DSM_SESSION;
 	hdr.len = htole32(READY);
 	at = mempcpy(at, &hdr, HDR);
@@ -123,7 +118,7 @@ static void happen_frame(struct fuzz_input *in)
 	uint32_t length = type != DSM_DATA ? 0 : w.lengths[req] ? w.lengths[req] : BEYOND;
 	uint32_t body;
 
-	/* A run; or too long for one. */
+	/* A run, or a run that is too long for one frame. */
 	length *= more + 1;
 	hdr.more = htole16((uint16_t)(what >= 0xf8 ? DSM_WIRE_RUN_MAX : more));
 
@@ -137,7 +132,7 @@ static void happen_frame(struct fuzz_input *in)
 	memcpy(bytes, &hdr, HDR);
 	if (how & 0x40)
 		bytes[fuzz_u8(in) % HDR] ^= fuzz_u8(in);
-	/* It says that it is longer than it is, then. */
+	/* Then it claims to be longer than it is. */
 	body = length > DSM_WIRE_BODY_MAX ? 0 : length;
 	memset(bytes + HDR, (int)in->left, body);
 	for (uint32_t i = 0; i < body; i += 61)
@@ -156,7 +151,7 @@ static void happen_noise(struct fuzz_input *in)
 		end_feed(end, bytes, length);
 }
 
-/* What is left to be written of the frame that is; a byte at least. */
+/* The part of the current frame that is still to be written, at least one byte. */
 static size_t frame_left(const struct end *end)
 {
 	size_t done = end->fd->tx_length - end->said, length;
@@ -169,7 +164,7 @@ static size_t frame_left(const struct end *end)
 	return done < length ? length - done : HDR;
 }
 
-/* The socket: how it is read and written, and how it ends. */
+/* The socket: reading, writing, and the end. */
 static void happen_socket(struct fuzz_input *in)
 {
 	struct end *end = end_any(in);
@@ -237,7 +232,7 @@ static void happen_connect(struct fuzz_input *in)
 			end_new(sys_fd(fd), false);
 	}
 	if (w.ends_count > 64)
-		ends_excuse();	/* a crowd: the oldest stranger has to go */
+		ends_excuse();	/* so many pending handshakes that dsmd closes the oldest */
 }
 
 static void happen_time(struct fuzz_input *in)
@@ -245,7 +240,7 @@ static void happen_time(struct fuzz_input *in)
 	uint8_t ms = fuzz_u8(in);
 
 	sys_now_ns += ms * 1000000ULL;
-	/* Silence is counted in heartbeats, and those late come at once. */
+	/* Silence is counted in heartbeats. Late heartbeats come all at once. */
 	for (unsigned int i = 0; i < w.ends_count; i++)
 		ends[i].excused = true;
 }
@@ -262,7 +257,7 @@ static void send_say(struct end *end, uint8_t type, uint32_t length, uint32_t of
 	struct links_place place = { REGION_OUT, body_length, offset };
 	struct sent *sent;
 
-	/* The frame before may have cost the connection. */
+	/* The previous frame may have cost the connection. */
 	if (!end->fd || end->sends_count == SENDS)
 		return;
 	if (!end->sends)
@@ -285,7 +280,7 @@ static void happen_send(struct fuzz_input *in)
 	struct end *end = w.up[peer];
 	unsigned char frame[HDR] = { 0 };
 
-	if (how & 2) {	/* what the module has no right to: it costs the connection */
+	if (how & 2) {	/* what the module may not say: it costs the connection */
 		struct links_place place = { fuzz_u8(in), fuzz_u32(in), fuzz_u64(in) };
 
 		if (place.region == REGION_OUT && place.offset <= WINDOW_SIZE &&
@@ -314,7 +309,7 @@ static void happen_send(struct fuzz_input *in)
 	}
 }
 
-/* The module expects, forgets, or will have none of it. */
+/* The module expects, forgets, or refuses. */
 static void happen_expect(struct fuzz_input *in)
 {
 	uint8_t how = fuzz_u8(in);
@@ -391,7 +386,7 @@ static void happen(struct fuzz_input *in)
 		break;
 	case 8:
 		happen_send(in);
-		links_sync(&links);	/* as whoever hears the module does */
+		links_sync(&links);	/* as in the program that hears the module */
 		break;
 	case 9:
 		happen_expect(in);
@@ -402,9 +397,7 @@ static void happen(struct fuzz_input *in)
 		turn();
 }
 
-/*
- * A run
- */
+/* A run */
 
 static void settle(void)
 {
@@ -412,7 +405,7 @@ static void settle(void)
 		turn();
 }
 
-/* No more obstacles; what was begun is done. */
+/* Removes all obstacles, and completes what was begun. */
 static void calm(void)
 {
 	for (unsigned int i = 0; i < w.ends_count; i++) {
@@ -434,7 +427,7 @@ static void calm(void)
 	FUZZ_CHECK(sys_idle(), "it has something to do all the time");
 }
 
-/* Everything complete that came over a connection that is up has been said. */
+/* The module has heard everything complete that arrived on a connection that is up. */
 static void all_told_check(struct end *end)
 {
 	const unsigned char *body;
@@ -447,7 +440,10 @@ static void all_told_check(struct end *end)
 		   "a frame the module was not told of, or garbage that is tolerated");
 }
 
-/* Whoever is up: a ping, a frame each way, bytes to their place, credits. */
+/*
+ * Every connection that is up carries a ping, a frame each way, bytes to their place, and
+ * credits.
+ */
 static void still_of_use(struct end *end)
 {
 	struct dsm_wire_hdr hdr = {

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The heap of lib/, over a memfd: two nodes in one process, which allocate,
- * resize and free, their own objects and each other's, in the order the input
- * chooses. At every step:
+ * The heap of lib/ over a memfd. Two nodes in one process allocate, resize and free their own
+ * objects and each other's, in the order that the input chooses. After every step:
  *
- *  - what is returned is aligned, as large as was asked for, in no other
- *    object, and of the node that asked;
- *  - objects keep what was written to them, and calloc's are zero;
- *  - a pointer into an object, or into the heap's own memory, or to what was
- *    just freed, is refused.
+ * - a returned object is aligned, as large as requested, overlaps no other object, and belongs
+ *   to the node that asked;
+ * - objects keep what was written to them, and calloc's are zero;
+ * - a pointer into an object, into the heap's own memory, or to what was just freed is
+ *   refused.
  *
- * In the end, when all is freed and has come home, nothing is left. The first
- * byte says whether there are redzones.
+ * In the end, when everything is freed and has returned to its owner, nothing is left. The
+ * input's first byte says whether there are redzones.
  */
 #include <sys/mman.h>
 #include <unistd.h>
@@ -46,7 +45,7 @@ static unsigned char pattern(const struct object *object, size_t at)
 	return (unsigned char)(at * 7 + object->size + (object - objects));
 }
 
-/* All of what is small, of the rest the ends and some between. */
+/* All bytes of a small object; of a large one, the ends and some between. */
 static size_t next(size_t at, size_t size)
 {
 	return at < 512 || at + 64 >= size ? at + 1 : at + 61 < size - 64 ? at + 61 : size - 64;
@@ -144,7 +143,7 @@ static void op_free(struct object *object, unsigned int node, bool twice)
 	object->ptr = NULL;
 	wrong = dsm_heap_free(&heap[node], ptr);
 	FUZZ_CHECK(!wrong, "%s", wrong);
-	/* of another node's, it would be the owner that finds out */
+	/* the owner would detect this in an object of another node */
 	if (twice && node == object->node)
 		FUZZ_CHECK(dsm_heap_free(&heap[node], ptr), "%p", (void *)ptr);
 }
@@ -215,7 +214,7 @@ static void end(void)
 	for (struct object *object = objects; object < objects + OBJECTS; object++)
 		if (object->ptr)
 			op_free(object, (object - objects) % NODES, false);
-	/* there, and the parcels back */
+	/* delivered, and the parcels returned */
 	for (unsigned int i = 0; i < 3 * NODES; i++)
 		dsm_heap_trim(&heap[i % NODES]);
 	for (unsigned int node = 0; node < NODES; node++) {

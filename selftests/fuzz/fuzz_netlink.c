@@ -1,24 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The module's netlink family and, behind it, its peers: module/netlink.c,
- * peer.c, batch.c and msg.c as they are, on a kernel of one thread (kernel/). An input
- * is a list of things that happen: somebody, mostly the helper, sends a
- * command, of which any byte may be wrong; the module has something to say to
- * a peer; memory runs out; the helper's socket is full, or closed.
+ * The module's netlink family and the peers behind it: module/netlink.c, peer.c, batch.c and
+ * msg.c as they are, on a single-threaded model of the kernel (kernel/). An input is a list of
+ * events: a sender, mostly the helper, sends a command in which any byte may be wrong; the
+ * module sends a message to a peer; memory runs out; the helper's socket is full or closed.
  *
- * A model of a page's length knows what must follow:
+ * A small model knows what must follow:
  *
- *  - A message of a peer's is delivered once, in order, as its frame says, and
- *    only while the peer is up; one that is refused is as if it had not come,
- *    and so are those behind it in its frame. If it may come again, it is asked for,
- *    and what follows it is dropped until it has come.
- *  - What is said to a peer goes in order, numbered without a gap, from the
- *    first one not acknowledged after each time the peer comes up or asks; unchanged,
- *    unless its region is no more; and acknowledges what was delivered. What one
- *    frame stands for are messages that go for the first time.
- *  - The helper is never given more than its credits.
- *  - Nobody but the helper is heard, or told anything; who is told that it is
- *    the helper, is.
+ * - A peer's message is delivered once, in order, with the contents of its frame, and only
+ *   while the peer is up. A refused message has no effect, and neither have those behind it in
+ *   its frame. If it can be repeated, the module asks for it, and drops what follows until it
+ *   has come.
+ * - Messages to a peer are sent in order and numbered without a gap. After the peer comes up
+ *   or asks, they start again from the first one that is not acknowledged. They are unchanged
+ *   unless their region is gone, and acknowledge what was delivered. Messages share a frame
+ *   only when they are sent for the first time.
+ * - The helper never gets more than its credits.
+ * - The module listens and talks only to the helper. A sender that is told that it is the
+ *   helper is the helper.
  */
 #include "kernel/kernel.h"
 
@@ -35,7 +34,7 @@ enum {
 	SELF		= 0,
 	NODES		= 3,
 	VIEW		= 1,
-	PORTS		= 4,	/* who may send us something */
+	PORTS		= 4,	/* possible senders */
 	SAID_MAX	= 512,
 	OPS_MAX		= 300,
 	REGIONS		= 3,
@@ -45,23 +44,23 @@ enum {
 struct said {
 	u8 type;
 	u32 region;
-	u32 place;	/* bytes in the window, that are sent or expected */
+	u32 place;	/* bytes in the window, sent or expected */
 };
 
 /**
  * struct model - a peer, as it should be
  * @link: enum dsm_peer_link
  * @incarnation: of its module
- * @session: in which numbers are counted
- * @confirmed: it has said something in that
- * @delivered: messages of its taken
- * @gap: one could not be taken, and has not come again
- * @said: messages for it, by number - 1
+ * @session: the numbers of messages count within it
+ * @confirmed: the peer has sent something in this session
+ * @delivered: how many of its messages were accepted
+ * @gap: a message was refused, and has not come again
+ * @said: messages to it, by number - 1
  * @said_count: how many
- * @acked: how many of them it has
- * @sent: the greatest number the helper was ever given
- * @next: the number that is to go next
- * @credits: what the helper still takes
+ * @acked: how many of them it has acknowledged
+ * @sent: the greatest number that the helper ever got
+ * @next: the number to be sent next
+ * @credits: the helper's remaining credits
  */
 struct model {
 	u8 link;
@@ -84,10 +83,10 @@ static struct world {
 	unsigned long dirty;
 	u32 helper;
 	bool replied;
-	u32 expected;		/* EXPECTs the helper got */
+	u32 expected;		/* EXPECTs that the helper got */
 
 	int receive_error;
-	unsigned int receive_good;	/* messages of the frame that are taken before that */
+	unsigned int receive_good;	/* messages of the frame that are accepted before that */
 	bool receiving;		/* a frame, which is @frame */
 	u16 from;
 	struct dsm_wire_hdr frame;
@@ -97,16 +96,14 @@ static struct world {
 
 static struct model model[NODES];
 
-/*
- * The rest of the module
- */
+/* Stand-ins for the rest of the module */
 
 struct dsm_node *dsm_node_of(struct net *net)
 {
 	return &w.node;
 }
 
-/* No page of this one has a memory error. */
+/* No page of this module has a memory error. */
 static bool unreadable(struct dsm_node *node, u32 id, u64 index)
 {
 	return false;
@@ -177,7 +174,7 @@ static int receive(struct dsm_node *node, struct dsm_msg *msg, bool in_window,
 {
 	const struct dsm_wire_hdr *hdr = &w.frame;
 	struct model *m = &model[w.from];
-	/* Which of the frame's it is. */
+	/* The index of the block in the frame. */
 	u64 nth = msg->seq - le64_to_cpu(hdr->seq), n = le16_to_cpu(hdr->more) + 1ULL;
 
 	FUZZ_CHECK(w.receiving, "a message that nobody sent");
@@ -218,9 +215,7 @@ static const struct dsm_link_ops link_ops = {
 	.unreadable	= unreadable,
 };
 
-/*
- * What the module says
- */
+/* Messages of the module */
 
 static void sent_check(struct nlattr **attrs)
 {
@@ -289,11 +284,9 @@ static int sent(u32 port, u8 cmd, struct nlattr **attrs)
 	}
 }
 
-/*
- * What the helper says
- */
+/* Commands of the helper */
 
-/* A message in the making. */
+/* A message that is being built. */
 struct call {
 	u8 cmd;
 	size_t length;
@@ -323,7 +316,7 @@ static void call_put_u64(struct call *call, u16 type, u64 value)
 	call_put(call, type, &value, sizeof(value));
 }
 
-/* What a frame will do, if the module heeds it, is known beforehand. */
+/* The effect of a frame, if the module accepts it, is known beforehand. */
 static void frame_seen(const struct call *call)
 {
 	const struct nlattr *peer = NULL, *frame = NULL;
@@ -350,7 +343,7 @@ static void frame_seen(const struct call *call)
 	memcpy(&w.frame, nla_data(frame), sizeof(w.frame));
 }
 
-/* The peer has said that it has our first @ack messages. */
+/* The peer acknowledges our first @ack messages. */
 static void model_acked(struct model *m, u64 ack)
 {
 	if (ack > m->acked)
@@ -359,7 +352,7 @@ static void model_acked(struct model *m, u64 ack)
 		m->next = m->acked + 1;
 }
 
-/* As far as take_ack() is reached, the model has to know before the module answers. */
+/* The model has to know, before the module answers, whether take_ack() is reached. */
 static void frame_acks(void)
 {
 	struct model *m = &model[w.from];
@@ -417,7 +410,7 @@ static void register_do(struct fuzz_input *in, u32 port, bool admin)
 	call_put_u32(&call, DSM_A_NODE, how & 1 ? fuzz_u16(in) : SELF);
 	call_put_u32(&call, DSM_A_NODES, how & 2 ? fuzz_u16(in) : NODES);
 	if (!w.helper)
-		w.helper = admin ? port : 0;	/* EXPECTs come before it returns */
+		w.helper = admin ? port : 0;	/* EXPECTs are sent before the call returns */
 	err = call_do(&call, port, admin);
 	FUZZ_CHECK(!err == w.replied, "error %d, and %s reply", err, w.replied ? "a" : "no");
 	FUZZ_CHECK(err || !helper || helper == port, "two helpers");
@@ -446,7 +439,7 @@ static void peer_do(struct fuzz_input *in, u32 port, bool admin)
 		call_put_u64(&call, DSM_A_RTT_NS, fuzz_u64(in));
 
 	FUZZ_TRACE("  peer %u %s, of %llu", id, up ? "up" : "down", (unsigned long long)incarnation);
-	/* What comes of it is sent before it returns. */
+	/* What follows from it is sent before the call returns. */
 	if (admin && w.helper == port && w.node.configured && (!up || !(how & 4))) {
 		bool other = m->incarnation && m->incarnation != incarnation;
 		bool begins = m->session != session;
@@ -459,7 +452,10 @@ static void peer_do(struct fuzz_input *in, u32 port, bool admin)
 		} else if (stale) {
 			m->link = DSM_LINK_STALE;
 		} else if (!wrong) {
-			/* What may have come over is forgotten, and nothing else. */
+			/*
+			 * The module forgets what may have been sent over the connection, and
+			 * nothing else.
+			 */
 			if (begins && (other || m->confirmed))
 				*m = (struct model){ 0 };
 			if (begins)
@@ -509,7 +505,7 @@ static void receive_do(struct fuzz_input *in, u32 port, bool admin)
 	int error = w.receive_error == -ENOMEM ? -EAGAIN : w.receive_error;
 	int err;
 
-	/* A run, that is taken up to some message, or with too many. */
+	/* A run that is accepted up to some message, or a run with too many. */
 	if (wrong & 32)
 		more = fuzz_u8(in) % (DSM_WIRE_RUN_MAX + 1);
 	w.receive_good = wrong & 64 ? fuzz_u8(in) % (more + 1) : 0;
@@ -548,7 +544,7 @@ static void receive_do(struct fuzz_input *in, u32 port, bool admin)
 		FUZZ_CHECK(err == (type == DSM_ACK ? 0 : error), "error %d", err);
 		FUZZ_CHECK(w.received == received + (type != DSM_ACK), "it is not delivered");
 	}
-	/* All of a run, up to the one that is refused. */
+	/* All messages of a run, up to the one that is refused. */
 	if (admin && port == w.helper && m->link == DSM_LINK_UP && !(wrong & ~96) && more &&
 	    more < DSM_WIRE_RUN_MAX && ack <= m->sent && w.node.configured &&
 	    (type == DSM_GET_S || type == DSM_DATA || type == DSM_GRANT || type == DSM_INV)) {
@@ -579,7 +575,7 @@ static void credit_do(struct fuzz_input *in, u32 port, bool admin)
 	call_do(&call, port, admin);
 }
 
-/* Attributes of any kind and length, and what cannot even be parsed. */
+/* Attributes of any kind and length, also such as cannot be parsed. */
 static void any_do(struct fuzz_input *in, u32 port, bool admin)
 {
 	static const u8 cmds[] = { DSM_CMD_REGISTER, DSM_CMD_RECEIVE, DSM_CMD_CREDIT, DSM_CMD_PEER,
@@ -588,14 +584,14 @@ static void any_do(struct fuzz_input *in, u32 port, bool admin)
 	u8 how = fuzz_u8(in);
 	u8 value[255];
 
-	/* What a well-formed one does, the others have seen to: this one is to be refused. */
+	/* The other commands cover well-formed ones. This one must be refused. */
 	if (call.cmd == DSM_CMD_REGISTER || (how & 1))
 		call_put_u32(&call, 0x7fff, 0);
 	for (int i = 0; i < how >> 5; i++) {
 		u16 type = fuzz_u8(in) % (DSM_A_MAX + 2);
 		u16 length = (u16)fuzz_bytes(in, value, fuzz_u8(in) % 80);
 
-		/* A peer that does not exist, or none. */
+		/* A peer that does not exist, or no peer. */
 		if (type == DSM_A_PEER && length == sizeof(u32))
 			value[3] |= 1;
 		call_put(&call, type | (fuzz_u8(in) == 255 ? NLA_F_NESTED : 0), value, length);
@@ -621,9 +617,7 @@ static void closed_do(struct fuzz_input *in, u32 port)
 	genl_socket_closed(&w.net, port, protocol);
 }
 
-/*
- * What the rest of the module does
- */
+/* Actions of the rest of the module */
 
 static void say_do(struct fuzz_input *in)
 {
@@ -661,7 +655,7 @@ static void say_do(struct fuzz_input *in)
 		dsm_peers_flush(&w.node);
 }
 
-/* Part of what is queued is of no use any more. */
+/* A part of what is queued is obsolete. */
 static void forget_do(struct fuzz_input *in)
 {
 	u32 what = fuzz_u8(in);
@@ -682,7 +676,7 @@ static void forget_do(struct fuzz_input *in)
 		for (u64 i = model[id].acked; i < model[id].said_count; i++) {
 			struct said *said = &model[id].said[i];
 
-			/* What the registry says of a region outlives it. */
+			/* The registry's messages about a region outlive it. */
 			if (said->region == what && (said->type < DSM_REGION_CREATE ||
 						     said->type >= DSM_SYNC_REQUEST))
 				*said = (struct said){ .type = DSM_NOP, .region = what };
@@ -750,7 +744,7 @@ static void check(void)
 			   peer->credits);
 		FUZZ_CHECK(peer->gap == m->gap && (!m->gap || peer->resend_work.pending),
 			   "a message that is missing is forgotten");
-		/* What can go and has not will be tried again. */
+		/* Messages that could be sent and were not will be tried again. */
 		FUZZ_CHECK(peer->work.pending || !peer->credits || peer->link != DSM_LINK_UP ||
 			   peer->unsent == &peer->queue || w.dirty >> i & 1,
 			   "peer %u is forgotten", i);

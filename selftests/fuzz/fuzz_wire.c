@@ -2,16 +2,15 @@
 /*
  * Frames, decoded by module/msg.c, and module/coherence.c behind it.
  *
- * An input first lets a small cluster do what correct nodes may, in the order
- * it chooses: selftests/model checks that. In the state it is then in, one node
- * says what the rest of the input says, as frames: built of fields that are
- * often right, or of any bytes. At every one:
+ * First the input lets a small cluster do what correct nodes may do, in the order it chooses;
+ * selftests/model checks that. In the resulting state, one node sends the rest of the input as
+ * frames, built from fields that are often right, or from any bytes. For each frame:
  *
- *  - the decoder touches nothing beyond the frame, and what it takes it has
- *    understood: encoded again it is the same frame;
- *  - what the receiver can know to be wrong it refuses, and what it refuses
- *    changes nothing (selftests/model/refuse.c);
- *  - the rest of the cluster keeps what it can keep: see lies.c.
+ * - the decoder accesses nothing beyond the frame, and encoding an accepted frame again gives
+ *   the same frame;
+ * - the receiver refuses what it can know to be wrong, and a refused frame changes nothing
+ *   (selftests/model/refuse.c);
+ * - the rest of the cluster keeps the invariants listed in lies.c.
  */
 #include "kernel/kernel.h"
 
@@ -33,7 +32,7 @@ static void complain(const struct model *m, const struct model_report *report)
 	FUZZ_CHECK(false, "%s", report->why);
 }
 
-/* What correct nodes may do. */
+/* Actions of correct nodes. */
 static void honest(struct model *m, struct fuzz_input *in)
 {
 	struct model_step steps[MODEL_STEPS];
@@ -48,7 +47,7 @@ static void honest(struct model *m, struct fuzz_input *in)
 		complain(m, &report);
 }
 
-/* The frame as long as it is, so that the sanitizer sees what is read beyond. */
+/* A buffer of the frame's length, so that the sanitizer detects accesses beyond it. */
 static bool decode(struct dsm_msg *msg, const void *bytes, size_t length, u16 peer)
 {
 	unsigned char *frame = malloc(length ? length : 1);
@@ -89,7 +88,7 @@ static u32 body_of(u8 type)
 	       type == DSM_SYNC_REQUEST ? sizeof(struct dsm_wire_sync) : 0;
 }
 
-/* A frame to @node about block @b; fields that make sense unless the input says not. */
+/* A frame to @node about block @b. Its fields make sense unless the input decides otherwise. */
 static size_t frame_make(const struct lies *l, struct fuzz_input *in, unsigned int b, u16 node,
 			 unsigned char *bytes, size_t max)
 {
@@ -116,13 +115,13 @@ static size_t frame_make(const struct lies *l, struct fuzz_input *in, unsigned i
 
 	if (type != DSM_GRANT)
 		hdr.flags &= DSM_WIRE_MODIFIED;
-	/* A run, of at most as many blocks as there are, or more. */
+	/* A run of at most as many blocks as there are, or of more. */
 	if (how & 0x10) {
 		hdr.more = cpu_to_le16(fuzz_u8(in) % 3);
 		if (type == DSM_DATA)
 			hdr.len = cpu_to_le32(BLOCK_SIZE * (le16_to_cpu(hdr.more) + 1U));
 	}
-	if (how & 0x80)		/* or all of it as it comes */
+	if (how & 0x80)		/* or the whole message from the input */
 		return fuzz_bytes(in, bytes, max < what ? max : what);
 	memset(bytes, what, sizeof(hdr) + body);
 	memcpy(bytes, &hdr, sizeof(hdr));
@@ -138,7 +137,7 @@ static bool is_block_type(u8 type)
 	return type >= DSM_GET_S && type <= DSM_LOST;
 }
 
-/* The liar speaks, and receive_block() and dsm_block_receive() do what they do. */
+/* The liar sends a frame, and the receiver acts like receive_block() and dsm_block_receive(). */
 static void lie(struct lies *l, struct fuzz_input *in)
 {
 	u8 to = fuzz_u8(in);
@@ -156,7 +155,7 @@ static void lie(struct lies *l, struct fuzz_input *in)
 	if (!decode(&msg, bytes, length, l->liar) || !is_block_type(msg.type) ||
 	    msg.region != REGION || (msg.type == DSM_DATA && msg.data_len != BLOCK_SIZE))
 		return;
-	/* As receive() does: up to the first that is refused. */
+	/* Like receive(): up to the first message that is refused. */
 	for (int left = msg.more; left >= 0 && res == DSM_COH_OK && msg.block < l->m.blocks &&
 	     !l->full; left--, msg.block++, msg.req++) {
 		ev.msg = dsm_envelope_open(&msg);
@@ -167,7 +166,7 @@ static void lie(struct lies *l, struct fuzz_input *in)
 	}
 }
 
-/* The earliest of its pair of nodes only. */
+/* Only the earliest message between two nodes. */
 static bool deliverable(const struct model *m, unsigned int i)
 {
 	const struct dsm_coh_msg *msg = &m->flight[i].coh;
@@ -190,7 +189,7 @@ static void deliver(struct lies *l, u8 which)
 	lies_deliver(l, i);
 }
 
-/* One thing that goes on beside the lies. */
+/* One step that happens beside the lies. */
 static void goes_on(struct lies *l, struct fuzz_input *in)
 {
 	u8 what = fuzz_u8(in);
@@ -236,7 +235,7 @@ static void goes_on(struct lies *l, struct fuzz_input *in)
 	lies_feed(l, b, node, &ev, false);
 }
 
-/* No lie that its receiver could know to be one is taken anywhere. */
+/* A receiver refuses every lie that it could know to be one. */
 static void refusals(const struct model *m, u8 which)
 {
 	struct model_report report = { .why = "" };
@@ -258,7 +257,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	l.liar = shape / 8 % l.m.nodes;
 	for (int i = 0; i < length && in.left; i++)
 		honest(&l.m, &in);
-	if (shape >> 5 == 7)	/* it takes long, and selftests/explore does it everywhere */
+	if (shape >> 5 == 7)	/* this takes long, and selftests/explore does it in every state */
 		refusals(&l.m, fuzz_u8(&in));
 
 	FUZZ_TRACE("node %u lies from now on", l.liar);

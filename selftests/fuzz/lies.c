@@ -2,20 +2,20 @@
 /*
  * What one lying node can do to the others.
  *
- * The liar runs the protocol as everybody does, and beside it says what it
- * likes to whom it likes, in its own name: its helper's connection and
- * dsm_msg_decode() see to the name. What it does with what it has been given
- * is its affair. The others, for a block whose home does not lie, keep this:
+ * The liar runs the protocol like every node. In addition it sends any message to any node, in
+ * its own name: its helper's connection and dsm_msg_decode() ensure the name. It may do
+ * anything with what it has been given. The other nodes keep the following for a block whose
+ * home does not lie:
  *
- *  - one writer and no reader, or no writer, among them;
- *  - what is refused changes nothing;
- *  - entries and lines stay what they can be, nobody sends to a node that does
- *    not exist, or more than its caller has set aside.
+ * - among them there is one writer and no reader, or no writer;
+ * - a refused message changes nothing;
+ * - entries and lines stay in valid states, and no node sends to a node that does not exist,
+ *   or more than its caller has reserved.
  *
- * The first does not hold for a block after the liar has said DATA or
- * LOST, or INV_ACK to a requester, with the number of a request that is under way there:
- * a requester does not know who has the block and who must drop it, so it
- * cannot tell. Nor does the liar have to serve, so that a block may be stuck.
+ * The first rule ends for a block when the liar has sent DATA or LOST, or INV_ACK to a
+ * requester, with the number of a request that is under way there: a requester does not know
+ * which node has the block and which nodes must drop it, so it cannot detect the lie. The liar
+ * also need not serve requests, so a block may be stuck.
  */
 #include "fuzz.h"
 #include "lies.h"
@@ -32,15 +32,15 @@ static struct dsm_coh coh_of(struct lies *l, unsigned int b, u16 node)
 	};
 }
 
-/* An event of a node's block, while what follows from it is done. */
+/* An event of a node's block, while its consequences are carried out. */
 struct happening {
 	struct dsm_engine engine;
 	struct lies *l;
 	unsigned int b;
 	struct model_block *block;
 	struct model_copy *copy;
-	unsigned int left;	/* reserved messages that have not been used */
-	bool wait;		/* reserved, too: a hold */
+	unsigned int left;	/* reserved messages that are not used yet */
+	bool wait;		/* a reserved hold */
 };
 
 static struct happening *happening_of(struct dsm_engine *engine)
@@ -137,7 +137,7 @@ static const struct dsm_engine_ops engine_ops = {
 	.decided = engine_decided,
 };
 
-/* Something happens to a node's block; @lie: what the liar has said to it. */
+/* An event of a node's block. @lie: the event is a message of the liar. */
 enum dsm_coh_result lies_feed(struct lies *l, unsigned int b, u16 node, const struct dsm_event *ev,
 			      bool lie)
 {
@@ -174,13 +174,13 @@ void lies_deliver(struct lies *l, unsigned int i)
 
 	memmove(&l->m.flight[i], &l->m.flight[i + 1],
 		(--l->m.n_flight - i) * sizeof(l->m.flight[0]));
-	/* It may be refused: after a lie an answer may make no sense. */
+	/* The event may be refused: after a lie an answer may make no sense. */
 	lies_feed(l, msg.block, msg.coh.to, &ev, false);
 }
 
 static bool can_read(const struct model_copy *copy)
 {
-	/* What is being freed without a copy was taken from the page tables before. */
+	/* A frame without a copy was unmapped before it is freed. */
 	return dsm_line_readable(&copy->line) ||
 	       (copy->revoke && copy->line.state != DSM_LINE_II_R);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A cluster of selftests/model in which one node lies: see lies.c. The model checks
- * what correct nodes keep among themselves; here the rest of it is suspended.
+ * A cluster of selftests/model in which one node lies: see lies.c. The model checks the
+ * invariants among correct nodes. Its other checks are suspended.
  */
 #ifndef FUZZ_LIES_H
 #define FUZZ_LIES_H
@@ -10,10 +10,10 @@
 
 /**
  * struct lies - a cluster with a liar
- * @m: it; only its blocks and what is under way are used
- * @liar: who lies, beside doing what is right
- * @broken: a bit a block: it has been told what nobody could refuse
- * @full: more is under way than there is room for: the run is over
+ * @m: the cluster; only its blocks and the messages under way are used
+ * @liar: the node that lies, besides acting correctly
+ * @broken: a bit per block: it has been told a lie that no node could refuse
+ * @full: there is no room for more messages: the run is over
  */
 struct lies {
 	struct model m;

@@ -21,7 +21,7 @@ void (*sys_connecting)(struct sys_fd *socket);
 void (*sys_closing)(struct sys_fd *socket);
 
 static struct sys_fd fds[SYS_FDS];
-static int fds_used;		/* those behind have not been used in this run */
+static int fds_used;		/* descriptors from here on are unused in this run */
 static int backlog[SYS_FDS];	/* sockets to be accepted */
 static unsigned int backlog_length;
 
@@ -42,7 +42,7 @@ void sys_reset(void)
 	sys_now_ns = NSEC_PER_SEC;
 }
 
-/* NULL: not open. */
+/* NULL if it is not open. */
 struct sys_fd *sys_fd(int fd)
 {
 	struct sys_fd *it = &fds[fd - SYS_FD_FIRST];
@@ -111,7 +111,7 @@ static int fd_new(enum sys_kind kind)
 	return -1;
 }
 
-/* Somebody connects; -1 if there are too many already. */
+/* A peer connects; -1 if there are too many connections. */
 int sys_incoming(void)
 {
 	int fd = fd_new(SYS_SOCKET);
@@ -139,7 +139,7 @@ static uint32_t ready(const struct sys_fd *it)
 	}
 }
 
-/* Nothing would wake the program now. */
+/* No event would wake the program now. */
 bool sys_idle(void)
 {
 	for (int i = 0; i < fds_used; i++)
@@ -149,8 +149,8 @@ bool sys_idle(void)
 }
 
 /*
- * The system calls. What they are given is checked where a kernel would only
- * have returned an error that the program cannot mean to get.
+ * System calls. Their arguments are also checked where a kernel would only return an error
+ * that the program cannot have intended.
  */
 
 int sys_epoll_create1(int flags)
@@ -216,7 +216,7 @@ int sys_timerfd_settime(int fd, int flags, const struct itimerspec *when, struct
 int sys_clock_gettime(clockid_t clock, struct timespec *ts)
 {
 	(void)clock;
-	sys_now_ns += 100;	/* it never stands still */
+	sys_now_ns += 100;	/* time never stands still */
 	ts->tv_sec = (time_t)(sys_now_ns / NSEC_PER_SEC);
 	ts->tv_nsec = (long)(sys_now_ns % NSEC_PER_SEC);
 	return 0;
@@ -241,7 +241,7 @@ static ssize_t timer_read(struct sys_fd *it, void *to, size_t length)
 	return sizeof(expirations);
 }
 
-/* An error before anything else is done; 0 if there is none. */
+/* An error that replaces the call; 0 if there is none. */
 static int obstacle(struct sys_fd *it, int buffers)
 {
 	if (it->interrupts) {
@@ -288,7 +288,7 @@ ssize_t sys_read(int fd, void *to, size_t length)
 
 	if (it->kind == SYS_TIMER)
 		return timer_read(it, to, length);
-	/* A read of nothing looks like the end of the connection. */
+	/* A read of 0 bytes looks like the end of the connection. */
 	FUZZ_CHECK(length, "a read of 0 bytes");
 	return sys_readv(fd, &(struct iovec){ to, length }, 1);
 }

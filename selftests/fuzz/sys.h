@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The system calls dsmd makes, made up: no kernel, no time but what the target
- * lets pass, and sockets that do what it wants of them. dsmd's objects are
- * compiled with the names of system calls defined to those of sys.c (see the
- * Makefile), so that a run is the same every time, and takes microseconds.
+ * A model of the system calls of dsmd. There is no kernel, time passes only when the target
+ * says so, and sockets do what the target wants. dsmd's objects are compiled with the names of
+ * system calls defined to those of sys.c (see the Makefile). So every run is the same, and
+ * takes microseconds.
  */
 #ifndef FUZZ_SYS_H
 #define FUZZ_SYS_H
@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SYS_FD_FIRST	1000	/* none that a program has */
+#define SYS_FD_FIRST	1000	/* a number that no program has */
 #define SYS_FDS		160
 #define SYS_ROOM_MAX	(1U << 30)
 
@@ -36,16 +36,16 @@ enum sys_kind {
  *
  * Sockets:
  * @owner: the target's
- * @connecting: connect() has not come to a result, or nobody has looked yet
+ * @connecting: connect() has no result yet, or nobody has read it
  * @connected: that result is success
  * @error: connect's, or what reading fails with after what is in @rx
- * @ended: the other end writes nothing more
+ * @ended: the other end has shut down writing
  * @rx: what the other end has written, @rx_read bytes of which have been read
- * @chunk: bytes one read gets at most
+ * @chunk: the most bytes that one read gets
  * @tx: what has been written to it
- * @room: bytes it still takes
- * @interrupts: so many calls are interrupted first
- * @fault: the next call with more than one buffer touches a page that is not there
+ * @room: bytes it still accepts
+ * @interrupts: how many of the next calls are interrupted
+ * @fault: the next call with more than one buffer gets EFAULT
  */
 struct sys_fd {
 	enum sys_kind kind;
@@ -76,7 +76,7 @@ struct sys_fd {
 
 extern uint64_t sys_now_ns;
 extern int sys_socket_error;	/* what the next socket() fails with, or 0 */
-extern bool sys_memory_fails;	/* the next time it is asked for */
+extern bool sys_memory_fails;	/* the same, for the next time it is asked for */
 extern void (*sys_connecting)(struct sys_fd *socket);
 extern void (*sys_closing)(struct sys_fd *socket);
 

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/*
- * Included before all else into what is to make sys.c's system calls instead
- * of the kernel's.
- */
+/* Included first in every file that is to call sys.c in place of the kernel. */
 #define accept4 sys_accept4
 #define bind sys_bind
 #define calloc sys_calloc

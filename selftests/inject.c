@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory that is not there: allocations in the module's paths are made to fail
- * (Documentation/fault-injection), and nothing else's. Whoever asked gets an
- * error, or what he asked for; afterwards all works.
+ * Failing allocations: allocations in the module's paths are made to fail, and no others
+ * (Documentation/fault-injection). The caller gets an error or what it asked for, and
+ * afterwards everything works.
  *
- * One after the other: the first allocation of an operation fails, then the
- * second, and so on, with gaps where there are many, until the operation has
- * no more (fail-nth). And any of them, at random, while all nodes do all kinds
- * of things at once.
+ * Each in turn (fail-nth): the first allocation of an operation fails, then the second, and so
+ * on, with gaps where there are many, until the operation has no more. Then any of them, at
+ * random, while all nodes run all kinds of operations at once.
  */
 #include <fcntl.h>
 #include <sched.h>
@@ -27,14 +26,14 @@
 
 enum {
 	PAGE		= 4096,
-	/* More than any operation allocates; and those that have pages of their own. */
+	/* More than any operation allocates, and more than those with pages of their own do. */
 	NTH_MAX		= 400,
 	PAGES_MAX	= 40,
 };
 
 /* ---- one allocation fails -------------------------------------------------- */
 
-/* The @nth allocation that this task makes there fails. */
+/* Make the @nth allocation of this task in the module fail. */
 static void fail_nth(unsigned int nth)
 {
 	int fd = open("/proc/self/fail-nth", O_WRONLY | O_CLOEXEC);
@@ -60,14 +59,14 @@ static bool has_failed(pid_t pid)
 }
 
 /**
- * struct operation - what is to survive the failure of any of its allocations
- * @name: what it is
- * @before: what it needs; nothing fails there
- * @run: does it, the @i-th time: 0 or an error number
- * @after: when it is done; nothing fails there
- * @error: what it may end with
- * @done: what it ends with when nothing fails
- * @may_spare: it may get by without an allocation
+ * * struct operation - an operation, each of whose allocations is made to fail
+ * @name: its name
+ * @before: prepares it; nothing fails there
+ * @run: runs it for the @i-th time: 0 or an error number
+ * @after: undoes it; nothing fails there
+ * @error: the error that it may end with
+ * @done: its result when nothing fails
+ * @may_spare: it may succeed without an allocation
  */
 struct operation {
 	const char *name;
@@ -79,7 +78,7 @@ struct operation {
 	bool may_spare;
 };
 
-/* An attempt may take seconds: all of the first are made, and some of the many that follow. */
+/* Attempts may take seconds. All of the first ones are made, and some of the many that follow. */
 static unsigned int some_later(unsigned int nth, uint64_t *state)
 {
 	return nth + 1 + random_next(state) % (1 + nth / 6);
@@ -101,7 +100,7 @@ static void try_operation(const struct operation *op)
 		err = op->run(i);
 		failed = has_failed(getpid());
 		fail_nth(0);
-		/* That was all: the next attempt is as good as the first. */
+		/* That was the last allocation. The next attempt repeats the first. */
 		if (err != op->done && err == op->error && failed) {
 			refused++;
 			err = op->run(i);
@@ -119,7 +118,7 @@ static void try_operation(const struct operation *op)
 
 #define TRY(title, ...) try_operation(&(const struct operation){ .name = title, __VA_ARGS__ })
 
-/* ---- one after the other ------------------------------------------------- */
+/* ---- each in turn ------------------------------------------------------- */
 
 static dsm_region *region;
 static char *base;
@@ -198,7 +197,7 @@ TEST(regions)
 	unshare_region(region);
 }
 
-/* The kernel's access: an error instead of a signal. */
+/* The kernel's access, which gets an error in place of a signal. */
 static int zero_fd, pipe_fds[2];
 
 static void open_files(void)
@@ -221,7 +220,7 @@ static int read_by_kernel(const char *at)
 	return 0;
 }
 
-/* Each operation has pages of its own, and each node, and each attempt. */
+/* Each operation, node and attempt has pages of its own. */
 static char *page(int operation, unsigned int i)
 {
 	ASSERT_LT(i, PAGES_MAX);
@@ -243,7 +242,7 @@ static int upgrade_page(unsigned int i)
 	return write_by_kernel(page(0, i) + 100);
 }
 
-/* By the program: it never notices. */
+/* The program's access, which never notices a failure. */
 static int touch_page(unsigned int i)
 {
 	_Atomic uint64_t *at = word(page(2, i), 0);
@@ -256,7 +255,7 @@ static int prefetch_page(unsigned int i)
 	return dsm_prefetch(page(3, i), PAGE, PROT_READ | PROT_WRITE) ? errno : 0;
 }
 
-/* The first of a chunk: the region has it by first touch. */
+/* The first access to a chunk, which then has this node as its home. */
 static int touch_chunk(unsigned int i)
 {
 	ASSERT_LT(i, PAGES_MAX);
@@ -271,7 +270,10 @@ TEST(blocks)
 	open_files();
 	region = share_region(pages * PAGE, DSM_HOME_INTERLEAVED, 0);
 	base = dsm_base(region);
-	/* All are the last node's; so node 0 and others fetch, and it gives. */
+	/*
+	 * All pages belong to the last node, so node 0 and others fetch, and the last node
+	 * serves.
+	 */
 	if (node() == nodes() - 1)
 		for (size_t i = 0; i < pages; i++)
 			*word(base + i * PAGE, 0) = 3;
@@ -304,14 +306,14 @@ TEST(chunks)
 	unshare_region(region);
 }
 
-/* Objects at node 0, and of this node alone. */
+/* Objects whose home is node 0, and objects of this node alone. */
 static struct objects {
 	dsm_mutex_t mutex;
 	dsm_cond_t cond;
 	dsm_barrier_t barrier;
 } *objects;
 
-/* Not with libdsm, which needs the module, and memory, only once. */
+/* Not through libdsm, which calls the module and allocates only once. */
 static int mutex_op(uint32_t op)
 {
 	struct dsm_sync_arg arg = { .op = op, .offset = (char *)&objects->mutex - base };
@@ -355,7 +357,7 @@ static int attach(unsigned int i)
 	return ioctl(handle, DSM_IOC_ATTACH, &arg) ? errno : 0;
 }
 
-/* The mutex is held afterwards, in any case. */
+/* Afterwards the mutex is held in any case. */
 static int wait_cond(unsigned int i)
 {
 	(void)i;
@@ -389,13 +391,13 @@ TEST(synchronisation)
 	together("prepared");
 	TRY("lock a mutex", .run = lock_mutex, .after = unlock_mutex, .error = ENOMEM);
 	TRY("try to lock a mutex", .run = trylock_mutex, .after = unlock_mutex, .error = ENOMEM);
-	/* Who holds it gets rid of it, whatever happens: never an error. */
+	/* Releasing a mutex always succeeds. */
 	TRY("unlock a mutex", .before = take_mutex, .run = give_mutex, .may_spare = true);
 	TRY("wait for a condition", .before = take_mutex, .run = wait_cond,
 	    .after = unlock_mutex, .error = ENOMEM, .done = ETIMEDOUT);
 	TRY("signal a condition", .run = signal_cond, .error = ENOMEM);
 	TRY("wait at a barrier", .run = wait_barrier, .error = ENOMEM);
-	/* once for a region's first process */
+	/* only for a region's first process */
 	TRY("attach", .run = attach, .error = ENOMEM);
 	TRY("keep a mutex", .run = lock_mutex, .after = unlock_mutex, .error = ENOMEM);
 	ASSERT_OK(close(handle));
@@ -420,7 +422,10 @@ static int in_child(void (*what)(unsigned int nth), unsigned int nth)
 	return WEXITSTATUS(status);
 }
 
-/* The exit status: 0; 1, refused; 2, nothing has failed; 3, and yet it was refused. */
+/*
+ * The exit status: 0 for success; 1 if refused; 2 if nothing failed; 3 if refused although
+ * nothing failed.
+ */
 static void make_namespace(unsigned int nth)
 {
 	int err;
@@ -455,7 +460,7 @@ TEST(namespaces)
 	together("tried");
 }
 
-/* A helper for a node that nobody else is, in a namespace of its own. */
+/* A helper for an unused node, in a network namespace of its own. */
 static void run_helper(unsigned int nth)
 {
 	int log = open("/run/inject-dsmd.log", O_WRONLY | O_CREAT | O_TRUNC, 0600);
@@ -490,7 +495,7 @@ static bool helper_registered(pid_t pid)
 	FILE *f;
 	int is = 0;
 
-	/* Before, it sees this node's files. */
+	/* Before that, it sees this node's files. */
 	if (!is_dsmd(pid))
 		return false;
 	snprintf(path, sizeof(path), "/proc/%d/root/sys/class/dsm/node/helper", pid);
@@ -503,7 +508,7 @@ static bool helper_registered(pid_t pid)
 	return is;
 }
 
-/* Whether it got through; @failed: whether anything did fail. */
+/* Did the helper get through? @failed: did any allocation fail? */
 static bool start_helper(unsigned int nth, bool *failed)
 {
 	int status = 0;
@@ -521,7 +526,7 @@ static bool start_helper(unsigned int nth, bool *failed)
 	if (up)
 		ASSERT_OK(kill(pid, SIGTERM));
 	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-	/* One that is refused says so, and ends. */
+	/* A refused helper prints an error and exits. */
 	EXPECT_TRUE(WIFEXITED(status));
 	EXPECT_EQ(!WEXITSTATUS(status), up);
 	return up;
@@ -535,7 +540,7 @@ TEST_SECONDS(registrations, 600)
 
 	failing_prepare(NULL);
 	together("prepared");
-	/* Namespaces are made one at a time, and go slowly: one node is enough. */
+	/* Namespaces are created slowly, one at a time: one node is enough. */
 	for (nth = 1; !node() && nth < NTH_MAX && failed; nth = some_later(nth, &state)) {
 		bool up = start_helper(nth, &failed);
 
@@ -580,13 +585,13 @@ static void load_module(unsigned int nth)
 	if (!has_failed(getpid()))
 		_exit(err ? 3 : 2);
 	fail_nth(0);
-	/* EINVAL is what device_add() says when there is no memory for a device's name. */
+	/* device_add() returns EINVAL when there is no memory for a device's name. */
 	if (err && err != EINVAL)
 		EXPECT_EQ(err, ENOMEM);
 	_exit(err ? 1 : 0);
 }
 
-/* Of the module's beginning, since where its code will be is not known before. */
+/* Allocations below the init call, since the address of its code is not known before. */
 static void load_with_failures(void)
 {
 	unsigned int nth = 1, refused = 0;
@@ -597,7 +602,7 @@ static void load_with_failures(void)
 	while ((result = in_child(load_module, nth)) != 2 && nth < NTH_MAX) {
 		ASSERT_LT(result, 2);
 		EXPECT_EQ(module_there(), !result);
-		/* It can do without. */
+		/* The module works without these. */
 		if (!result)
 			ASSERT_TRUE(WAIT_FOR(unloaded(), 20));
 		refused += result;
@@ -620,7 +625,7 @@ TEST_SECONDS(loading, 600)
 	if (mine)
 		ASSERT_TRUE(WAIT_FOR(unloaded(), 20));
 	together("unloaded");
-	/* Each kernel once: the nodes may be in one, or not. */
+	/* Once per kernel, since nodes may share one. */
 	if (module_there()) {
 		mine = true;
 		ASSERT_TRUE(WAIT_FOR(unloaded(), 20));
@@ -631,7 +636,7 @@ TEST_SECONDS(loading, 600)
 	together("loaded");
 	ASSERT_EQ(run("dsmd-ctl", "start", NULL), 0);
 	together("started");
-	/* And it works. */
+	/* The module works again. */
 	region = share_region(PAGE, DSM_HOME_CREATOR, 0);
 	atomic_fetch_add(word(dsm_base(region), 0), 1);
 	together("incremented");
@@ -639,7 +644,7 @@ TEST_SECONDS(loading, 600)
 	unshare_region(region);
 }
 
-/* ---- any of them, under load --------------------------------------------- */
+/* ---- at random, under load ---------------------------------------------- */
 
 enum {
 	LOAD_PAGES	= 32,
@@ -648,7 +653,7 @@ enum {
 };
 
 static struct load {
-	_Atomic uint64_t *sum;		/* of what each node has added */
+	_Atomic uint64_t *sum;		/* what each node has added */
 	_Atomic uint64_t *locked;	/* with the mutex held, by reading and writing */
 	uint64_t added, locked_added;
 	unsigned int refused;
@@ -659,7 +664,7 @@ static char *load_page(uint64_t random)
 	return base + (1 + random % LOAD_PAGES) * PAGE;
 }
 
-/* An error is one of those that it may be. */
+/* One of the errors that are allowed. */
 static void load_result(int err, int allowed)
 {
 	EXPECT_TRUE(!err || err == allowed);
@@ -715,7 +720,7 @@ static void load_operation(unsigned int which, uint64_t random)
 	}
 }
 
-/* What no node knows of the others: how often each has added. */
+/* How often each node has added, which no other node knows. */
 static void load_compare(void)
 {
 	uint64_t sum = 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* /dev/dsm and sysfs, asked for what they do not do: each gets the right error, and nothing else. */
+/* Invalid uses of /dev/dsm and sysfs: each gets the right error and has no effect. */
 #include <fcntl.h>
 #include <pwd.h>
 #include <sched.h>
@@ -22,7 +22,7 @@ static const unsigned int commands[] = {
 	DSM_IOC_SPIN,
 };
 
-/* ioctl() that says which of a table's cases went wrong. */
+/* An ioctl() whose failure names the case of a table. */
 static void expect_error(int line, size_t i, int fd, unsigned int cmd, void *arg, int error)
 {
 	int ret, is;
@@ -120,7 +120,7 @@ TEST(unknown_commands)
 	close(fd);
 }
 
-/* Pointers to nowhere, and to where only a part of the argument is. */
+/* Pointers to unmapped memory, and arguments of which only a part is mapped. */
 TEST(bad_pointers)
 {
 	char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -133,7 +133,7 @@ TEST(bad_pointers)
 		expect_error(__LINE__, i, fd, commands[i], (void *)-4096L, EFAULT);
 		expect_error(__LINE__, i, fd, commands[i], page + 4096 - 4, EFAULT);
 	}
-	/* Where it can be read, and not be written. */
+	/* Memory that can be read and not written. */
 	struct dsm_api *api = (struct dsm_api *)page;
 
 	api->version = DSM_API_VERSION;
@@ -156,7 +156,7 @@ TEST(create)
 		{ .name = "a b", .size = 4096 },
 		{ .name = "a\n", .size = 4096 },
 		{ .name = "\xff", .size = 4096 },
-		{ .name = LONG_NAME, .size = 4096 },	/* fills it, no NUL */
+		{ .name = LONG_NAME, .size = 4096 },	/* fills the array, without a NUL */
 		{ .name = "x", .size = 0 },
 		{ .name = "x", .size = DSM_REGION_SIZE_MAX + 1 },
 		{ .name = "x", .size = UINT64_MAX },
@@ -188,7 +188,7 @@ TEST(create)
 		arg = bad[i];
 		expect_error(__LINE__, i, fd, DSM_IOC_CREATE, &arg, EINVAL);
 	}
-	/* None of them made anything, or bound the descriptor. */
+	/* No case has created anything or bound the descriptor. */
 	arg = (struct dsm_region_arg){ .name = "x" };
 	EXPECT_ERRNO(ioctl(fd, DSM_IOC_OPEN, &arg), ENOENT);
 	EXPECT_ERRNO(mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0), EINVAL);
@@ -218,7 +218,7 @@ TEST(create)
 		EXPECT_OK(dsm_unlink("x"));
 }
 
-/* More than there are addresses for. */
+/* More than the address space has room for. */
 TEST(address_range_is_finite)
 {
 	const unsigned int fit = (DSM_ADDR_MAX - DSM_ADDR_MIN) / DSM_REGION_SIZE_MAX;
@@ -286,7 +286,7 @@ TEST(open_and_bind)
 	ASSERT_OK(ioctl(fd, DSM_IOC_OPEN, &arg));
 	window.id = arg.id;
 
-	/* Bound once, bound for good. */
+	/* A descriptor is bound once and for ever. */
 	arg = (struct dsm_region_arg){};
 	strcpy(arg.name, region_name());
 	EXPECT_ERRNO(ioctl(fd, DSM_IOC_OPEN, &arg), EBUSY);
@@ -414,7 +414,7 @@ TEST(sync_arguments)
 		{ { .op = 0 }, EINVAL },
 		{ { .op = DSM_SYNC_WAKE + 1, .value = 1 }, EINVAL },
 		{ { .op = UINT32_MAX }, EINVAL },
-		{ { .op = 0x80 }, EINVAL },		/* what only nodes may ask */
+		{ { .op = 0x80 }, EINVAL },		/* may only be sent by nodes */
 		{ { .op = 0x81 }, EINVAL },
 		{ { .op = DSM_SYNC_TRYLOCK, .offset = 65536 }, EINVAL },
 		{ { .op = DSM_SYNC_TRYLOCK, .offset = 4 }, EINVAL },
@@ -447,7 +447,7 @@ TEST(sync_arguments)
 		sync = cases[i].sync;
 		expect_error(__LINE__, i, rdonly, DSM_IOC_SYNC, &sync, EACCES);
 	}
-	/* Of one kind while it is in use. */
+	/* An object has one kind while it is in use. */
 	EXPECT_OK(ioctl(fd, DSM_IOC_SYNC, &lock));
 	EXPECT_EQ(lock.result, 0);
 	EXPECT_ERRNO(ioctl(fd, DSM_IOC_SYNC, &barrier), EINVAL);
@@ -486,7 +486,7 @@ TEST(window)
 	EXPECT_ERRNO(ioctl(fd, DSM_IOC_WINDOW, &arg), EINVAL);
 	arg = (struct dsm_window_arg){ .id = id, .size = 1 };
 	EXPECT_ERRNO(ioctl(fd, DSM_IOC_WINDOW, &arg), EINVAL);
-	/* Whoever has opened the device: doors.c has more of that. */
+	/* A process that is not the helper may not do this; doors.c has more such cases. */
 	arg = (struct dsm_window_arg){ .id = id };
 	EXPECT_ERRNO(ioctl(fd, DSM_IOC_WINDOW, &arg), EPERM);
 	if (!node())
@@ -500,7 +500,7 @@ TEST(window)
 	EXPECT_EQ(arg.size, 65536);
 	at = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	ASSERT_NE(at, MAP_FAILED);
-	/* It shows what is here, and fetches nothing. */
+	/* It shows local memory and fetches nothing. */
 	EXPECT_EQ(*word(at, 0), !node());
 	struct dsm_range_arg range = { .length = 1 };
 	struct dsm_sync_arg lock = { .op = DSM_SYNC_LOCK };
@@ -511,11 +511,11 @@ TEST(window)
 	close(fd);
 	genl_restore_helper(helper);
 	unshare_region(region);
-	/* It keeps the region from nothing; and is harmless afterwards. */
+	/* It does not keep the region alive, and is harmless afterwards. */
 	EXPECT_EQ(*word(at, 0), !node());
 }
 
-/* A network namespace without a helper is no node. */
+/* A network namespace without a helper is not a node. */
 TEST(no_helper)
 {
 	struct dsm_region_arg region = { .name = "nowhere", .size = 4096 };
@@ -572,7 +572,7 @@ TEST(tunables)
 		EXPECT_EQ(node_get(name), tunables[i].high);
 		EXPECT_EQ(node_set(name, before), 0);
 	}
-	/* What only tells takes nothing. */
+	/* A read-only file refuses a write. */
 	EXPECT_EQ(node_set("id", 1), EACCES);
 	pid_t pid = fork();
 
@@ -585,7 +585,7 @@ TEST(tunables)
 	EXPECT_TRUE(wait_child(pid));
 }
 
-/* Pages are fetched ahead as soon as that is asked for, and not before. */
+/* Advice starts a prefetch at once. Nothing is prefetched before. */
 TEST(prefetch_blocks_is_in_force)
 {
 	dsm_region *region = share_region(1 << 20, DSM_HOME_DEFAULT, 0);
@@ -613,7 +613,7 @@ TEST(prefetch_blocks_is_in_force)
 	unshare_region(region);
 }
 
-/* The helper's way to spin: looked at, it is ready or it is not. */
+/* The helper's way to spin: a poll without a wait says whether the device is ready. */
 TEST(spin)
 {
 	struct dsm_spin_arg arg = { .fd = -1 };
@@ -629,7 +629,9 @@ TEST(spin)
 	if (get_nprocs() > 1) {
 		EXPECT_ERRNO(ioctl(fd, DSM_IOC_SPIN, &arg), EBADF);
 		arg.fd = pipes[0];
-		/* A wait goes without if many have been in vain, or others want to run. */
+		/*
+		 * A wait does not spin if many spins were in vain, or if other tasks want to run.
+		 */
 		misses = node_get("spin_misses");
 		for (int i = 0; i < 20000 && node_get("spin_misses") == misses; i++)
 			EXPECT_OK(ioctl(fd, DSM_IOC_SPIN, &arg));
@@ -653,7 +655,7 @@ static long long spins(void)
 	return node_get("spin_hits") + node_get("spin_misses");
 }
 
-/* Of the region's 256 blocks, written by another. */
+/* 256 blocks of the region, written by another node. */
 static void spin_while_reading(char *base)
 {
 	long long prefetch = node_get("prefetch_blocks"), count;
@@ -666,7 +668,7 @@ static void spin_while_reading(char *base)
 	ASSERT_EQ(node_set("spin_us", 10000), 0);
 	for (int i = 16; i < 256; i++)
 		EXPECT_EQ(*word(base + i * 4096, 0), i);
-	/* Whether they are hits depends on what else runs there. */
+	/* Whether they succeed depends on what else runs on the machine. */
 	if (get_nprocs() > 1)
 		EXPECT_GE(spins(), count + 1);
 	else
@@ -674,7 +676,7 @@ static void spin_while_reading(char *base)
 	ASSERT_EQ(node_set("prefetch_blocks", prefetch), 0);
 }
 
-/* Waits spin as soon as they may, where there is a processor for it, and not before. */
+/* Waits spin as soon as they may and a processor is free, and not before. */
 TEST(spin_us_is_in_force)
 {
 	dsm_region *region = share_region(1 << 20, DSM_HOME_DEFAULT, 0);
@@ -685,10 +687,10 @@ TEST(spin_us_is_in_force)
 		for (int i = 0; i < 256; i++)
 			*word(base + i * 4096, 0) = i;
 	}
-	/* To meet takes far longer than a spin that has begun. */
+	/* Meeting takes far longer than a spin. */
 	ASSERT_EQ(node_set("spin_us", 0), 0);
 	together("written");
-	/* In turn: who has to share a processor does not spin. */
+	/* One node after the other, since a thread that shares its processor does not spin. */
 	for (int turn = 1; turn < nodes(); turn++) {
 		if (node() == turn)
 			spin_while_reading(base);

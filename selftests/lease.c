@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Mutexes that stay with the node that had them last, and are taken there without
- * a system call: see DSM_WORDS_OFFSET in <linux/dsm.h>.
+ * Mutexes that stay with the node that had them last, and are locked there without a system
+ * call: see DSM_WORDS_OFFSET in <linux/dsm.h>.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@ static dsm_mutex_t *mutex_at(dsm_region *region, uint64_t offset)
 	return (dsm_mutex_t *)((char *)dsm_base(region) + offset);
 }
 
-/* Mutexes 64 bytes apart, one after the other, from @offset on. */
+/* Mutexes at distances of 64 bytes, from @offset on. */
 static void make_mutexes(dsm_region *region, uint64_t offset, int count)
 {
 	for (int i = 0; !node() && i < count; i++)
@@ -44,7 +44,7 @@ static int in_thread(void *(*run)(void *), void *arg)
 	return (int)(intptr_t)result;
 }
 
-/* A mutex that nobody else wants costs no system call, wherever its home is. */
+/* An uncontended mutex costs no system call, wherever its home is. */
 TEST(no_system_calls)
 {
 	dsm_region *region = share();
@@ -68,7 +68,7 @@ TEST(no_system_calls)
 		ASSERT_EQ(dsm_mutex_unlock(mutex), 0);
 	}
 	EXPECT_EQ(region_stat("sync_calls"), calls);
-	/* What is in the way of that is told as ever. */
+	/* Conflicting operations fail as ever. */
 	ASSERT_EQ(dsm_mutex_lock(mutex), 0);
 	EXPECT_EQ(dsm_mutex_lock(mutex), EDEADLK);
 	EXPECT_EQ(dsm_mutex_trylock(mutex), EBUSY);
@@ -76,10 +76,10 @@ TEST(no_system_calls)
 	EXPECT_EQ(in_thread(unlock_mutex, mutex), EPERM);
 	EXPECT_EQ(dsm_mutex_unlock(mutex), 0);
 	EXPECT_EQ(dsm_mutex_unlock(mutex), EPERM);
-	EXPECT_EQ(in_thread(try_mutex, mutex), 0);	/* and keeps it */
+	EXPECT_EQ(in_thread(try_mutex, mutex), 0);	/* and the thread keeps it */
 	EXPECT_EQ(dsm_mutex_trylock(mutex), EBUSY);
 	EXPECT_EQ(region_stat("mutexes_in"), came);
-	/* It comes to who wants it, and goes on being free of them there. */
+	/* Another node gets it on demand, and then locks it without a system call, too. */
 	for (int n = 0; n < nodes(); n++) {
 		if (n == node()) {
 			came = region_stat("mutexes_in");
@@ -96,7 +96,7 @@ TEST(no_system_calls)
 	unshare_all(region);
 }
 
-/* What a mutex was, something else can be as soon as nobody has it. */
+/* An unused mutex's place can become another object at once. */
 TEST(other_kinds_of_objects)
 {
 	dsm_region *region = share();
@@ -118,7 +118,7 @@ TEST(other_kinds_of_objects)
 	unshare_all(region);
 }
 
-/* A child that takes @mutex, without a system call if it is here, and stays in it. */
+/* A child that locks @mutex, without a system call if possible, and stays in it. */
 static pid_t fork_holder(dsm_mutex_t *mutex)
 {
 	char ready = 0;
@@ -131,7 +131,7 @@ static pid_t fork_holder(dsm_mutex_t *mutex)
 	if (!pid) {
 		long long calls;
 
-		/* The first time, the child has to say who it is. */
+		/* The first time, the child has to register. */
 		ready = !dsm_mutex_lock(mutex) && !dsm_mutex_unlock(mutex);
 		calls = region_stat("sync_calls");
 		ready = ready && !dsm_mutex_lock(mutex) && region_stat("sync_calls") == calls;
@@ -171,7 +171,7 @@ static void *take_over_thread(void *mutex)
 	return NULL;
 }
 
-/* Who dies in a mutex that it took without a system call is missed all the same. */
+/* The death of a holder that locked without a system call is detected, too. */
 TEST(killed_holder)
 {
 	dsm_region *region = share();
@@ -184,7 +184,7 @@ TEST(killed_holder)
 	if (!node())
 		ASSERT_EQ(dsm_mutex_init(all, NULL), 0);
 	together("made");
-	/* Nobody waits; another thread of the node does. */
+	/* First nobody waits for it; then another thread of the node does. */
 	pid = fork_holder(mine);
 	EXPECT_EQ(dsm_mutex_trylock(mine), EBUSY);
 	kill_holder(pid);
@@ -193,11 +193,11 @@ TEST(killed_holder)
 	start(&thread, take_over_thread, mine);
 	kill_holder(pid);
 	join(thread);
-	/* Nobody has it, but a child had: it is the parent's to take. */
+	/* A child held it, and nobody holds it now: the parent can take it. */
 	EXPECT_EQ(dsm_mutex_lock(mine), 0);
 	EXPECT_EQ(dsm_mutex_unlock(mine), 0);
 
-	/* Every node kills a holder, and the next node finds the mutex so. */
+	/* Every node kills a holder, and the next node finds the mutex abandoned. */
 	for (int n = 0; n < nodes(); n++) {
 		if (n == node())
 			pid = fork_holder(all);
@@ -211,7 +211,7 @@ TEST(killed_holder)
 	unshare_all(region);
 }
 
-/* Fork: the child is another, has nothing of its parent's, and leaves nothing of it. */
+/* fork(): the child is another holder, has nothing of its parent's, and leaves nothing of it. */
 TEST(forked_holder)
 {
 	dsm_region *region = share();
@@ -226,7 +226,7 @@ TEST(forked_holder)
 	pid = fork();
 	ASSERT_OK(pid);
 	if (!pid) {
-		/* To the child, so that its parent's end is not in the way. */
+		/* Passed to the child, so that the parent's end does not matter. */
 		_exit(dsm_mutex_unlock(mutex) != EPERM || dsm_mutex_trylock(mutex) != EBUSY ||
 		      dsm_mutex_lock(second) || dsm_mutex_unlock(second) ||
 		      dsm_mutex_lock(second) || dsm_mutex_lock(second) != EDEADLK);
@@ -256,7 +256,7 @@ static void count_up(struct tally *tally, int times)
 	_exit(0);
 }
 
-/* Several processes of each node: none of what they add is lost. */
+/* With several processes on each node, no increment is lost. */
 TEST_SECONDS(processes_count, 600)
 {
 	enum { PROCESSES = 3, TIMES = 400 };
@@ -292,7 +292,7 @@ TEST_SECONDS(many_mutexes, 600)
 	uint64_t state = seed();
 
 	make_mutexes(region, 0, MUTEXES);
-	/* All of them at one node, which has seen too many before it comes back to the first. */
+	/* All are at one node, which has seen too many before it returns to the first. */
 	for (int i = 0; node() == 1 % nodes() && i < MUTEXES; i++) {
 		ASSERT_EQ(dsm_mutex_lock(mutex_at(region, 64 * i)), 0);
 		ASSERT_EQ(dsm_mutex_unlock(mutex_at(region, 64 * i)), 0);
@@ -329,7 +329,7 @@ static void *hog_lease(void *mutex)
 	return NULL;
 }
 
-/* A node that needs no system call to take it again gives it away nevertheless. */
+/* A node that could lock it again without a system call still gives it away. */
 TEST(hogged_by_a_node)
 {
 	dsm_region *region = share();
@@ -354,7 +354,7 @@ TEST(hogged_by_a_node)
 	unshare_all(region);
 }
 
-/* Wait with a mutex that was taken without a system call. */
+/* Wait on a condition with a mutex that was locked without a system call. */
 static void *wait_and_wake(void *data)
 {
 	dsm_region *region = data;
@@ -389,7 +389,7 @@ TEST(conditions)
 	unshare_all(region);
 }
 
-/* ---- words --------------------------------------------------------------- */
+/* ---- lock words --------------------------------------------------------- */
 
 TEST(attach_arguments)
 {
@@ -403,7 +403,7 @@ TEST(attach_arguments)
 	EXPECT_ERRNO(ioctl(rdonly, DSM_IOC_ATTACH, &arg), EACCES);
 	EXPECT_ERRNO(mmap(NULL, DSM_WORDS_SIZE, PROT_READ, MAP_SHARED, rdonly, DSM_WORDS_OFFSET),
 		     EACCES);
-	/* Not before somebody of the node has attached. */
+	/* Not before a process of the node has attached. */
 	EXPECT_ERRNO(mmap(NULL, DSM_WORDS_SIZE, PROT_READ, MAP_SHARED, fd, DSM_WORDS_OFFSET),
 		     EINVAL);
 	EXPECT_ERRNO(ioctl(fd, DSM_IOC_ATTACH, (void *)8), EFAULT);
@@ -419,7 +419,7 @@ TEST(attach_arguments)
 			  DSM_WORDS_OFFSET + 4096), EINVAL);
 	at = mmap(NULL, DSM_WORDS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, DSM_WORDS_OFFSET);
 	ASSERT_NE(at, MAP_FAILED);
-	/* The mapping keeps the words when the descriptor is closed, and not what was held. */
+	/* The mapping outlives the descriptor. What was held through it does not. */
 	ASSERT_EQ(lock(64 * node(), 0), 0);
 	EXPECT_NE(*word(at, dsm_word_set(64 * node())), 0);
 	ASSERT_OK(close(fd));
@@ -434,7 +434,7 @@ TEST(attach_arguments)
 	unshare_all(region);
 }
 
-/* Who writes nonsense there spoils mutexes, and nothing else. */
+/* A process that writes nonsense to lock words breaks mutexes, and nothing else. */
 TEST(nonsense)
 {
 	dsm_region *region = share();
@@ -454,7 +454,7 @@ TEST(nonsense)
 		uint64_t bits = random_next(&state);
 		_Atomic uint64_t *at = &words[dsm_word_set(64 * (bits % 8))];
 
-		/* Now and then what might be true. */
+		/* Now and then a plausible value. */
 		if (bits & 64)
 			atomic_store(at, dsm_word(64 * (bits % 8)) |
 				     (bits & 128 ? arg.process << DSM_WORD_THREAD_BITS : 0) |
@@ -474,7 +474,7 @@ TEST(nonsense)
 	kill_holder(pid);
 	munmap(words, DSM_WORDS_SIZE);
 	together("over");
-	/* Others are as they were. */
+	/* Other mutexes are intact. */
 	EXPECT_EQ(lock(DSM_CHUNK_SIZE, 0), 0);
 	EXPECT_EQ(unlock(DSM_CHUNK_SIZE), 0);
 	ASSERT_OK(close(fd));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A node is cut off from the others, and comes back: what it cannot get fails
- * in time, what it has is there, and afterwards all is as it was.
+ * A node is cut off from the others and comes back. What it cannot get fails in time, what it
+ * has stays available, and afterwards everything is as before.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -15,8 +15,8 @@
 enum {
 	PAGE		= 4096,
 	PAGES		= 48,
-	TIMEOUT_MS	= 700,	/* see patience(): also what a near node may take */
-	/* For a wait of TIMEOUT_MS on a machine that has much else to do. */
+	TIMEOUT_MS	= 700,	/* see patience(); also the limit of a connected node */
+	/* For a wait of TIMEOUT_MS on a busy machine. */
 	PATIENCE_S	= 10,
 };
 
@@ -52,7 +52,7 @@ static void expect_sigbus(const void *at, bool write)
 	EXPECT_LE(seconds() - start, patience(PATIENCE_S));
 }
 
-/* Each node has written every nodes()th page; nobody has read any other. */
+/* Each node has written every nodes()th page. No other node has read them. */
 static dsm_region *share_written(void)
 {
 	dsm_region *region;
@@ -68,7 +68,7 @@ static dsm_region *share_written(void)
 	return region;
 }
 
-/* A page of a node's: the @nth. */
+/* The address of a node's @nth page. */
 static char *page_of(dsm_region *region, int whose, int nth)
 {
 	return (char *)dsm_base(region) + (whose + nth * nodes()) * PAGE;
@@ -91,14 +91,14 @@ TEST(access_gets_sigbus)
 	if (node() == last_node() || !node()) {
 		expect_sigbus(page_of(region, other, 0), false);
 		expect_sigbus(page_of(region, other, 1), true);
-		/* Asked for already, and given up once: no different. */
+		/* The block was requested and given up once. The result is the same. */
 		expect_sigbus(page_of(region, other, 0), false);
 		EXPECT_GE(region_stat("timeouts"), 3);
 	}
-	/* One's own pages are at hand. */
+	/* A node's own pages stay available. */
 	EXPECT_EQ(access_signal(page_of(region, node(), 0), true), 0);
 	*word(page_of(region, node(), 2), 1) = node() + 1;
-	/* And those of who is not cut off. */
+	/* So do pages of nodes that are not cut off. */
 	if (node() != last_node()) {
 		for (int n = 0; n < last_node(); n++)
 			EXPECT_EQ(access_signal(page_of(region, n, 3), true), 0);
@@ -108,7 +108,7 @@ TEST(access_gets_sigbus)
 	expect_all_pages(region);
 	for (int n = 0; n < nodes(); n++)
 		EXPECT_EQ(*word(page_of(region, n, 2), 1), n + 1);
-	/* What was given up can be written, too. */
+	/* A page that was given up can be written, too. */
 	for (int n = 0; n < nodes(); n++)
 		atomic_fetch_add(word(page_of(region, n, 1), 7), 1);
 	together("incremented");
@@ -142,7 +142,7 @@ TEST(system_call_gets_an_error)
 	unshare_region(region);
 }
 
-/* Names and mutexes are with a node that cannot be reached. */
+/* Names and mutexes belong to a node that cannot be reached. */
 TEST(calls_time_out)
 {
 	dsm_region *region = share_written();
@@ -156,7 +156,7 @@ TEST(calls_time_out)
 	ASSERT_EQ(dsm_mutex_unlock(mutex), 0);
 	ASSERT_EQ(node_set("timeout_ms", patience(TIMEOUT_MS)), 0);
 	together("used");
-	/* It stays with who had it last: not with who is cut off. */
+	/* The mutex stays with its last node, not with the one that is cut off. */
 	if (!node()) {
 		ASSERT_EQ(dsm_mutex_lock(mutex), 0);
 		ASSERT_EQ(dsm_mutex_unlock(mutex), 0);
@@ -174,7 +174,7 @@ TEST(calls_time_out)
 	}
 	ASSERT_EQ(node_set("timeout_ms", timeout), 0);
 	come_back();
-	/* What timed out was asked for, and may have been done since. */
+	/* A request that timed out may have been carried out since. */
 	if (node() == last_node() && dsm_unlink("cut-off"))
 		EXPECT_EQ(errno, ENOENT);
 	if (!node() && dsm_unlink(region_name()))
@@ -185,7 +185,7 @@ TEST(calls_time_out)
 	EXPECT_OK(dsm_close(region));
 }
 
-/* With patience, nobody notices more than a pause. */
+/* With enough patience, a program only notices a pause. */
 TEST_SECONDS(work_goes_on, 600)
 {
 	dsm_region *region = share_written();
@@ -215,7 +215,7 @@ TEST_SECONDS(work_goes_on, 600)
 		together("working-%d", round);
 		if (node() == last_node())
 			ASSERT_EQ(run("dsm-node-link", "down", NULL), 0);
-		/* Once for too short a time for anybody to notice. */
+		/* Once, for too short a time to be noticed. */
 		if (round)
 			ASSERT_TRUE(WAIT_FOR(node_get("up") < nodes(), 20));
 		together("down-%d", round);

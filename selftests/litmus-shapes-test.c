@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The enumeration of litmus outcomes gives the literature's answers. For each
- * shape: how many outcomes each model allows, and whether the one that the
- * shape is famous for is among them.
+ * The enumeration of litmus outcomes agrees with the literature. For each shape: how many
+ * outcomes each model allows, and whether the well-known one is among them.
  */
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +11,7 @@
 struct answer {
 	const char *name;
 	unsigned int sc, tso;			/* outcomes allowed */
-	unsigned int weak[LITMUS_FIELDS];	/* the famous one; SC forbids it */
+	unsigned int weak[LITMUS_FIELDS];	/* the well-known one, which SC forbids */
 	bool tso_weak;
 };
 
@@ -98,8 +97,8 @@ static void test_shape(const struct litmus_shape *shape, const struct answer *an
 }
 
 /*
- * A store in a buffer is hidden from threads of its node only: of RWC's, who
- * reads y too early must be on the node of who writes it.
+ * A store in a buffer is hidden only from other threads of the same node. So in RWC, the
+ * thread that reads y too early must be on the node of the thread that writes y.
  */
 static void test_mixed(void)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the module's files use of the kernel that means the same in any program. The fuzz
- * targets (kernel.h) and the KUnit suites as programs (../mutants/kunit) share it.
+ * Kernel interfaces that mean the same in any program. The fuzz targets (kernel.h) and the
+ * KUnit suites that run as programs (../mutants/kunit) share them.
  */
 #ifndef FAKE_KERNEL_BASE_H
 #define FAKE_KERNEL_BASE_H

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The kernel, for one thread; see kernel.h. */
+/* A single-threaded model of the kernel; see kernel.h. */
 #include "kernel/kernel.h"
 
 #include <linux/dsm_netlink.h>
@@ -121,8 +121,8 @@ u64 nla_get_u64(const struct nlattr *attr)
 }
 
 /*
- * Attributes, checked as strictly as the kernel does for families like ours:
- * nla_parse() with NL_VALIDATE_STRICT.
+ * Attributes, validated as strictly as the kernel does for such families: nla_parse() with
+ * NL_VALIDATE_STRICT.
  */
 
 static bool attr_valid(const struct nlattr *attr, const struct nla_policy *policy)
@@ -195,9 +195,7 @@ int genlmsg_unicast(struct net *net, struct sk_buff *skb, u32 port)
 	return err;
 }
 
-/*
- * What is registered
- */
+/* Registered objects */
 
 static struct genl_family *registered;
 static struct notifier_block *notifier;
@@ -234,7 +232,7 @@ static const struct genl_ops *op_find(u8 cmd)
 	return NULL;
 }
 
-/* Somebody has sent a message: what genl_rcv_msg() does with it. */
+/* Receives a message, like genl_rcv_msg(). */
 int genl_receive(struct net *net, u32 port, bool admin, u8 cmd, const void *bytes, size_t length)
 {
 	const struct genl_ops *op = op_find(cmd);
@@ -247,7 +245,7 @@ int genl_receive(struct net *net, u32 port, bool admin, u8 cmd, const void *byte
 		return -EOPNOTSUPP;
 	if (op->flags & GENL_UNS_ADMIN_PERM && !admin)
 		return -EPERM;
-	/* Both are as long as they are in the kernel, and not a byte longer. */
+	/* Both have the same length as in the kernel. */
 	info.attrs = calloc(op->maxattr + 1, sizeof(*info.attrs));
 	copy = malloc(length ? length : 1);
 	FUZZ_CHECK(info.attrs && copy, "out of memory");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Generic netlink, as module/netlink.c sees it. */
+/* Generic netlink, as module/netlink.c uses it. */
 #ifndef FUZZ_GENL_H
 #define FUZZ_GENL_H
 
@@ -16,7 +16,7 @@ struct net {
 
 /**
  * struct sk_buff - netlink messages, one after the other
- * @data: of @size bytes; just as many, so that the sanitizer sees more
+ * @data: exactly @size bytes, so that the sanitizer detects accesses beyond them
  * @len: bytes used
  */
 struct sk_buff {
@@ -42,7 +42,7 @@ struct genl_info {
 #define GENL_REQ_ATTR_CHECK(info, attr)	(!(info)->attrs[attr])
 
 enum {
-	NLA_UNSPEC,	/* no such attribute */
+	NLA_UNSPEC,	/* the attribute is absent */
 	NLA_U32,
 	NLA_U64,
 	NLA_BINARY,
@@ -127,7 +127,7 @@ static inline int nla_total_size(int payload)
 	return NLA_ALIGN(NLA_HDRLEN + payload);
 }
 
-/* There may have to be an attribute before it, so that it is aligned. */
+/* Alignment may require a padding attribute before it. */
 static inline int nla_total_size_64bit(int payload)
 {
 	return nla_total_size(payload) + nla_total_size(0);
@@ -141,13 +141,11 @@ int netlink_unregister_notifier(struct notifier_block *nb);
 int genl_register_family(struct genl_family *family);
 int genl_unregister_family(const struct genl_family *family);
 
-/*
- * For the target
- */
+/* Called by the fuzz target */
 
-/* A message that somebody is sent: @attrs of it, up to DSM_A_MAX. -EAGAIN: no room. */
+/* Deliver a message with attributes @attrs, up to DSM_A_MAX. -EAGAIN: no room. */
 extern int (*genl_sent)(u32 port, u8 cmd, struct nlattr **attrs);
-extern unsigned int genl_full;	/* so many messages from now one finds no room; 0: none */
+extern unsigned int genl_full;	/* the message, counted from now, that finds no room; 0: none */
 
 int genl_receive(struct net *net, u32 port, bool admin, u8 cmd, const void *attrs, size_t length);
 void genl_socket_closed(struct net *net, u32 port, int protocol);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * As much of the kernel as module/{netlink,peer,msg}.c need, for one thread
- * and in user space. The Makefile makes every kernel header they include one
- * line that includes this.
+ * A single-threaded user-space model of the kernel functions that module/{netlink,peer,msg}.c
+ * use. The Makefile makes a one-line file, which includes this one, for every kernel header
+ * that they include.
  *
- * What may fail in the kernel fails here when the target says so. A lock that
- * is taken twice, or released when it is not held, is a crash.
+ * Calls that may fail in the kernel fail here when the target says so. Taking a lock twice, or
+ * releasing one that is not held, is a crash.
  */
 #ifndef FUZZ_KERNEL_H
 #define FUZZ_KERNEL_H
@@ -51,7 +51,7 @@ typedef struct { unsigned int val; } kgid_t;
 #define le32_to_cpu	le32toh
 #define le64_to_cpu	le64toh
 
-/* A second a look: what happens once in some milliseconds at most may always happen. */
+/* Each call adds a second, so rate limits never take effect. */
 static inline ktime_t ktime_get(void)
 {
 	static ktime_t now;
@@ -108,9 +108,7 @@ static inline void atomic64_inc(atomic64_t *v)
 	v->counter++;
 }
 
-/*
- * Bits, up to the number of nodes that the targets have
- */
+/* Bitmaps of up to as many bits as the targets have nodes */
 
 #define BITS_PER_LONG		(8 * (unsigned int)sizeof(long))
 #define BITS_TO_LONGS(n)	(((n) + BITS_PER_LONG - 1) / BITS_PER_LONG)
@@ -178,7 +176,7 @@ struct kmem_cache {
 	size_t size;
 };
 
-extern unsigned int kernel_memory_fails;	/* so many requests for it from now; 0: none */
+extern unsigned int kernel_memory_fails;	/* which allocation from now fails; 0: none */
 
 void *kernel_alloc(size_t size);
 struct kmem_cache *kernel_cache_create(size_t size);
@@ -190,9 +188,7 @@ void kmem_cache_destroy(struct kmem_cache *cache);
 #define kzalloc(size, gfp)		kernel_alloc(size)
 #define kfree(ptr)			free(ptr)
 
-/*
- * Work: done when the target says so
- */
+/* Work runs when the target says so */
 
 struct kthread_work {
 	int nothing;
@@ -228,9 +224,7 @@ struct delayed_work {
 #define DEFINE_EVENT(class, name, proto, ...)					\
 	static inline void trace_##name(proto) {}
 
-/*
- * Members of the module's structs that nothing compiled here looks into
- */
+/* Members of the module's structs that no compiled file here uses */
 
 struct hrtimer { char unused; };
 struct xarray { char unused; };

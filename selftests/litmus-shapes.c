@@ -23,7 +23,7 @@ const struct litmus_shape litmus_shapes[] = {
 	{ "IRIW", { { W(x, 1) },          { W(y, 1) },       { R(x), R(y) }, { R(y), R(x) } } },
 	{ "CoRR", { { W(x, 1) },          { R(x), R(x) } } },
 	{ "CoWR", { { W(x, 1), R(x) },    { W(x, 2) } } },
-	/* The classic one has one thread; the other makes the variable move. */
+	/* The classic shape has the first thread only. The second makes the variable move. */
 	{ "CoWW", { { W(x, 1), W(x, 2) }, { W(x, 3) } } },
 };
 
@@ -47,7 +47,10 @@ unsigned int litmus_threads(const struct litmus_shape *shape)
 	return n;
 }
 
-/* The operations of a kind, on a variable if that is not negative, of threads before @end. */
+/*
+ * The number of operations of a kind in threads before @end; if @variable >= 0, only those on
+ * it.
+ */
 static unsigned int count_ops(const struct litmus_shape *shape, int kind, int variable,
 			      unsigned int end)
 {
@@ -154,12 +157,12 @@ struct enumeration {
 
 struct machine {
 	unsigned int done[LITMUS_THREADS];	/* operations */
-	unsigned int drained[LITMUS_THREADS];	/* of those; only writes are ever behind */
+	unsigned int drained[LITMUS_THREADS];	/* how many are done; only writes are delayed */
 	unsigned int memory[LITMUS_VARIABLES];
 	unsigned int fields[LITMUS_FIELDS];
 };
 
-/* The thread's last write to @variable that is still in its buffer, or NULL */
+/* The thread's last write to @variable that is still in its buffer, or NULL. */
 static const struct litmus_op *buffered(const struct enumeration *e, const struct machine *m,
 					unsigned int thread, unsigned int variable)
 {
@@ -172,7 +175,7 @@ static const struct litmus_op *buffered(const struct enumeration *e, const struc
 	return NULL;
 }
 
-/* Another node may have @variable only when no buffer holds writes to it. */
+/* Another node can get @variable only when no buffer holds writes to it. */
 static bool accessible(const struct enumeration *e, const struct machine *m, unsigned int thread,
 		       unsigned int variable)
 {
@@ -182,7 +185,7 @@ static bool accessible(const struct enumeration *e, const struct machine *m, uns
 	return true;
 }
 
-/* The oldest operation that is in the buffer leaves it. */
+/* The oldest buffered operation leaves the buffer. */
 static void drain(const struct enumeration *e, struct machine *m, unsigned int thread)
 {
 	const struct litmus_op *op = &e->shape->ops[thread][m->drained[thread]++];

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Litmus shapes: small concurrent programs, and what a memory model allows
- * them to end in.
+ * Litmus shapes: small concurrent programs, and the outcomes that a memory model allows.
  *
- * The names are those of the literature: Alglave, Maranget, Tautschnig,
- * Herding Cats, 2014. All variables are 0 at first. An outcome is what each
- * read saw, thread by thread, then the last value of each variable that is
- * written more than once; packed into an index below LITMUS_OUTCOMES.
+ * The names are those of the literature: Alglave, Maranget, Tautschnig, Herding Cats, 2014.
+ * All variables are initially 0. An outcome consists of what each read saw, thread by thread,
+ * then the last value of each variable that is written more than once. It is packed into an
+ * index below LITMUS_OUTCOMES.
  */
 #ifndef SELFTESTS_LITMUS_SHAPES_H
 #define SELFTESTS_LITMUS_SHAPES_H
@@ -44,8 +43,8 @@ unsigned int litmus_ops(const struct litmus_shape *shape, unsigned int thread);
 unsigned int litmus_variables(const struct litmus_shape *shape);
 
 /*
- * Fields of an outcome: how many, the first of a thread's reads, and that of
- * a variable's last value (-1 if it is not part of the outcome).
+ * Fields of an outcome: how many; the first of a thread's reads; and that of a variable's last
+ * value, -1 if the outcome does not include it.
  */
 unsigned int litmus_fields(const struct litmus_shape *shape);
 unsigned int litmus_first_read(const struct litmus_shape *shape, unsigned int thread);
@@ -61,14 +60,13 @@ void litmus_outcome_text(const struct litmus_shape *shape, unsigned int outcome,
 			 size_t size);
 
 /*
- * What may be seen, found by trying every interleaving.
+ * The allowed outcomes, found by trying every interleaving.
  *
  * litmus_enumerate_sc(): sequential consistency.
  *
- * litmus_enumerate(): threads of one node (those with equal @node_of) have a
- * memory in common and a store buffer each, as on x86 (TSO). Before another
- * node gets at a variable, all that is buffered for it has drained. So it is
- * TSO with all threads on one node, and with a node each, SC.
+ * litmus_enumerate(): threads of one node (equal @node_of) share a memory, and have a store
+ * buffer each, as on x86 (TSO). Before another node gets a variable, all buffered stores to it
+ * have drained. So this is TSO with all threads on one node, and SC with a node for each.
  */
 void litmus_enumerate_sc(const struct litmus_shape *shape, bool allowed[LITMUS_OUTCOMES]);
 void litmus_enumerate(const struct litmus_shape *shape, const int node_of[LITMUS_THREADS],

@@ -1,28 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory is sequentially consistent between nodes, and between threads of one
- * node what the CPU makes it: litmus shapes show no outcome that these models
- * do not allow (see litmus-shapes.h), and nearly all of those that they do.
+ * Memory is sequentially consistent between nodes. Between threads of one node it is what the
+ * CPU makes it. Litmus shapes show no outcome that these models forbid (see litmus-shapes.h),
+ * and nearly all that they allow.
  *
- * As in litmus7, an iteration has variables of its own, and threads do not
- * wait for each other within a batch: after a barrier, each starts its part
- * of every instance by its own clock. What is varied, by node 0's seed, in
- * which the other nodes follow it:
+ * As in litmus7, an iteration has variables of its own, and threads do not wait for each other
+ * within a batch. After a barrier, each thread starts its part of every instance by its own
+ * clock. Node 0's seed, which all nodes use, varies:
  *
- *  - the variables: in two blocks of different homes, or in one;
- *  - the placement: each thread on a node of its own, or with others on one;
- *    drawn anew for every batch;
- *  - the warm-up of every block: untouched, owned by one of the threads'
- *    nodes or another, or shared by some nodes, or by all of them;
- *  - the instances that are in the same blocks, one after the other: 1 to 8;
- *  - pauses before every access, from none to several times what it takes to
- *    fetch a block.
+ * - the variables: in two blocks of different homes, or in one;
+ * - the placement: each thread on a node of its own, or some together, drawn anew for every
+ *   batch;
+ * - the warm-up of every block: untouched, owned by one of the threads' nodes or another, or
+ *   shared by some nodes, or by all of them;
+ * - the number of consecutive instances in the same blocks: 1 to 8;
+ * - pauses before every access, from none to several times what it takes to fetch a block.
  *
- * $LITMUS_ITERATIONS, 10,000 by default, is how often each variant is played.
+ * $LITMUS_ITERATIONS, 10,000 by default, is the number of iterations of each variant.
  *
- * A run that reaches few of the outcomes allowed has tried little, and fails:
- * each variant must reach more than half of those of SC, all variants of a
- * shape together all but a fifth.
+ * A run that reaches few of the allowed outcomes has tested little, and fails. Each variant
+ * must reach more than half of those of SC. All variants of a shape together must reach four
+ * fifths of them.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -37,9 +35,9 @@
 enum {
 	BLOCK			= 4096,
 	CHUNK_BLOCKS		= DSM_CHUNK_SIZE / BLOCK,
-	HOMES			= 8,	/* a variable's blocks are in so many chunks or more */
+	HOMES			= 8,	/* a variable's blocks are in at least this many chunks */
 	BATCH			= 16,	/* iterations */
-	INSTANCE		= 128,	/* bytes that an instance has of a block */
+	INSTANCE		= 128,	/* bytes of a block for one instance */
 	VARIABLE		= 64,
 	LOG_PACKING_MAX		= 3,	/* instances in a block: 1, 2, 4, 8 */
 	NODES_MAX		= 64,
@@ -47,7 +45,7 @@ enum {
 	UNIT_MIN_NS		= 50 * 1000,
 	UNIT_MAX_NS		= 1500 * 1000,
 	SPIN_MAX_NS		= 50 * 1000,
-	COVERAGE_ITERATIONS	= 200,	/* fewer are not expected to reach much */
+	COVERAGE_ITERATIONS	= 200,	/* with fewer, little is expected to be reached */
 	SECONDS			= 850,	/* for all variants of a shape */
 	TEST_NAME_SIZE		= 16,
 	SHAPES_MAX		= 32,
@@ -69,7 +67,7 @@ enum { VARIANTS = sizeof(variants) / sizeof(variants[0]) };
 struct control {
 	dsm_barrier_t barrier;
 	uint64_t seed;
-	uint64_t unit_ns;	/* what it has taken to fetch a block */
+	uint64_t unit_ns;	/* the measured time to fetch a block */
 };
 
 struct game {
@@ -83,12 +81,12 @@ struct game {
 	uint64_t seed;		/* of this variant */
 };
 
-/* Threads of one node that play the same batch. */
+/* Threads of one node that run the same batch. */
 struct team {
 	const struct game *game;
 	unsigned int batch;
 	unsigned int players;
-	uint64_t unit_ns;	/* what it takes to fetch a block */
+	uint64_t unit_ns;	/* the time to fetch a block */
 	uint64_t start_ns, period_ns, lateness_ns;
 	atomic_uint arrived;
 };
@@ -100,7 +98,7 @@ struct player {
 	pthread_t pthread;
 };
 
-/* ---- what node 0's seed decides, the same on every node ------------------ */
+/* ---- choices by node 0's seed, the same on every node ------------------- */
 
 enum decision { GAME, PLACEMENT, PACKING, PERIOD, LATENESS, WARM_UP, WARM_UP_ALL, PLAYER };
 
@@ -109,7 +107,7 @@ static uint64_t decide(uint64_t seed, enum decision decision, uint64_t index)
 	return random_hash(seed + decision, index);
 }
 
-/* Where the threads of a batch run. */
+/* The nodes that the threads of a batch run on. */
 static void place(const struct game *game, unsigned int batch, int node_of[LITMUS_THREADS])
 {
 	unsigned int threads = litmus_threads(game->shape), shared;
@@ -128,7 +126,7 @@ static void place(const struct game *game, unsigned int batch, int node_of[LITMU
 	} while (!shared == game->variant->crowded);
 }
 
-/* The first of the instances that are in the same blocks as @i: they have its number. */
+/* The first instance in the same blocks as @i. Its number is theirs. */
 static unsigned int block_number(const struct game *game, unsigned int i)
 {
 	unsigned int packing = 1 << decide(game->seed, PACKING, i / BATCH) % (LOG_PACKING_MAX + 1);
@@ -137,9 +135,8 @@ static unsigned int block_number(const struct game *game, unsigned int i)
 }
 
 /*
- * Blocks with numbers that follow each other are not neighbours, which would
- * be fetched ahead, and have different homes; so have, mostly, those of the
- * two variables.
+ * Consecutive blocks do not adjoin, which would start readahead, and have different homes.
+ * Mostly, so have the blocks of the two variables.
  */
 static unsigned int chunks(unsigned int iterations)
 {
@@ -166,7 +163,7 @@ static volatile uint64_t *variable_of(const struct game *game, unsigned int i,
 					   game->variant->one_block ? 0 : variable) + offset);
 }
 
-/* The fields of an iteration's outcome: those that were read on @node are filled in. */
+/* Sets the fields of an iteration's outcome that were read on @node. */
 static uint8_t *result(const struct game *game, int node, unsigned int i)
 {
 	size_t per_node = ((size_t)game->iterations * LITMUS_FIELDS + BLOCK - 1) & -BLOCK;
@@ -176,7 +173,7 @@ static uint8_t *result(const struct game *game, int node, unsigned int i)
 
 /* ---- warm-up ------------------------------------------------------------- */
 
-/* Before the game, @owner writes to the block, then @sharers read it. */
+/* Before the run, @owner writes the block, then @sharers read it. */
 struct warmth {
 	int owner;	/* -1: the block is left untouched */
 	uint64_t sharers;
@@ -190,8 +187,8 @@ static struct warmth warmth_of(const struct game *game, unsigned int number, uns
 
 	place(game, number / BATCH, node_of);
 	/*
-	 * What comes too late for a reader's own copy is the classic mistake: often,
-	 * all have copies of all variables.
+	 * The classic mistake is an invalidation that comes too late. So often all nodes have
+	 * copies of all variables.
 	 */
 	if (decide(game->seed, WARM_UP_ALL, number) % 3 == 0) {
 		warmth.owner = random_next(&random) % nodes();
@@ -231,7 +228,7 @@ static bool any(const struct warmth *warmth)
 	return true;
 }
 
-/* Goes through the blocks that are wanted; prefetches or gets each. */
+/* Goes through the wanted blocks, and prefetches or fetches each. */
 static void walk(const struct game *game, bool (*wanted)(const struct warmth *), bool write,
 		 bool prefetch)
 {
@@ -255,7 +252,7 @@ static void walk(const struct game *game, bool (*wanted)(const struct warmth *),
 	}
 }
 
-/* Has many requests under way at a time; then gets what they have not brought. */
+/* Prefetches many blocks at a time, then fetches those that have not come. */
 static void get_blocks(const struct game *game, bool (*wanted)(const struct warmth *), bool write)
 {
 	walk(game, wanted, write, true);
@@ -277,7 +274,7 @@ static void warm_up(const struct game *game)
 	meet(game);
 }
 
-/* ---- play ---------------------------------------------------------------- */
+/* ---- run ---------------------------------------------------------------- */
 
 static uint64_t now_ns(void)
 {
@@ -293,7 +290,7 @@ static void pass_until(uint64_t end_ns)
 		.tv_sec = end_ns / 1000000000, .tv_nsec = end_ns % 1000000000,
 	};
 
-	/* Others need the CPU as well: only short times are spent with a spin. */
+	/* Others need the CPU, too, so only short times are spent spinning. */
 	if (now_ns() + SPIN_MAX_NS < end_ns)
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &end, NULL);
 	while (now_ns() < end_ns)
@@ -301,9 +298,8 @@ static void pass_until(uint64_t end_ns)
 }
 
 /*
- * Every second time no pause at all. Otherwise every power of two is as
- * likely as the next: from less than an access to a variable that is here
- * takes to several of those that have to be fetched.
+ * Every second time there is no pause. Otherwise each power of two is equally likely, from
+ * less than an access to a local variable to several fetches.
  */
 static void dawdle(struct player *player)
 {
@@ -321,7 +317,7 @@ static void dawdle(struct player *player)
 	}
 }
 
-/* The players of one node start together, closer than by the clock. */
+/* The threads of one node start together, closer than by the clock. */
 static void line_up(struct team *team, unsigned int round)
 {
 	if (team->players == 1)
@@ -339,7 +335,7 @@ static void *play(void *arg)
 	unsigned int ops = litmus_ops(game->shape, player->thread);
 	unsigned int field = litmus_first_read(game->shape, player->thread);
 	unsigned int first = team->batch * BATCH;
-	/* Who has less to do would be done before the others have begun. */
+	/* A thread with less to do would be done before the others start. */
 	uint64_t lateness_ns = team->lateness_ns + (LITMUS_OPS - ops) * 2 * team->unit_ns;
 
 	prctl(PR_SET_TIMERSLACK, 1);
@@ -375,7 +371,7 @@ static long long remote_faults(void)
 	return region_stat("faults_remote_read") + region_stat("faults_remote_write");
 }
 
-/* What this node's accesses have waited for other nodes, on average. */
+/* The average time that an access of this node waited for other nodes. */
 static uint64_t measure_unit(void)
 {
 	long long faults = remote_faults();
@@ -403,7 +399,7 @@ static void play_batch(const struct game *game, unsigned int batch)
 	if (!node())
 		game->control->unit_ns = measure_unit();
 	meet(game);
-	/* The barrier does not let all nodes go in the same moment. */
+	/* The barrier does not release all nodes at the same moment. */
 	team.unit_ns = game->control->unit_ns;
 	team.start_ns = now_ns() + team.unit_ns;
 	team.period_ns = team.unit_ns * (1 + decide(game->seed, PERIOD, batch) % 4);
@@ -456,7 +452,7 @@ static void complain(const struct game *game, unsigned int i, unsigned int outco
 	}
 }
 
-/* Notes the histogram, and how many of the outcomes that SC allows are in it. */
+/* Prints the histogram, and how many of the outcomes that SC allows are in it. */
 static void report(const struct litmus_shape *shape, const char *name,
 		   const unsigned int *histogram, const bool *sc, unsigned int *allowed,
 		   unsigned int *reached)
@@ -475,7 +471,7 @@ static void report(const struct litmus_shape *shape, const char *name,
 	note("%s, %s: %u of SC's %u outcomes", shape->name, name, *reached, *allowed);
 }
 
-/* By node 0, who has everybody's results. Adds them to those of all variants. */
+/* Node 0, which has all results, calls this. It adds them to those of all variants. */
 static void judge(const struct game *game, unsigned int *sum)
 {
 	static unsigned int histogram[LITMUS_OUTCOMES];
@@ -495,7 +491,7 @@ static void judge(const struct game *game, unsigned int *sum)
 		sum[outcome]++;
 		if (sc[outcome])
 			continue;
-		/* With a node a thread, that is SC again. */
+		/* With one node per thread, that is SC again. */
 		litmus_enumerate(game->shape, node_of, allowed);
 		if (!allowed[outcome] && forbidden++ < COMPLAINTS_MAX)
 			complain(game, i, outcome, node_of);
@@ -517,7 +513,7 @@ static void judge_coverage(const struct game *game, const unsigned int *sum)
 		EXPECT_GE(reached, in_sc - in_sc / 5);
 }
 
-/* ---- the tests: one for each shape --------------------------------------- */
+/* ---- one test per shape ------------------------------------------------- */
 
 static void play_variant(const struct game *game, unsigned int *sum)
 {
@@ -590,7 +586,7 @@ static void play_shape(const struct litmus_shape *shape, unsigned int number)
 	unshare_region(game.region);
 }
 
-/* The literature's names, but for signs that a region's name cannot have. */
+/* The literature's names, without signs that a region's name cannot have. */
 static void name_test(const struct litmus_shape *shape, char name[TEST_NAME_SIZE])
 {
 	snprintf(name, TEST_NAME_SIZE, "%s", shape->name);

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Processes, sandboxes and threads around malloc, as a program finds them that knows
- * nothing of any library. It is run with one that is preloaded, and without, and is to do
- * the same.
+ * Processes, sandboxes and threads around malloc, in a program that knows of no library. The
+ * program must do the same with a preloaded library and without.
  */
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -44,7 +43,7 @@ static void result(const char *name)
 	checks_failed = 0;
 }
 
-/* The status with which a process ends; 0: as it should. */
+/* The exit status of a process; 0 for success. */
 static int ended(pid_t pid)
 {
 	int status;
@@ -68,7 +67,7 @@ static int object_wrong(int i, int seed)
 	return wrong;
 }
 
-/* Frees and allocates at random; what is there was written with the same seed. */
+/* Frees and allocates at random. Objects were filled with the same seed. */
 static int churn(int seed, int rounds, size_t max)
 {
 	unsigned int x = seed;
@@ -104,7 +103,7 @@ static int objects_free(int seed)
 
 /* ---- processes ---------------------------------------------------------- */
 
-/* In a child: all is as its parent had it, and what it does is its own. */
+/* In a child, memory is as in its parent, and what the child changes is its own. */
 static int child_work(void)
 {
 	int wrong = 0;
@@ -163,7 +162,7 @@ static pid_t by_clone_on_malloced_stack(void)
 }
 
 #ifdef __x86_64__
-/* Nobody can see that, but for the kernel. */
+/* Only the kernel can see that. */
 static pid_t by_instruction(void)
 {
 	long pid = SYS_clone;
@@ -185,7 +184,7 @@ static const struct maker {
 	{ "clone3 by syscall()", by_clone3 },
 };
 
-/* Both work at the same time; what is the parent's does not change. */
+/* Both work at the same time. The parent's memory does not change. */
 static void parent_and_child(pid_t (*make)(void))
 {
 	char *mine = strdup("parent's");
@@ -220,7 +219,10 @@ static void test_processes(void)
 	result("clone(), on a static stack, and on one that malloc() gave");
 }
 
-/* A child that no library sees made may end as soon as it would do damage, and says why. */
+/*
+ * A child that was made without the library's knowledge may exit with a message when it would
+ * damage the heap.
+ */
 static void test_unseen(void)
 {
 #ifdef __x86_64__
@@ -248,9 +250,9 @@ static void test_unseen(void)
 	result("a process that is made without the C library");
 }
 
-/* ---- stacks that malloc() gave ------------------------------------------ */
+/* ---- stacks from malloc() ----------------------------------------------- */
 
-/* So that what is on a stack is looked at, to some depth. */
+/* Uses the stack to some depth, and checks what is there. */
 static int deep(int seed, int depth)
 {
 	char text[600];
@@ -345,8 +347,8 @@ static void on_signal(int signo)
 }
 
 /*
- * Signals come all the time; a handler writes to an object. What a child's handler counts
- * is not the parent's.
+ * Signals arrive continuously, and a handler writes to an object. What a child's handler
+ * counts does not change in the parent.
  */
 static void test_signals(void)
 {
@@ -363,7 +365,7 @@ static void test_signals(void)
 		fflush(stdout);
 		pid = fork();
 		if (!pid) {
-			/* no timer is inherited: the child sends its own */
+			/* timers are not inherited, so the child sends its own signals */
 			int had = *handled;
 
 			for (int j = 0; j < 100; j++)
@@ -392,7 +394,7 @@ static size_t handed_size(int thread, int i)
 	return 16 + (thread * 37 + i * 101) % 3000;
 }
 
-/* It frees what another one allocated, which waits, or has ended. */
+/* Each thread frees what another one allocated, which waits or has ended. */
 static void *hand_over(void *arg)
 {
 	int me = (intptr_t)arg, other = (me + 131) % THREADS;
@@ -455,7 +457,7 @@ static bool sandbox(struct sock_filter *filter, size_t n)
 	       !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
 }
 
-/* All that glibc's malloc calls, and a child's end. */
+/* The system calls of glibc's malloc and of a child's exit. */
 static bool sandbox_malloc(void)
 {
 	struct sock_filter filter[] = {
@@ -469,7 +471,7 @@ static bool sandbox_malloc(void)
 	return sandbox(filter, sizeof(filter) / sizeof(*filter));
 }
 
-/* As man(1) does to what it executes: nothing is opened for writing, no ioctl. */
+/* As man(1) does to the programs it executes: no opening for writing, no ioctl. */
 static bool sandbox_reader(void)
 {
 	struct sock_filter filter[] = {
@@ -514,8 +516,8 @@ static void test_sandbox_self(void)
 }
 
 /*
- * What a program writes to stderr that is executed like this is nothing, or one line of a
- * library that has other memory for it.
+ * Such a program writes nothing to stderr, or one line of a library that falls back to other
+ * memory.
  */
 static void check_executed(bool (*enter)(void), bool required)
 {
@@ -542,7 +544,7 @@ static void check_executed(bool (*enter)(void), bool required)
 		n += more;
 	close(fd[0]);
 	status = ended(pid);
-	/* the memory may be there all the same; whether is not for this program to say */
+	/* memory may be available all the same; this program does not decide that */
 	if (!n) {
 		CHECK(status == 0);
 		return;
@@ -556,7 +558,7 @@ static void check_executed(bool (*enter)(void), bool required)
 		printf("# status %#x: %s", status, text);
 }
 
-/* In this process everything is as usual: its memory is checked, and its children's. */
+/* In this process, everything is as usual: its memory is checked, and its children's. */
 static int executed(void)
 {
 	int wrong = churn(5, 20000, 3000);

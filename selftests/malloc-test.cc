@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What C, POSIX and C++ say of malloc, free, new and delete, as a program finds them: it
- * knows nothing of any library, and is run with one that is preloaded, and without.
+ * What C, POSIX and C++ specify for malloc, free, new and delete, in a program that knows of
+ * no library. It is run with a preloaded library and without.
  */
 #include <cerrno>
 #include <cstdint>
@@ -29,7 +29,7 @@ static int failures, checks_failed, tests;
 		} \
 	} while (0)
 
-/* What the compiler cannot know to be too much, or unused. */
+/* Hides from the compiler that a size is too large or a result unused. */
 static volatile std::size_t huge = SIZE_MAX / 2, zero = 0;
 static void *volatile sink;
 
@@ -56,7 +56,7 @@ static bool all(const void *ptr, std::size_t size, int value)
 	return true;
 }
 
-/* Before main(), as of any C++ program. */
+/* Runs before main(), like any C++ constructor. */
 static std::map<std::string, int> *const early = [] {
 	auto *made = new std::map<std::string, int>;
 
@@ -175,9 +175,8 @@ static void test_alignment()
 }
 
 /*
- * An alignment that is no power of two: what the C library does with it differs between
- * its versions. So the answers are printed, and whoever runs this with another malloc
- * compares them with the C library's own.
+ * For an alignment that is no power of two, versions of the C library differ. So the results
+ * are printed, and the caller compares them with those of the C library's malloc.
  */
 static void print_odd(const char *name, void *(*function)(std::size_t, std::size_t),
 		      std::size_t align)
@@ -238,7 +237,7 @@ static void test_new()
 	result("new and delete: before main, aligned, and when there is no memory");
 }
 
-/* One allocates what another frees, and ends. */
+/* A thread allocates what another one frees, and ends. */
 static void test_threads()
 {
 	std::vector<void *> objects;
@@ -264,7 +263,7 @@ static void test_threads()
 	result("threads: what one that has ended allocated, is freed by another");
 }
 
-/* What each changes, it changes for itself. */
+/* Each process changes only its own memory. */
 static void test_fork()
 {
 	std::vector<std::string> list(1000, std::string(1000, 'p'));

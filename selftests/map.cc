@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A std::map of strings that one node makes and all nodes read and extend: run
- * on every node of a cluster at once. It is also the example of dsm.hpp.
+ * A std::map of strings, which one node creates and all nodes read and extend. It runs on
+ * every node of a cluster at once, and is also the example of dsm.hpp.
  */
 #include <dsm.hpp>
 
@@ -53,7 +53,7 @@ static void result(const char *name)
 
 static String key_of(int node, int i)
 {
-	/* some fit into the string itself, some do not */
+	/* some fit into the string object, some do not */
 	std::string key = "key " + std::to_string(node) + "." + std::to_string(i);
 
 	return String(key.data(), key.size()) + String(i % 3 ? 0 : 40, '-');
@@ -119,7 +119,7 @@ static Shared *shared_get(int node, int nodes)
 	for (int i = 0; i < 3000; i++) {
 		if (void *root = dsm_root(region))
 			return static_cast<Shared *>(root);
-		/* it is being made */
+		/* the map is being made */
 		std::this_thread::sleep_for(std::chrono::milliseconds(20));
 	}
 	return nullptr;
@@ -140,7 +140,7 @@ static void test_resource()
 	resource.deallocate(aligned, 100, 4096);
 }
 
-/* The structure by each of its names, one of which is a function's, too. */
+/* Also name the structure by each of its names, one of which is also a function's. */
 static void test_stats()
 {
 	dsm_region *region = dsm_default();
@@ -198,7 +198,7 @@ int main()
 	result("heap_stats: the structure and the function");
 
 	meet(shared);
-	/* the next node takes it apart */
+	/* the next node destroys it */
 	for (int i = 0; i < PER_NODE; i++) {
 		Guard guard(&shared->mutex);
 

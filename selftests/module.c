@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Unloading: refused while something is open, and with nothing open it leaves
- * nothing behind; the module can be loaded again, and all works.
+ * Unloading the module. It is refused while something is open. With nothing open, the module
+ * leaves nothing behind, can be loaded again, and works.
  *
- * The helpers are dead meanwhile, since they have windows open.
+ * The helpers are killed before, since they have windows open.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -46,14 +46,17 @@ TEST(refused_while_in_use)
 	int fd;
 
 	*word(dsm_base(region), node()) = 11;
-	/* One that is at hand without helpers. */
+	/* A page that is available without helpers. */
 	if (!node())
 		*word((char *)dsm_base(region) + 4096, 0) = 12;
 	together("written");
 	EXPECT_OK(dsm_close(region));
 	ASSERT_EQ(run("dsmd-ctl", "kill", NULL), 0);
 	together("nothing-open");
-	/* Alone: the nodes may be in one kernel. The region is there, and nobody uses it. */
+	/*
+	 * Other nodes may be in the same kernel, so one node runs alone. The region exists and is
+	 * not in use.
+	 */
 	if (!node()) {
 		ASSERT_TRUE(WAIT_FOR(!users_of_module(), 20));
 
@@ -67,12 +70,12 @@ TEST(refused_while_in_use)
 		base = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		ASSERT_NE(base, MAP_FAILED);
 		close(fd);
-		/* Only mapped. */
+		/* Mapped, and not open. */
 		EXPECT_GT(users_of_module(), 0);
 		EXPECT_ERRNO(unload(), EWOULDBLOCK);
 		EXPECT_EQ(*word(base + 4096, 0), 12);
 
-		/* A part, in a child. */
+		/* A part of the mapping, in a child. */
 		pid = fork();
 		ASSERT_OK(pid);
 		if (!pid) {
@@ -119,7 +122,7 @@ TEST(unloaded_and_loaded)
 		EXPECT_ERRNO(access("/sys/class/dsm", F_OK), ENOENT);
 	}
 	together("unloaded");
-	/* Each kernel once. */
+	/* Once per kernel. */
 	mine = node() && users_of_module() >= 0;
 	if (mine)
 		ASSERT_TRUE(WAIT_FOR(!unload(), 20));

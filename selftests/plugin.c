@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A program that does not know libdsm until it loads it, as a server does its plugins:
+ * A program that loads libdsm with dlopen(), as a server loads plugins:
  *
- *	plugin DIRECTORY	where libdsm.so.0 and libdsm-malloc.so are
+ * 	plugin DIRECTORY	where libdsm.so.0 and libdsm-malloc.so are
  *
- * It runs on every node of a cluster. The library stays for the threads that have used
- * it; it, and libdsm-malloc.so beside it, fit into what the C library sets aside for
- * thread-local variables; and however often it is loaded, there is one of it.
+ * It runs on every node of a cluster. The library stays loaded for the threads that have used
+ * it. It and libdsm-malloc.so fit into the space that the C library reserves for thread-local
+ * variables. However often it is loaded, there is one instance of it.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -86,7 +86,7 @@ static void load_and_close(const char *name)
 	}
 }
 
-/* ---- what the libraries ask of the C library --------------------------- */
+/* ---- what the libraries need of the C library --------------------------- */
 
 static int tls_of(struct dl_phdr_info *info, size_t size, void *data)
 {
@@ -116,9 +116,9 @@ static void load_both(void)
 	CHECK(seen == 2);
 }
 
-/* ---- preloaded, and loaded --------------------------------------------- */
+/* ---- preloaded and loaded ----------------------------------------------- */
 
-/* Itself again, with malloc out of a region. */
+/* The program executes itself with malloc from a region. */
 static int preloaded(void)
 {
 	void *(*allocate)(size_t);
@@ -133,7 +133,7 @@ static int preloaded(void)
 	allocate = (void *(*)(size_t))dlsym(library, "dsm_malloc");
 	release = (void (*)(void *))dlsym(library, "dsm_free");
 	usable = (int (*)(void *))dlsym(library, "dsm_malloc_usable_size");
-	/* They are of one heap, and each of the libraries knows the other's. */
+	/* Both libraries use one heap, and each knows the other's objects. */
 	ptr = allocate(1000);
 	if (!CHECK(ptr && mine))
 		return 1;

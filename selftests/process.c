@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Processes and their address spaces: fork, sharing, mm system calls, signals, rights, cores. */
+/*
+ * Processes and their address spaces: fork, sharing, mm system calls, signals, permissions,
+ * core dumps.
+ */
 #include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
@@ -82,7 +85,7 @@ TEST(fork_shares)
 	for (int i = 0; i < PAGES; i++)
 		EXPECT_EQ(*word(base + i * PAGE, 1), value_of(i) + 1);
 	together("seen");
-	/* A child, in turn, sees what other nodes write after the fork. */
+	/* A child also sees what other nodes write after the fork. */
 	if (node() == nodes() - 1) {
 		EXPECT_EQ(IN_CHILD({
 			EXPECT_TRUE(WAIT_FOR(*word(base, 2) == 42, 20));
@@ -93,13 +96,13 @@ TEST(fork_shares)
 	unshare_region(region);
 }
 
-/* ---- processes that no handler hears of ----------------------------------- */
+/* ---- processes made without atfork handlers ----------------------------- */
 
 enum { OBJECTS = 500, OBJECT_MAX = 3000 };
 
 static unsigned char *object[OBJECTS];
 
-/* Frees and allocates at random; the bytes of what is there are its number plus @mark. */
+/* Frees and allocates at random. An object is filled with its number plus @mark. */
 static int churn(dsm_region *region, int rounds, unsigned char mark)
 {
 	uint64_t state = mark;
@@ -128,7 +131,7 @@ static void objects_free(void)
 	}
 }
 
-/* Objects are shared with a child, slabs are not, and a child that is killed leaves them. */
+/* A child shares objects and no slabs. A child that is killed leaves the objects. */
 TEST(underscore_fork_has_slabs_of_its_own)
 {
 	dsm_region *region = share_region(64 << 20, DSM_HOME_FIRST_TOUCH, 0);
@@ -145,7 +148,7 @@ TEST(underscore_fork_has_slabs_of_its_own)
 
 		ASSERT_OK(pid);
 		if (!pid) {
-			/* what was allocated before stays its parent's */
+			/* the parent still owns what was allocated before */
 			memset(object, 0, sizeof(object));
 			if (churn(region, 5000, 2))
 				_exit(1);
@@ -169,7 +172,7 @@ TEST(underscore_fork_has_slabs_of_its_own)
 	unshare_region(region);
 }
 
-/* The C library does not know of it, so it may take no lock: it ends before it does. */
+/* The C library does not know the child, so the child may take no lock. It ends before it does. */
 TEST(clone_ends_before_it_allocates)
 {
 	dsm_region *region = share_region(64 << 20, DSM_HOME_FIRST_TOUCH, 0);
@@ -188,7 +191,7 @@ TEST(clone_ends_before_it_allocates)
 		ASSERT_OK(pid);
 		if (!pid) {
 			dup2(fd[1], STDERR_FILENO);
-			/* memory it may use, as any process that has it */
+			/* the child may use memory like any process that has it */
 			++*shared;
 			if (round == 0)
 				object[0] = dsm_heap_malloc(region, 100);
@@ -236,13 +239,13 @@ TEST(processes_of_a_node_share_a_copy)
 	char *base = dsm_base(region);
 
 	if (node() == nodes() - 1) {
-		/* Half of the pages to write, half to read. */
+		/* Half of the pages are written, half are read. */
 		for (int i = 0; i < PAGES; i++) {
 			EXPECT_EQ(*word(base + i * PAGE, 0), value_of(i));
 			if (i % 2)
 				*word(base + i * PAGE, 1) = 1;
 		}
-		/* Somebody still uses it: else the next to do so asks node 0. */
+		/* The node still uses the region, otherwise the next open would ask node 0. */
 		int bound = open_bound(0);
 
 		EXPECT_OK(dsm_close(region));
@@ -299,7 +302,7 @@ TEST(munmap_of_a_part)
 		if (!node() || i < 10 || i >= 15)
 			EXPECT_EQ(*word(base + i * PAGE, 0), value_of(i) + 1);
 	}
-	/* It can be had again. */
+	/* The region can be opened again. */
 	if (node()) {
 		int fd = open_bound(0);
 
@@ -340,7 +343,7 @@ TEST(private_mapping_is_refused)
 	unshare_region(region);
 }
 
-/* No advice but MADV_REMOVE, for which see discard.c, loses what the region has. */
+/* Only MADV_REMOVE discards the region's data (see discard.c). No other advice does. */
 TEST(madvise_keeps_contents)
 {
 	dsm_region *region = share_filled();
@@ -370,8 +373,8 @@ TEST(madvise_keeps_contents)
 }
 
 /*
- * A block's pages come and go by themselves, whatever the machine's policy for
- * shared memory is.
+ * Pages of a block come and go one by one, whatever the machine's huge page policy for shmem
+ * is.
  */
 TEST(pages_stay_small)
 {
@@ -454,7 +457,7 @@ static bool waits_for_long(pid_t pid)
 	return true;
 }
 
-/* A wait for a node that does not answer does not outlive its process. */
+/* A wait for a node that does not answer ends with its process. */
 TEST(killed_in_a_fault)
 {
 	dsm_region *region = share_filled();
@@ -542,7 +545,7 @@ TEST(rights)
 	}
 }
 
-/* Dumping a region would fetch all of it. */
+/* A dump of the region would fetch all of it. */
 TEST(core_has_no_region)
 {
 	struct rlimit all = { RLIM_INFINITY, RLIM_INFINITY };
@@ -566,7 +569,7 @@ TEST(core_has_no_region)
 		EXPECT_TRUE(WCOREDUMP(status));
 		ASSERT_OK(stat("core", &core));
 		EXPECT_GT(core.st_size, PAGE);
-		/* Nothing was fetched but the page that was touched. */
+		/* Only the touched page was fetched. */
 		EXPECT_LE(region_stat("bytes_in"), before + PAGE);
 		EXPECT_OK(unlink("core"));
 		ASSERT_OK(chdir("/"));

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * 64 MiB, read and written at random by all nodes, against a model.
+ * All nodes read and write 64 MiB at random, and compare it with a model.
  *
- * The unit is a quarter of a page, so that several nodes write to one page at
- * a time. A unit's contents are a function of its number and its version. What
- * a node does in a round is a function of the seed, so that each node keeps
- * the same model, every unit's version, in private memory. In a round a unit
- * may be written by its owner of that round, or by nobody.
+ * The unit is a quarter of a page, so that several nodes write to a page at a time. A unit's
+ * contents depend on its number and its version. A node's actions in a round depend on the
+ * seed. So each node keeps the same model in private memory: the version of every unit. In a
+ * round, a unit is written by its owner of that round, or not at all.
  *
- * With SOAK_CACHE_MIB, a node keeps so many MiB of copies of what others have at
- * most (cache_bytes): copies come and go all the time.
+ * With SOAK_CACHE_MIB, a node caches at most that many MiB of other nodes' blocks
+ * (cache_bytes), so copies are constantly evicted and fetched.
  */
 #include <stdlib.h>
 
@@ -35,7 +34,7 @@ static struct model model;
 
 static uint64_t content(uint32_t unit, uint8_t version, int i)
 {
-	/* A unit nobody wrote is zero. */
+	/* A unit that was never written is zero. */
 	return version ? random_hash(model.seed + ((uint64_t)unit << 8) + version, i) : 0;
 }
 
@@ -45,7 +44,7 @@ static void fill(volatile uint64_t *at, uint32_t unit, uint8_t version)
 		at[i] = content(unit, version, i);
 }
 
-/* Each word is of one of the versions from @low to @high, none older than the one before. */
+/* Each word is of a version from @low to @high, and none is older than the one before. */
 static bool matches(const volatile uint64_t *at, uint32_t unit, uint8_t low, uint8_t high)
 {
 	for (int i = 0; i < WORDS; i++) {
@@ -75,7 +74,7 @@ static uint64_t schedule_of(int who, int round)
 	return random_hash(model.seed ^ who, round);
 }
 
-/* What all of a round's writes come to. */
+/* The result of all writes of a round. */
 static void foresee(int round)
 {
 	memcpy(model.before, model.after, sizeof(model.before));
@@ -154,7 +153,7 @@ static void soak(int home, size_t block_size)
 	uint64_t sum = 0, wanted = 0;
 	double start = seconds();
 
-	/* All play by node 0's seed. */
+	/* All nodes use node 0's seed. */
 	if (!node())
 		*word(base, 0) = seed();
 	together("seeded");

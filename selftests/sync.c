@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * DSM_IOC_SYNC by itself: its arguments, and what happens when waits end early
- * (timeouts, signals, death) while what they wait for is on its way.
+ * DSM_IOC_SYNC by itself: its arguments, and waits that end early (timeouts, signals, death)
+ * while the answer is on its way.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -56,7 +56,7 @@ TEST(arguments)
 	EXPECT_ERRNO(ioctl(fd, DSM_IOC_SYNC, (void *)8), EFAULT);
 	EXPECT_EQ(unlock(MUTEX + 8 * node()), EPERM);
 	EXPECT_EQ(wait_for(COND, MUTEX, 0), EPERM);
-	/* Nobody waits: nobody is woken. */
+	/* Nobody waits, so nobody is woken. */
 	uint32_t woken = 1;
 
 	EXPECT_EQ(wake(COND, 10, &woken), 0);
@@ -77,7 +77,7 @@ TEST(unbound_descriptors)
 	unshare_all(region);
 }
 
-/* An object in use has a kind; once it is idle, it has none. */
+/* An object in use has a kind. An idle one has none. */
 TEST(kinds)
 {
 	dsm_region *region = share();
@@ -89,7 +89,7 @@ TEST(kinds)
 	EXPECT_EQ(wake(MUTEX, 1, NULL), EINVAL);
 	EXPECT_EQ(lock(OTHER, 0), 0);
 	EXPECT_EQ(wait_for(MUTEX, OTHER, 0), EINVAL);
-	/* It still holds what it did not wait with. */
+	/* The thread still holds the mutex that it did not wait with. */
 	EXPECT_EQ(unlock(OTHER), 0);
 	if (node()) {
 		EXPECT_EQ(trylock(MUTEX), EBUSY);
@@ -111,7 +111,7 @@ TEST(kinds)
 
 struct contest {
 	dsm_region *region;
-	dsm_mutex_t *mutex;	/* with libdsm, or NULL */
+	dsm_mutex_t *mutex;	/* with libdsm; otherwise NULL */
 	int number;
 	uint64_t timeout_max;
 	unsigned int taken;
@@ -124,7 +124,7 @@ static void on_alarm(int signo)
 	(void)signo;
 }
 
-/* SIGALRM every @us microseconds, which interrupts system calls; 0: no more. */
+/* Interrupt system calls by SIGALRM every @us microseconds; 0: stop. */
 static void alarm_every(long us)
 {
 	const struct sigaction action = { .sa_handler = on_alarm };
@@ -145,7 +145,7 @@ static struct timespec in_ns(uint64_t ns)
 	return time;
 }
 
-/* The mutex of a contest; @timeout 0 is none. */
+/* The mutex of a contest. With @timeout 0, waits are not limited. */
 static int contest_lock(const struct contest *contest, uint64_t timeout)
 {
 	struct timespec time;
@@ -163,7 +163,7 @@ static int contest_unlock(const struct contest *contest)
 	return contest->mutex ? dsm_mutex_unlock(contest->mutex) : unlock(MUTEX);
 }
 
-/* One in the mutex at a time, whatever becomes of the waits for it. */
+/* The mutex admits one thread at a time, however the waits for it end. */
 static void *contend(void *data)
 {
 	struct contest *contest = data;
@@ -222,7 +222,7 @@ static void contest(uint64_t timeout_max, bool signals, bool with_library)
 	note("taken %u times, given up %u times", taken, given_up);
 	EXPECT_GT(taken, 0);
 	together("contended");
-	/* Nothing was left behind: it is free. */
+	/* Nothing was left behind: the mutex is free. */
 	EXPECT_EQ(lock(MUTEX, 0), 0);
 	EXPECT_EQ(unlock(MUTEX), 0);
 	unshare_all(region);
@@ -248,7 +248,7 @@ TEST(mutex_signals_and_timeouts)
 	contest(3 * MS, true, false);
 }
 
-/* The same with mutexes that stay on their node, and threads that take them there. */
+/* The same with mutexes that stay on their node, and threads that lock them there. */
 TEST(lease_excludes)
 {
 	contest(0, false, true);
@@ -259,7 +259,7 @@ TEST(lease_timeouts_and_signals)
 	contest(3 * MS, true, true);
 }
 
-/* A waiter that only gives up by its timeout does not take a wake-up with it. */
+/* A waiter whose wait times out does not consume a wake-up. */
 struct consumer {
 	_Atomic uint64_t *tokens;
 	_Atomic uint64_t *done;
@@ -303,7 +303,7 @@ TEST(wake_not_lost)
 	uint32_t woken;
 	double end;
 
-	/* All but one on the first node are impatient. */
+	/* On the first node, all threads but one are impatient. */
 	for (int i = 0; i < THREADS; i++) {
 		consumers[i] = (struct consumer){
 			.tokens = &words[0], .done = &words[8], .number = i,
@@ -320,7 +320,7 @@ TEST(wake_not_lost)
 			posted++;
 			ASSERT_EQ(unlock(MUTEX), 0);
 			ASSERT_EQ(wake(COND, 1, &woken), 0);
-			/* The patient one might not have been in its queue yet. */
+			/* The patient thread might not have been queued yet. */
 			while (!woken && atomic_load(&words[0])) {
 				test_pause();
 				ASSERT_EQ(wake(COND, 1, &woken), 0);
@@ -348,7 +348,7 @@ TEST(wake_not_lost)
 	unshare_all(region);
 }
 
-/* Who leaves a barrier early is not counted. */
+/* A thread that leaves a barrier early is not counted. */
 TEST(barrier_signals)
 {
 	dsm_region *region = share();
@@ -365,7 +365,7 @@ TEST(barrier_signals)
 		while ((err = barrier(BARRIER, nodes())) == EINTR)
 			left++;
 		ASSERT_EQ(err, 0);
-		/* Nobody is more than one round ahead. */
+		/* No thread is more than one round ahead. */
 		uint64_t now = atomic_load(rounds);
 
 		EXPECT_GE(now, (uint64_t)(i + 1) * nodes());
@@ -378,7 +378,7 @@ TEST(barrier_signals)
 
 /* ---- death --------------------------------------------------------------- */
 
-/* Locks and unlocks for ever; says in @inside who is in there. */
+/* Locks and unlocks for ever. @inside names the thread that holds the mutex. */
 static void hammer(_Atomic uint64_t *inside)
 {
 	for (;;) {
@@ -387,7 +387,10 @@ static void hammer(_Atomic uint64_t *inside)
 
 		if (err)
 			_exit(1);
-		/* The dead leave their mark, and their mutex says so. */
+		/*
+		 * A thread that dies leaves its number in @inside, and its mutex reports the
+		 * death.
+		 */
 		if (atomic_load(inside) && !(result & DSM_SYNC_OWNERDEAD))
 			_exit(2);
 		atomic_store(inside, getpid());
@@ -427,7 +430,7 @@ TEST_SECONDS(killed_holders_and_waiters, 600)
 	unshare_all(region);
 }
 
-/* A process that exits takes only its own mutexes with it. */
+/* A process that exits releases only its own mutexes. */
 TEST(fork_and_exit)
 {
 	uint64_t mine = OTHER + 64 * node();
@@ -443,7 +446,7 @@ TEST(fork_and_exit)
 		_exit(unlock(mine) != EPERM || lock(mine + 8, 0));
 	ASSERT_EQ(waitpid(pid, &status, 0), pid);
 	EXPECT_EQ(status, 0);
-	/* The child's is given up, the parent's is not. */
+	/* The child's mutex is abandoned, the parent's is not. */
 	EXPECT_EQ(lock(mine, 0), EDEADLK);
 	EXPECT_EQ(sync_op(DSM_SYNC_LOCK, mine + 8, 0, 0, 0, &result), 0);
 	EXPECT_EQ(result, DSM_SYNC_OWNERDEAD);
@@ -453,7 +456,7 @@ TEST(fork_and_exit)
 	EXPECT_EQ(unlock(mine + 8), 0);
 	EXPECT_EQ(unlock(mine), 0);
 
-	/* What is held through a file goes with the file. */
+	/* Closing a file abandons the mutexes held through it. */
 	ASSERT_EQ(lock(mine, 0), 0);
 	ASSERT_OK(close(fd));
 	fd = open_bound(0);
@@ -477,7 +480,7 @@ static void *hog(void *data)
 	return NULL;
 }
 
-/* Threads of one node pass a mutex among themselves, but not for ever. */
+/* The threads of one node pass a mutex among themselves, but not for ever. */
 TEST(handed_over_to_other_nodes)
 {
 	dsm_region *region = share();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the two halves of the tests of synchronisation, sync.c and lease.c, share. */
+/* Shared by sync.c and lease.c, the two halves of the tests of synchronisation. */
 #ifndef SELFTESTS_SYNC_H
 #define SELFTESTS_SYNC_H
 
@@ -18,7 +18,7 @@ enum {
 	COND		= DSM_CHUNK_SIZE,
 	BARRIER		= 2 * DSM_CHUNK_SIZE,
 	OTHER		= 64,
-	/* Memory, in no block with an object. */
+	/* Memory in a block without objects. */
 	DATA		= 65536,
 };
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The kernel's own accesses to shared memory: system calls are given pointers
- * to pages that are on another node, or that another node takes meanwhile.
+ * The kernel's own accesses to shared memory: system calls get pointers to pages that are on
+ * another node, or that another node takes meanwhile.
  *
- * In each test node 0 writes the pages, and the last node makes the calls.
+ * In each test, node 0 writes the pages, and the last node makes the calls.
  */
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -50,7 +50,7 @@ static bool caller(void)
 	return node() == nodes() - 1;
 }
 
-/* SIZE bytes filled by node 0, and as many that it has written zeroes to. */
+/* SIZE bytes filled by node 0, and SIZE bytes to which node 0 has written zeroes. */
 static dsm_region *share_filled(void)
 {
 	dsm_region *region;
@@ -68,7 +68,7 @@ static dsm_region *share_filled(void)
 	return region;
 }
 
-/* What the call has written into the other half is seen by all. */
+/* All nodes see what the call has written into the second half. */
 static void finish(dsm_region *region)
 {
 	together("called");
@@ -111,7 +111,7 @@ TEST(readv_and_writev)
 		struct iovec from[PAGES], to[PAGES];
 		int fd = temporary_file();
 
-		/* Pieces across page boundaries, the last of them first. */
+		/* Pieces that cross page boundaries, the last piece first. */
 		for (int i = 0; i < PAGES; i++) {
 			size_t start = i ? i * PAGE - 100 : 0;
 			size_t end = i < PAGES - 1 ? (i + 1) * PAGE - 100 : SIZE;
@@ -233,7 +233,7 @@ TEST(process_vm)
 			for (;;)
 				pause();
 		}
-		/* The child has never touched any of it. */
+		/* The child has never touched any of the pages. */
 		ASSERT_EQ(process_vm_readv(pid, &local, 1, &half[0], 1, 0), SIZE);
 		expect_filled(private);
 		ASSERT_EQ(process_vm_writev(pid, &local, 1, &half[1], 1, 0), SIZE);
@@ -244,7 +244,7 @@ TEST(process_vm)
 	finish(region);
 }
 
-/* Small results that the kernel writes: stat(2) and the like. */
+/* Small results that the kernel writes, such as those of stat(2). */
 TEST(structures)
 {
 	dsm_region *region = share_filled();
@@ -279,7 +279,7 @@ TEST(direct_io)
 	dsm_region *region;
 	char *base;
 
-	/* On all nodes, which agree on whether it can be had. */
+	/* On all nodes, which agree on whether io_uring is available. */
 	if (run("modprobe", "brd", "rd_size=4096", NULL))
 		skip("this kernel has no ram disks");
 	region = share_filled();
@@ -309,15 +309,15 @@ static void *read_directly(void *arg)
 }
 
 /*
- * While a device writes to a page, another node that wants the page waits; and
- * what the device has written is not lost.
+ * While a device writes to a page, another node that wants the page waits. What the device has
+ * written is not lost.
  */
 TEST(page_under_dma_is_kept)
 {
 	dsm_region *region;
 	char *base;
 
-	/* A disk of zeroes that takes four seconds to answer. */
+	/* A disk of zeroes that takes four seconds for each answer. */
 	if (run("modprobe", "null_blk", "irqmode=2", "completion_nsec=4000000000",
 		"memory_backed=1", NULL))
 		skip("this kernel has no null_blk");
@@ -356,7 +356,7 @@ static long futex(_Atomic uint64_t *at, int op, uint32_t value)
 	return syscall(SYS_futex, at, op, value, NULL, NULL, 0);
 }
 
-/* Two processes of a node; meanwhile another node takes the page. */
+/* Two processes of a node use a futex. Meanwhile another node takes the page. */
 TEST(futex_of_two_processes)
 {
 	dsm_region *region = share_filled();
@@ -365,7 +365,10 @@ TEST(futex_of_two_processes)
 	int status;
 
 	if (caller()) {
-		/* That is no waiting: the value is another, and is fetched to see it. */
+		/*
+		 * FUTEX_WAIT does not wait: the value differs, and the page is fetched to compare
+		 * it.
+		 */
 		EXPECT_ERRNO(futex(at, FUTEX_WAIT, 1), EAGAIN);
 		pid = fork();
 		ASSERT_OK(pid);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Tests of a cluster: what test.h declares, and main(). */
+/* Tests of a cluster: the functions of test.h, and main(). */
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
@@ -25,7 +25,7 @@ enum {
 
 #define SYSFS "/sys/class/dsm/node/"
 
-/* What a test's process leaves to its parent. */
+/* Passed from a test's process to its parent. */
 struct outcome {
 	bool failed;
 	bool skipped;
@@ -47,7 +47,7 @@ void test_register(struct test *test)
 	last = &test->next;
 }
 
-/* ---- saying what was found --------------------------------------------- */
+/* ---- results ------------------------------------------------------------ */
 
 void note(const char *format, ...)
 {
@@ -145,7 +145,7 @@ void together(const char *format, ...)
 	vsnprintf(name, sizeof(name), format, args);
 	va_end(args);
 	snprintf(step, sizeof(step), "%s.%s", current->name, name);
-	/* It gives up after STEP_SECONDS; a test may take longer. */
+	/* together() gives up after STEP_SECONDS, but a test may take longer. */
 	do {
 		start = seconds();
 		if (!run("step", step, NULL))
@@ -339,7 +339,7 @@ unsigned int patience(unsigned int s)
 	return s * slowness;
 }
 
-/* Between two looks at a state. */
+/* Between two polls of a state. */
 void test_pause(void)
 {
 	const struct timespec pause = { .tv_nsec = 200 * 1000 };
@@ -371,7 +371,7 @@ uint64_t random_hash(uint64_t a, uint64_t b)
 
 /* ---- the run ------------------------------------------------------------- */
 
-/* The test's process, and all that it started, are one process group. */
+/* The test's process and its descendants are one process group. */
 static bool run_test(struct test *test)
 {
 	int status;

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Tests of a cluster, in the manner of the kernel's kselftest_harness.h.
+ * Tests of a cluster, like the kernel's kselftest_harness.h.
  *
- * A program runs on every node of a cluster at once (selftests/vm/cluster),
- * and each of them writes TAP. A test runs in a process of its own, on all
- * nodes in the same order; it ends when its time is up. When a test fails on
- * a node, the program ends there: the others would wait for it in vain.
+ * A program runs on every node of a cluster at once (selftests/vm/cluster), and each instance
+ * writes TAP. A test runs in a process of its own, on all nodes in the same order, and has a
+ * time limit. When a test fails on a node, the program ends there, since the other nodes would
+ * wait for it in vain.
  *
- *	TEST(name) { ... }		300 s
- *	TEST_SECONDS(name, s) { ... }
+ * 	TEST(name) { ... }		300 s
+ * 	TEST_SECONDS(name, s) { ... }
  *
- * Limits of time, here and in WAIT_FOR(), are for an ordinary kernel: one that
- * checks what it does gets more, see patience().
+ * Time limits, here and in WAIT_FOR(), are for an ordinary kernel. A debug kernel gets more,
+ * see patience().
  *
  * EXPECT_* notes a failure and goes on, ASSERT_* ends the test.
  */
@@ -47,7 +47,7 @@ void test_register(struct test *test);
 	}								\
 	static void name(void)
 
-/* What every block size and home policy must do: a test of each. */
+/* A test for each block size and home policy. */
 #define TEST_EVERY_KIND(function)						\
 	TEST(function##_first_touch_4k) { function(DSM_HOME_FIRST_TOUCH, 4096); } \
 	TEST(function##_first_touch_64k) { function(DSM_HOME_FIRST_TOUCH, 65536); } \
@@ -56,7 +56,7 @@ void test_register(struct test *test);
 	TEST(function##_creator_4k) { function(DSM_HOME_CREATOR, 4096); }	\
 	TEST(function##_creator_64k) { function(DSM_HOME_CREATOR, 65536); }
 
-/* ---- saying what was found --------------------------------------------- */
+/* ---- results ------------------------------------------------------------ */
 
 /* A TAP comment. */
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -64,7 +64,7 @@ void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void test_failed(const char *file, int line, bool stop, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
-/* Ends the test, which cannot be done here. */
+/* Skip the rest of the test. */
 void skip(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
 #define TEST_COMPARE(a, op, b, stop) do {				\
@@ -77,7 +77,7 @@ void skip(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn
 			    (long long)(intptr_t)a_, (long long)(intptr_t)b_); \
 } while (0)
 
-/* @call is to return -1 and set errno to @error. */
+/* Expect @call to return -1 and to set errno to @error. */
 #define TEST_ERRNO(call, error, stop) do {				\
 	long long ret_, errno_;						\
 									\
@@ -90,7 +90,7 @@ void skip(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn
 			    #call, #error, ret_, strerror(errno_));	\
 } while (0)
 
-/* @call is to return something else than -1. */
+/* Expect @call not to return -1. */
 #define TEST_OK(call, stop) do {					\
 	errno = 0;							\
 	if ((intptr_t)(call) == -1)					\
@@ -125,27 +125,26 @@ int node(void);
 int nodes(void);
 
 /*
- * Returns when every node has come here. @name is the test's own: it may be
- * used once in a test. Not by way of what is tested.
+ * Returns when every node has called it. @name may be used once in a test. Does not use what
+ * is tested.
  */
 void together(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /*
- * A region that node 0 makes, and all others open; named after the test. Ends
- * the test if that fails. unshare_region() is called by all nodes, too: the
- * name is gone when it returns.
+ * A region that node 0 creates and all others open, named after the test. Ends the test if
+ * that fails. All nodes call unshare_region(), too: when it returns, the name is gone.
  */
 dsm_region *share_region(size_t size, int home, size_t block_size);
 void unshare_region(dsm_region *region);
 
-/* Without libdsm: /dev/dsm after the handshake, and bound to the test's region. */
+/* Without libdsm: /dev/dsm after the handshake, bound to the test's region. */
 int open_device(void);
 int open_bound(unsigned int flags);
 
 /* The name of the test's region. */
 const char *region_name(void);
 
-/* Runs a program, found in PATH; returns its exit status, or 128 + a signal's number. */
+/* Run a program found in PATH; returns its exit status, or 128 + a signal's number. */
 int run(const char *program, ...) __attribute__((sentinel));
 
 /* The process id of this node's dsmd. */
@@ -154,7 +153,7 @@ int helper_pid(void);
 /* The state of a process, or of a thread of this one: 'R', 'S', 'D', ... */
 char task_state(pid_t tid);
 
-/* The signal that an access gets; 0 for none. What is there stays as it is. */
+/* The signal that an access raises; 0 for none. The contents stay as they are. */
 int access_signal(const void *at, bool write);
 
 /* A file below /sys/class/dsm/node. */
@@ -164,7 +163,7 @@ int node_set(const char *file, long long value);
 int node_write(const char *file, const char *text);
 /* A counter of the test's region. */
 long long region_stat(const char *counter);
-/* The sum of the frames exchanged with all peers. */
+/* The frames exchanged with all peers. */
 long long frames_exchanged(void);
 
 /* ---- time, numbers ------------------------------------------------------- */
@@ -172,10 +171,13 @@ long long frames_exchanged(void);
 /* Seconds, monotonic. */
 double seconds(void);
 
-/* What @s is to an ordinary kernel, to this one; $SLOWNESS, from the cluster. */
+/*
+ * The seconds in this kernel that correspond to @s seconds in an ordinary one; $SLOWNESS, from
+ * the cluster.
+ */
 unsigned int patience(unsigned int s);
 
-/* Waits until @condition, patience(@s) seconds at most; whether it came true. */
+/* Wait until @condition, at most patience(@s) seconds; did it become true? */
 #define WAIT_FOR(condition, s) ({					\
 	double end_ = seconds() + patience(s);				\
 	bool done_;							\
@@ -186,13 +188,13 @@ unsigned int patience(unsigned int s);
 })
 void test_pause(void);
 
-/* Printed at the start; $SEED, or random. Each node has its own. */
+/* Printed at the start: $SEED, or random. Each node has its own. */
 uint64_t seed(void);
 /* splitmix64 */
 uint64_t random_next(uint64_t *state);
 uint64_t random_hash(uint64_t a, uint64_t b);
 
-/* The address of the 64-bit word @index of @base, as an atomic. */
+/* The 64-bit word @index of @base, as an atomic. */
 static inline _Atomic uint64_t *word(const void *base, size_t index)
 {
 	return (_Atomic uint64_t *)(uintptr_t)base + index;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* dsmctl trace: where the time of faults goes. The nodes are of one kernel. */
+/* dsmctl trace: where the time of faults goes. All nodes are in one kernel. */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -31,7 +31,7 @@ static void dsmctl_says(const char *arguments, char *text, size_t size)
 	ASSERT_EQ(pclose(said), 0);
 }
 
-/* A number of a leg's; -1 if there is no such leg. */
+/* A leg's number; -1 if there is no such leg. */
 static long long number(const char *text, const char *leg, const char *name)
 {
 	char member[64];
@@ -45,8 +45,8 @@ static long long number(const char *text, const char *leg, const char *name)
 }
 
 /*
- * What was recorded of one node, as if its kernel had been another: with a
- * clock of its own, @ahead seconds before.
+ * The recording of one node, as if its kernel were another one: with a clock of its own that
+ * is @ahead seconds ahead.
  */
 static void record_of(int self, const char *path, int ahead)
 {
@@ -70,7 +70,7 @@ static void record_of(int self, const char *path, int ahead)
 	fclose(to);
 }
 
-/* The legs that there are in any case, each of all faults, and what they add up to. */
+/* The legs that every fault has. Together they add up to the whole. */
 static void check_legs(const char *text)
 {
 	static const char *const legs[] = {
@@ -94,7 +94,7 @@ static void check_latency(void)
 
 	dsmctl_says("", one, sizeof(one));
 	check_legs(one);
-	/* The helpers were seen, too. */
+	/* The helpers' events were recorded, too. */
 	EXPECT_GT(number(one, "sent: GET_S", "faults"), 0);
 
 	record_of(0, "/tmp/trace.0", 0);
@@ -103,7 +103,7 @@ static void check_latency(void)
 	check_legs(two);
 	EXPECT_LE(llabs(number(one, "all", "p50_us") - number(two, "all", "p50_us")), APART_US);
 
-	/* Of one's own node only. */
+	/* Events of this node only. */
 	dsmctl_says("/tmp/trace.0", two, sizeof(two));
 	EXPECT_EQ(number(two, "received: DATA", "faults"), FAULTS);
 	EXPECT_EQ(number(two, "received: GET_S", "faults"), -1);
@@ -114,13 +114,13 @@ TEST(latency)
 {
 	dsm_region *region = share_region(DSM_CHUNK_SIZE, DSM_HOME_FIRST_TOUCH, BLOCK);
 
-	/* Every other block: two in a row would be prefetched from. */
+	/* Every other block, since two in a row start readahead. */
 	if (node() == 1)
 		for (int i = 0; i <= FAULTS; i++)
 			*word((char *)dsm_base(region) + i * 2 * BLOCK, 0) = i + 1;
 	together("written");
 	if (!node()) {
-		/* The first has the chunk's home to find. */
+		/* The first fault has to find the chunk's home. */
 		EXPECT_EQ(*word(dsm_base(region), 0), 1);
 		ASSERT_EQ(run("dsmctl", "trace", "start", NULL), 0);
 		for (int i = 1; i <= FAULTS; i++)
@@ -142,7 +142,7 @@ TEST(refused)
 	EXPECT_EQ(run("dsmctl", "trace", "halt", NULL), 2);
 	EXPECT_EQ(run("dsmctl", "trace", NULL), 2);
 	ASSERT_EQ(run("dsmctl", "trace", "start", NULL), 0);
-	/* Nothing has happened. */
+	/* Nothing was recorded. */
 	EXPECT_EQ(run("dsmctl", "trace", "latency", NULL), 1);
 	EXPECT_EQ(run("dsmctl", "trace", "start", NULL), 0);
 	EXPECT_EQ(run("dsmctl", "trace", "stop", NULL), 0);

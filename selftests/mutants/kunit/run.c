@@ -20,7 +20,7 @@ void kunit_failed(const char *file, int line, bool stop, const char *format, ...
 {
 	va_list args;
 
-	/* The first is what is told. */
+	/* Only the first failure is printed. */
 	if (!failed) {
 		printf("    # %s:%d: ", file, line);
 		va_start(args, format);

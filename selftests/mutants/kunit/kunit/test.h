@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * As much of the kernel's <kunit/test.h> as the suites of the coherence core use, for
- * programs: each copy of coherence.c with a mistake in it would need a kernel of its own
- * otherwise, a hundred of them. See run.c.
+ * The part of the kernel's <kunit/test.h> that the suites of the coherence core use, for
+ * ordinary programs. Otherwise each of a hundred mutants of coherence.c would need a kernel of
+ * its own. See run.c.
  */
 #ifndef _MUTANTS_KUNIT_TEST_H
 #define _MUTANTS_KUNIT_TEST_H
@@ -52,7 +52,7 @@ struct kunit_suite {
 
 void kunit_register(struct kunit_suite *suite);
 
-/* An expectation that was not met; the test ends here if it was an assertion. */
+/* An expectation failed. If it was an assertion, the test ends here. */
 void kunit_failed(const char *file, int line, bool stop, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
@@ -89,7 +89,7 @@ void kunit_failed(const char *file, int line, bool stop, const char *format, ...
 #define KUNIT_ASSERT_TRUE_MSG(test, c, ...)	KUNIT_COMPARE(!(c), ==, 0, true)
 #define KUNIT_FAIL(test, ...)	kunit_failed(__FILE__, __LINE__, false, __VA_ARGS__)
 
-/* What a test allocates is there until the program ends. */
+/* A test's allocations are never freed. */
 #define kunit_kzalloc(test, size, gfp)		calloc(1, size)
 #define kunit_kcalloc(test, n, size, gfp)	calloc(n, size)
 #define kunit_kfree(test, p)			free((void *)(p))

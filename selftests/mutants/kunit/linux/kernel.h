@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the suites of the coherence core use of the kernel's headers. */
+/* The kernel headers that the suites of the coherence core use. */
 #ifndef _MUTANTS_LINUX_KERNEL_H
 #define _MUTANTS_LINUX_KERNEL_H
 
@@ -54,7 +54,7 @@ static inline bool bitmap_empty(const unsigned long *map, unsigned int bits)
 	return !bitmap_weight(map, bits);
 }
 
-/* ---- random numbers: any will do, if they are the same each time --------- */
+/* ---- random numbers: any sequence, but always the same ------------------ */
 
 struct rnd_state {
 	uint64_t state;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * libdsm against the module: run on every node of a cluster at once. The
- * nodes go through the tests together, and each reports for itself.
+ * Tests libdsm with the module. The program runs on every node of a cluster at once. The nodes
+ * go through the tests together, and each reports its own results.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,9 +26,9 @@
 #define NODES_MAX	8
 #define OBJECTS		400
 #define ROOT_WAIT_S	60
-#define LIMIT_S		300	/* of a child */
+#define LIMIT_S		300	/* exit status of a child */
 
-/* The root, made by node 0. */
+/* The root, which node 0 creates. */
 struct shared {
 	dsm_barrier_t	barrier;
 	dsm_mutex_t	mutex;
@@ -37,7 +37,7 @@ struct shared {
 	uint64_t	counter;	/* protected by mutex */
 	uint64_t	turn;		/* the same */
 	_Atomic uint64_t serial;
-	_Atomic uint64_t dead;		/* how many were told */
+	_Atomic uint64_t dead;		/* how many threads were told */
 	_Atomic(char *)	object[NODES_MAX][OBJECTS];
 };
 
@@ -52,7 +52,7 @@ static int number(const char *name, int or)
 	return text ? atoi(text) : or;
 }
 
-/* By what limits of time are multiplied in this kernel. */
+/* The factor for time limits in this kernel. */
 static int slowness(void)
 {
 	return number("SLOWNESS", 1);
@@ -88,7 +88,7 @@ static void meet(void)
 		CHECK(!err);
 }
 
-/* What a child of this node does, and what becomes of it. */
+/* What a child of this node does, and how it ends. */
 static int in_child(void (*run)(void))
 {
 	pid_t pid;
@@ -106,7 +106,7 @@ static int in_child(void (*run)(void))
 	return status;
 }
 
-/* In a program of its own: it has nothing open. */
+/* The helper program has nothing open. */
 static const char *self;
 
 static int in_program(const char *what)
@@ -237,7 +237,7 @@ static void program_collision(void)
 	CHECK(at == (char *)DSM_ADDR_MIN);
 	FAILS(dsm_open(REGION, O_RDWR, 0, NULL), EADDRINUSE);
 	CHECK(strstr(dsm_error_detail(), "taken by 400000000000-"));
-	CHECK(*at == 0);	/* its own SIGSEGV */
+	CHECK(*at == 0);	/* the process' own SIGSEGV */
 }
 
 static void program_default(void)
@@ -308,7 +308,7 @@ static size_t object_size(int owner, int i)
 	return 1 + (i * 37 + owner * 1001) % 3000 + (i % 50 ? 0 : 100000);
 }
 
-/* Each allocates, its neighbour checks, grows and frees. */
+/* Each node allocates, and its neighbour checks, resizes and frees. */
 static void test_heap(void)
 {
 	int other = (node + 1) % nodes;
@@ -341,7 +341,7 @@ static void test_heap(void)
 	}
 }
 
-/* What a node allocates for itself stays with it. */
+/* Memory that a node allocates for itself stays on that node. */
 static void test_heap_local(void)
 {
 	enum { WARM = 2, ROUNDS = 20, N = 300 };
@@ -396,7 +396,7 @@ static void test_heap_abuse(void)
 	CHECK(aborts(wild_free));
 	dsm_free(freed);
 	CHECK(aborts(double_free));
-	/* that aborted in the heap: it is still good */
+	/* the process aborted in the heap, which still works */
 	dsm_free(dsm_heap_malloc(region, 100));
 }
 
@@ -493,7 +493,7 @@ static void test_mutex_errors(void)
 	if (!node)
 		CHECK(!dsm_mutex_unlock(&shared->mutex));
 	meet();
-	/* One that is free can be had late, too; from another node. */
+	/* A free mutex can be locked after the deadline, too; from another node. */
 	if (node == nodes - 1) {
 		CHECK(!dsm_mutex_timedlock(&shared->mutex, &past));
 		CHECK(!dsm_mutex_unlock(&shared->mutex));
@@ -504,7 +504,10 @@ static void test_mutex_errors(void)
 	CHECK(!dsm_mutex_unlock(&shared->mutex));
 }
 
-/* A wait that never ends ends the program; its sums once overflowed. */
+/*
+ * Deadlines at the limits of time_t, whose sums might overflow. An endless wait exceeds the
+ * time limit.
+ */
 static void test_times_far(void)
 {
 	static const time_t past[] = {
@@ -536,7 +539,7 @@ static void test_times_far(void)
 		CHECK(dsm_cond_timedwait(&shared->cond, &shared->mutex, &time) == ETIMEDOUT);
 		CHECK(!dsm_mutex_unlock(&shared->mutex));
 	}
-	/* All nodes want it at once, so that most of them do wait. */
+	/* All nodes lock it at once, so that most of them wait. */
 	for (size_t i = 0; i < n_future; i++) {
 		struct timespec time = { future[i], 999999999 };
 
@@ -606,7 +609,7 @@ static void test_mutex_death(void)
 	CHECK(!dsm_mutex_unlock(&shared->doomed));
 }
 
-/* Round robin: each waits for its turn and passes it on. */
+/* Round robin: each node waits for its turn and passes it on. */
 static void test_cond(void)
 {
 	struct timespec soon = later(50);
@@ -647,7 +650,7 @@ static void test_barrier(void)
 	meet();
 	meet();
 	start = shared->serial;
-	meet();		/* counted by one of us, perhaps after the others go on */
+	meet();		/* counted by one of the nodes, perhaps after the others have gone on */
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &often, NULL);
 	for (int i = 0; i < 20; i++)
@@ -658,7 +661,7 @@ static void test_barrier(void)
 	CHECK(shared->serial >= start + 21 && shared->serial <= start + 24);
 }
 
-/* ---- the rest --------------------------------------------------------- */
+/* ---- the rest ----------------------------------------------------------- */
 
 static void test_hints(void)
 {

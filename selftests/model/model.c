@@ -1,33 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The cluster: what can happen next, what follows from it, and what must be
- * true after it.
+ * The cluster: what can happen next, its consequences, and what must be true afterwards.
  *
- * What is checked after every step:
+ * Checked after every step:
  *
- *  - One writer and no reader, or no writer: by what page tables let threads
- *    do, not by what lines are called.
- *  - Whoever can read has the bytes last written.
- *  - No copy is lost but where bytes have been, since the block was zeroes; and then
- *    nobody can use it.
- *  - Bytes under way do not change at their sender, who may send them from
- *    the frame itself.
- *  - A request of the home's is answered: once, to whom and with what it
- *    said, and by a node whose threads have lost the access; until then its
- *    revocation is being carried out, or waits for a hold.
- *  - A grant that a thread waits for stays until HOLD_OVER, and no other is
- *    held.
- *  - The home serves in the order of arrival: nothing overtakes what waits,
- *    nothing that has waited waits again, and nothing waits for nobody.
- *  - No correct node's message, and no own event, is refused.
- *  - What a node wants and does not have, it asks for; requests have the number
- *    they were given.
- *  - What a step sends and keeps is not more than the engine says it needs, and
- *    sharers are added only where it says that a set is needed.
- *  - When the home says that a block is discarded, nobody can read it, no bytes
- *    are under way, and frames are freed only where there is nothing in them.
- *  - When nothing is left to happen, all requests have been served, what was
- *    evicted is gone, and the directory knows who has what.
+ * - There is one writer and no reader, or no writer, by what page tables let threads do, not
+ *   by the names of lines.
+ * - Every reader has the bytes last written.
+ * - A copy is lost only if its bytes were on the wire after the block was zeroes. Then no node
+ *   can use the block.
+ * - Bytes on the wire do not change at their sender, who may send them directly from the
+ *   frame.
+ * - A request of the home is answered exactly once, to the right node, with the request's
+ *   number, and by a node whose threads have lost access. Until then its revocation is under
+ *   way, or waits for a hold.
+ * - A grant that a thread waits for stays until HOLD_OVER, and no other grant is held.
+ * - The home serves requests in the order of arrival: nothing overtakes a waiting request, no
+ *   request waits twice, and none waits for nothing.
+ * - No message of a correct node, and no local event, is refused.
+ * - A node requests what it wants and does not have. Requests have the numbers they were
+ *   given.
+ * - A step sends and keeps no more than the engine has said it needs, and adds sharers only
+ *   where the engine has said that it needs a set.
+ * - When the home says that a block is discarded, no node can read it, and no bytes are on the
+ *   wire. Frames are freed only where they hold nothing.
+ * - When nothing is left to happen, all requests have been served, evicted copies are gone,
+ *   and the directory knows which nodes have copies.
  */
 #include <stdarg.h>
 #include <string.h>
@@ -117,7 +115,7 @@ static bool check_promises(const struct model *m, unsigned int b, struct model_r
 	return true;
 }
 
-/* Nothing will happen: then everything has, and home and nodes agree. */
+/* Nothing will happen: all requests must be done, and home and nodes must agree. */
 static bool check_quiet(const struct model *m, unsigned int b, struct model_report *report)
 {
 	const struct model_block *block = &m->block[b];
@@ -183,7 +181,7 @@ static bool check(const struct model *m, struct model_report *report)
  */
 
 /**
- * struct happening - an event of a block at a node, while what follows from it is done
+ * * struct happening - an event of a block at a node, while its consequences are carried out
  * @engine: the protocol at that node
  * @m: the cluster
  * @block: the block
@@ -193,16 +191,16 @@ static bool check(const struct model *m, struct model_report *report)
  * @ev: the event being decided: the first, or a request that was kept
  * @was: the line before it
  * @dir: the directory's state before it
- * @sharers: and its sharers
- * @waited: so many requests were kept before it
+ * @sharers: the directory's sharers before it
+ * @waited: how many requests were kept before it
  * @fresh: DATA: the bytes are the last written
  * @kept: the home keeps it
  * @begins: a hold begins
- * @sends_max: what the protocol may send for it
+ * @sends_max: the most that the protocol may send for it
  * @sent: what was sent for it
  * @left: reserved messages that have not been used
  * @room: a set of sharers was reserved
- * @wait: so was what it takes to wait before access is taken away
+ * @wait: so were the resources for a wait before access is revoked
  * @report: what is wrong, and a log
  */
 struct happening {
@@ -233,18 +231,18 @@ static struct happening *happening_of(struct dsm_engine *engine)
 	return (struct happening *)((char *)engine - offsetof(struct happening, engine));
 }
 
-/* The bytes, or what stands in place of them. */
+/* The bytes, or their substitute. */
 static bool carries(u8 type)
 {
 	return type == DSM_DATA || type == DSM_LOST;
 }
 
-/* Whoever is told that access is gone can rely on it. */
+/* A node that is told that access is gone can rely on it. */
 static bool check_answer(struct happening *h, const struct dsm_coh_msg *msg)
 {
 	const struct dsm_coh_msg *owed = &h->copy->owed;
 	u8 type = owed->type == DSM_INV ? DSM_INV_ACK : h->was.lost ? DSM_LOST : DSM_DATA;
-	/* What is migratory goes away, or is shared. */
+	/* A migratory block moves on, or is shared. */
 	bool migrates = owed->type == DSM_FWD_GET_S && owed->flags & msg->flags & DSM_WIRE_MODIFIED;
 	u8 flags = owed->type == DSM_FWD_GET_M || migrates ? DSM_WIRE_MODIFIED : 0;
 	u16 acks = owed->type == DSM_FWD_GET_M ? owed->acks : 0;
@@ -366,7 +364,7 @@ static bool engine_next(struct dsm_engine *engine, struct dsm_coh_msg *msg)
 	struct happening *h = happening_of(engine);
 	struct model_block *block = h->block;
 
-	/* What is wrong ends the step. */
+	/* A fault ends the step. */
 	if (h->report->why[0] || !block->n_waiting)
 		return false;
 	*msg = block->waiting[0];
@@ -449,7 +447,7 @@ static bool takes_access(u8 type)
 	return type == DSM_FWD_GET_S || type == DSM_FWD_GET_M || type == DSM_INV;
 }
 
-/* What the event means, before the protocol has its say. */
+/* The event's meaning, before the protocol decides. */
 static bool before(struct happening *h)
 {
 	const struct dsm_coh_msg *msg = &h->ev.msg;
@@ -481,7 +479,7 @@ static bool before(struct happening *h)
 	return true;
 }
 
-/* What is wanted is asked for, and a thread that has waited for it has it. */
+/* A wanted block is requested, and a thread that waited for it gets it. */
 static bool promise(struct happening *h, const struct dsm_line *was)
 {
 	struct model_copy *copy = h->copy;
@@ -505,7 +503,7 @@ static bool promise(struct happening *h, const struct dsm_line *was)
 	}
 	if (!dsm_line_outstanding(was) || dsm_line_outstanding(line))
 		return true;
-	/* What is lost the thread gets as an error, and no promise. */
+	/* The thread gets an error for lost data, and no promise. */
 	copy->wanted &= !line->lost;
 	if (copy->wanted != h->begins)
 		return wrong(h->report, "node %u %s", h->node, copy->wanted ?
@@ -518,7 +516,7 @@ static bool promise(struct happening *h, const struct dsm_line *was)
 	return true;
 }
 
-/* Threads do what they can, all the time. */
+/* At all times, threads do what they can. */
 static void threads_run(struct model *m, unsigned int b)
 {
 	struct model_block *block = &m->block[b];
@@ -599,7 +597,7 @@ static void log_states(const struct happening *h)
 			model_dir_name(h->block->dir.state));
 }
 
-/* A request that has just come, and is served at once, overtakes those that wait. */
+/* A request that is served as soon as it comes overtakes waiting ones. */
 static bool check_order(const struct happening *h)
 {
 	if (h->ev.type != DSM_EV_MSG || !dsm_engine_is_request(h->ev.msg.type) ||
@@ -691,7 +689,7 @@ static bool happen(struct model *m, unsigned int b, u16 node, const struct dsm_e
 	if (report->why[0])
 		return false;
 	clear_dead_fields(&h);
-	/* Every hold is said to be running, so a WRITE of the home's is all that follows. */
+	/* Every hold is reported as running, so only the home's WRITE can follow. */
 	if (dsm_engine_follow(&h.engine, &follows)) {
 		if (follows.type != DSM_EV_WRITE || !follows.prefetch)
 			return wrong(report, "node %u: what follows is event %u", node, follows.type);
@@ -712,7 +710,7 @@ static void add(struct model_step *steps, unsigned int *n, unsigned int types,
 		steps[(*n)++] = step;
 }
 
-/* Messages of one node to another come in order; those to itself in any. */
+/* Messages between two nodes arrive in order. Those of a node to itself arrive in any order. */
 static bool deliverable(const struct model *m, unsigned int i)
 {
 	const struct dsm_coh_msg *msg = &m->flight[i].coh;
@@ -782,7 +780,7 @@ static bool lose(struct model *m, const struct model_step *step, struct model_re
 	return check(m, report);
 }
 
-/* A reader's copy stays while it is held; then the node that holds it may try again. */
+/* A reader's copy stays while it is held. Then the holding node may try again. */
 static bool can_leave(const struct dsm_line *line)
 {
 	return line->state == DSM_LINE_M ||

@@ -1,22 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A small cluster around module/engine.c and coherence.c: nodes, blocks, messages under
- * way, and the caller's side of the contract in coherence.h, as a value that
- * can be copied. Whoever uses it decides what happens next: the explorer
- * tries everything, a fuzzer what its input says.
+ * A small cluster around module/engine.c and coherence.c: nodes, blocks, messages under way,
+ * and the caller's side of the contract in coherence.h. It is a value that can be copied. The
+ * caller decides what happens next: the explorer tries everything, a fuzzer follows its input.
  *
- * After each step the model checks what no step may break (model.c says
- * what). Its bytes are an abstraction that makes that as strict as it can be:
+ * After each step the model checks the invariants in model.c. Its abstraction of bytes makes
+ * the checks as strict as possible:
  *
- *  - A thread makes use of any access at once, and keeps it: as soon as a
- *    line lets it, a page table entry is there, until REVOKE or CLEAN has
- *    been carried out.
- *  - Who can write does so all the time, but only a part of the block. So at
- *    any moment all other copies, and bytes under way, are stale, and a
- *    writer whose own bytes were stale stays so. Stale bytes never become
- *    fresh by writing less often: if this finds no stale read, none exists.
- *  - Any bytes under way may turn out to be unreadable, at any moment: DATA becomes
- *    LOST. When its sender finds out makes no difference to the sender.
+ * - A thread uses any access at once, and keeps it. As soon as a line allows access, a page
+ *   table entry exists until REVOKE or CLEAN has been carried out.
+ * - A node that can write does so all the time, but only to a part of the block. So at any
+ *   moment all other copies, and bytes under way, are stale, and a writer whose own bytes were
+ *   stale stays stale. Less frequent writes never make stale bytes fresh. So if this finds no
+ *   stale read, none exists.
+ * - Any bytes under way may become unreadable at any moment: DATA becomes LOST. The sender
+ *   does not see when that is detected.
  */
 #ifndef _MODEL_H
 #define _MODEL_H
@@ -28,7 +26,7 @@ enum model_limits {
 	MODEL_NODES	= 4,
 	MODEL_BLOCKS	= 2,
 	MODEL_FLIGHT	= 32,	/* messages under way */
-	MODEL_WAITING	= 16,	/* deferred, a block */
+	MODEL_WAITING	= 16,	/* deferred requests per block */
 	MODEL_STEPS	= MODEL_NODES * MODEL_BLOCKS * 9 + 2 * MODEL_FLIGHT + MODEL_BLOCKS,
 	MODEL_WHY	= 160,
 };
@@ -41,7 +39,7 @@ enum model_access {
 
 /**
  * struct model_msg - a message under way
- * @coh: what it says
+ * @coh: its contents
  * @block: about which block
  * @fresh: DATA: the bytes are the last written
  */
@@ -53,14 +51,14 @@ struct model_msg {
 
 /**
  * struct model_copy - a node's copy of a block, and its caller
- * @line: the protocol's state
+ * @line: the state of the protocol
  * @pte: enum model_access: what threads can do without a fault
- * @revoke: DSM_ACT_REVOKE, _CLEAN or _DROP is being carried out; or 0
+ * @revoke: DSM_ACT_REVOKE, _CLEAN or _DROP while it is carried out; or 0
  * @hold: HOLD_OVER has been asked for
  * @fresh: the bytes are the last written
  * @wanted: a thread waits for the request under way
  * @promised: enum model_access: granted to a thread that may not have used it
- * @leaving: it has asked to be rid of the copy, and still has it
+ * @leaving: it has asked to drop the copy, and still has it
  * @discards: a thread waits for the block to be discarded
  * @owed: the home's request that has not been answered; type 0 if none
  */
@@ -80,12 +78,11 @@ struct model_copy {
 /**
  * struct model_block - a block
  * @home: its home
- * @pull: the home has to take it: DSM_ACT_PULL
- * @written: somebody could write it since it was discarded, or ever: it is not
- *	zeroes
- * @lost: bytes of it were, since then
+ * @pull: the home has to take the block: DSM_ACT_PULL
+ * @written: not zeroes: a node could write it since it was discarded, or ever
+ * @lost: bytes of it were lost since then
  * @dir: the home's entry; its sharers are in @sharers
- * @writes_kept: the engine's count of those that tell the sharers
+ * @writes_kept: the engine's count of waiting requests that tell the sharers
  * @waiting: requests the home keeps, the oldest first
  */
 struct model_block {
@@ -105,8 +102,8 @@ struct model_block {
  * struct model - a cluster
  * @nodes: how many
  * @blocks: how many
- * @exact: keep fields that mean nothing, as the protocol left them; otherwise
- *	they are cleared, which makes for fewer states: the request's number in
+ * @exact: keep meaningless fields as the protocol left them; otherwise they are
+ *	cleared, which makes fewer states: the request's number in
  *	a line without one, requester and number of an entry that is not busy,
  *	and what is left of an answered request of the home
  * @next_req: numbers requests
@@ -122,20 +119,20 @@ struct model {
 	struct model_msg flight[MODEL_FLIGHT];
 };
 
-/* What can happen. From STEP_DELIVER on it does happen, sooner or later. */
+/* Possible steps. From STEP_DELIVER on they do happen, sooner or later. */
 enum model_step_type {
 	STEP_READ,		/* a thread wants to read */
 	STEP_WRITE,
-	STEP_PREFETCH_READ,	/* no thread does, yet */
+	STEP_PREFETCH_READ,	/* the same without a thread: a prefetch */
 	STEP_PREFETCH_WRITE,
 	STEP_EVICT,
 	STEP_FREE,		/* frames without a copy are freed */
 	STEP_DISCARD,
-	STEP_LOSE,		/* bytes under way cannot be read */
-	STEP_USED,		/* HOLD_OVER before it was asked for */
-	STEP_DELIVER,		/* a message comes */
-	STEP_REVOKED,		/* access has been taken away */
-	STEP_HOLD_OVER,		/* the time is up */
+	STEP_LOSE,		/* bytes under way become unreadable */
+	STEP_USED,		/* HOLD_OVER, before it was requested */
+	STEP_DELIVER,		/* a message arrives */
+	STEP_REVOKED,		/* access has been revoked */
+	STEP_HOLD_OVER,		/* the hold's time is up */
 	STEP_PULL,		/* the home begins to take the block */
 	STEP_TYPES
 };
@@ -145,7 +142,7 @@ enum model_step_type {
  * @type: enum model_step_type
  * @block: to which block
  * @node: where
- * @msg: DELIVER, LOSE: which of the messages under way
+ * @msg: DELIVER, LOSE: the index of the message under way
  */
 struct model_step {
 	u8 type;
@@ -156,7 +153,7 @@ struct model_step {
 
 /**
  * struct model_report - what a step did
- * @why: what is wrong; empty if nothing
+ * @why: what is wrong, or empty
  * @log: where a line about each consequence goes; or NULL
  */
 struct model_report {
@@ -166,37 +163,37 @@ struct model_report {
 
 void model_init(struct model *m, unsigned int nodes, unsigned int blocks);
 
-/* What can happen next, of the types in @types, a bit each. Returns how many. */
+/* The steps that can happen next, of the types in the mask @types. Returns how many. */
 unsigned int model_steps(const struct model *m, unsigned int types, struct model_step *steps);
 
-/* Let it happen. Returns false, and says why, if it should not have. */
+/* Take a step. If it breaks an invariant, returns false and explains that in the report. */
 bool model_take(struct model *m, const struct model_step *step, struct model_report *report);
 
 /*
- * Give a node a message that nobody sent. Returns what the protocol said; if
- * it was refused, *@changed tells whether something changed all the same. If
- * it was accepted, the model is as before: what a lie leads to is not checked.
+ * Give a node a message that nobody sent. Returns the protocol's result. If the message was
+ * refused, *@changed tells whether it changed anything. If it was accepted, the model stays as
+ * before: the consequences of a lie are not checked.
  */
 enum dsm_coh_result model_lie(const struct model *m, unsigned int block, unsigned int node,
 			      const struct dsm_coh_msg *msg, bool *changed);
 
 /*
- * Tell a node every kind of lie that it has to refuse, whatever it knows.
- * Returns false, and says why, if it does not, or changes by it.
+ * Tell a node every kind of lie that it has to refuse, whatever it knows. If it accepts one,
+ * or is changed by one, returns false and explains that in the report.
  */
 bool model_refuses(const struct model *m, unsigned int block, unsigned int node,
 		   struct model_report *report);
 
-/* Nothing more will happen unless somebody wants something. */
+/* Nothing more will happen unless a node wants something. */
 bool model_quiet(const struct model *m);
 
-/* Words for numbers. */
+/* Names of numbers. */
 const char *model_line_name(u8 state);
 const char *model_dir_name(u8 state);
 const char *model_msg_name(u8 type);
 void model_print(const struct model *m, FILE *out);
 
-/* A chart: a line for a step, a column for a node. */
+/* A chart: a line for each step, a column for each node. */
 void model_chart_head(const struct model *m, FILE *out);
 void model_chart_step(const struct model *m, unsigned int number, const struct model_step *step,
 		      FILE *out);

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * Words for numbers, and charts.
- */
+/* Names of numbers, and charts. */
 #include <string.h>
 #include "model.h"
 
@@ -155,7 +153,7 @@ void model_chart_step(const struct model *m, unsigned int number, const struct m
 		snprintf(label, sizeof(label), m->blocks > 1 ? "%s b%u" : "%s",
 			 step_names[step->type], step->block);
 	}
-	/* What a node does by itself starts at its lifeline. */
+	/* A node's own step starts at its lifeline. */
 	n = strlen(label);
 	line[centre(step->node)] = step->type == STEP_DELIVER ? '@' : '*';
 	if (n > COLUMN - 3)

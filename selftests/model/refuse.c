@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a node has to refuse, by what it knows: messages that no correct node
- * would send to it now. Not everything wrong can be seen by who gets it; what
- * is listed here can.
+ * The messages that a node has to refuse, given what it knows: those that no correct node
+ * would send to it now. A receiver cannot detect every lie; this lists those that it can
+ * detect.
  *
- * Every message there can be is tried, with numbers of requests that are right
- * and that are not. Of those that are refused, whether they had to be or not,
- * none may change anything.
+ * All possible messages are tried, with correct and incorrect request numbers. A refused
+ * message, whether it had to be refused or not, may change nothing.
  */
 #include <string.h>
 #include "model.h"
@@ -28,7 +27,7 @@ static bool of_home(u8 type)
 
 static bool get_is_wrong(const struct view *v, const struct dsm_coh_msg *msg)
 {
-	/* It waits; what it is worth is seen later. */
+	/* It waits, and is judged later. */
 	if (v->dir->busy)
 		return false;
 	if (msg->type == DSM_PUT_S || msg->type == DSM_PUT_M)
@@ -42,7 +41,7 @@ static bool get_is_wrong(const struct view *v, const struct dsm_coh_msg *msg)
 	return msg->type == DSM_GET_S && dsm_sharers_has(&v->block->sharers, msg->from);
 }
 
-/* Whoever gets the block hears of it from the home and nobody else. */
+/* Does the requester hear from the home alone? */
 static bool home_answers_alone(const struct view *v)
 {
 	const struct dsm_dir *dir = v->dir;
@@ -53,7 +52,7 @@ static bool home_answers_alone(const struct view *v)
 		return false;
 	if (dir->state != DSM_DIR_ZERO && !has && dir->owner != v->node)
 		return false;
-	/* It is told by a writer when the other readers' copies are gone. */
+	/* A writer tells the home when the other readers' copies are gone. */
 	if (dir->busy == DSM_GET_M && dir->state != DSM_DIR_M)
 		return !(has || dir->state == DSM_DIR_ZERO ? others : others & ~((u64)1 << v->node));
 	return true;
@@ -71,7 +70,7 @@ static bool done_is_wrong(const struct view *v, const struct dsm_coh_msg *msg)
 	if (msg->flags & DSM_WIRE_MODIFIED &&
 	    (v->dir->busy != DSM_GET_S || !v->dir->migratory))
 		return true;
-	/* The home's own copy has not given its answer. */
+	/* The home's own copy has not answered yet. */
 	return fwd->type && fwd->node == v->dir->requester && fwd->req == msg->req;
 }
 
@@ -91,7 +90,7 @@ static bool forward_is_wrong(const struct view *v, const struct dsm_coh_msg *msg
 	case DSM_LINE_IM:
 	case DSM_LINE_II_R:
 	case DSM_LINE_SI_R:
-		/* The copy was evicted, and the home may not have heard so. */
+		/* The copy was evicted, and the home may not have heard that yet. */
 		return msg->type != DSM_INV || v->line->fwd.type || v->line->have;
 	}
 	return true;
@@ -182,7 +181,7 @@ static bool tell(const struct view *v, const struct dsm_coh_msg *msg,
 	return false;
 }
 
-/* With all that a message of that type can say beside type, sender and number. */
+/* All possible contents of a message of that type, apart from type, sender and number. */
 static bool tell_variants(const struct view *v, struct dsm_coh_msg msg,
 			  struct model_report *report)
 {
@@ -214,7 +213,7 @@ bool model_refuses(const struct model *m, unsigned int b, unsigned int node,
 		.m = m, .block = block, .line = &block->copy[node].line, .node = node,
 		.dir = node == block->home ? &block->dir : NULL,
 	};
-	/* The last is nobody's. */
+	/* The last one belongs to no request. */
 	const u32 reqs[] = { v.line->req, block->dir.req, m->next_req };
 	struct dsm_coh_msg msg = { .to = node };
 	unsigned int i, k;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What must hold, looked at after every step:
+ * Invariants, checked after every step:
  *
- *  - one writer and no reader, or readers and no writer, by page tables;
- *  - a copy that may be read has the version that the last write made;
- *  - no node refuses a message of another; a queue of requests is served in the
- *    order of arrival; nothing is forgotten in it (node.c);
- *  - between transactions the home's entry says who has the block, or will have it
- *    with what is on its way from the home;
- *  - every access ends, in a bounded time, and so does the run.
+ * - by page tables there is one writer or there are only readers;
+ * - a readable copy has the version of the last write;
+ * - no node refuses another's message; queued requests are served in the order of arrival, and
+ *   none is lost (node.c);
+ * - between transactions, the home's entry names the nodes that have the block or will have it
+ *   through messages on their way from the home;
+ * - every access ends within a bounded time, and so does the run.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@
 #include <string.h>
 #include "sim.h"
 
-/* What a violation's trace is made of: the last steps of its block. */
+/* A violation's report consists of the last steps of its block. */
 #define LOG_SIZE	60
 
 struct record {
@@ -128,7 +128,7 @@ static void print_record(const struct sim *sim, const struct record *record)
 	fputc('\n', stderr);
 }
 
-/* The state is that before an event, or between what it sends. */
+/* The state before an event, or between the messages that it sends. */
 static void print_log(const struct sim *sim, u32 block)
 {
 	const struct log *log = sim->log;
@@ -141,8 +141,8 @@ static void print_log(const struct sim *sim, u32 block)
 }
 
 /*
- * A violation: the run ends. Only the first is told, and only where its block's
- * steps have been kept: sim_run() does it all again for that.
+ * A violation ends the run. Only the first is reported, and only if its block's steps have
+ * been kept. For that, sim_run() repeats the run.
  */
 void check_fail(struct sim *sim, u32 block, const char *format, ...)
 {
@@ -177,7 +177,7 @@ static void set_access(struct block *block, struct copy *copy, u8 access)
 	copy->access = access;
 }
 
-/* Page tables have changed, as asked. */
+/* Page tables have changed as requested. */
 void check_revoked(struct sim *sim, struct copy *copy)
 {
 	u8 left = copy->revoke == DSM_ACT_CLEAN;
@@ -221,7 +221,10 @@ void check_use(struct sim *sim, struct copy *copy, bool write)
 		copy->value = block->last = ++block->versions;
 }
 
-/* The home has ended a request that it has answered alone: @write, by giving the block away. */
+/*
+ * The home has completed a request that it answered alone; with @write, by giving the block
+ * away.
+ */
 void check_granted(struct sim *sim, u32 number, u16 node, u32 req, bool write)
 {
 	struct copy *copy = node_copy_find(sim, number, node);
@@ -236,7 +239,7 @@ void check_granted(struct sim *sim, u32 number, u16 node, u32 req, bool write)
 	sim->block[number].granted += copy->granted == 1;
 }
 
-/* How many that the home takes for sharers have dropped their copy. */
+/* The number of nodes that the home counts as sharers and that have dropped their copy. */
 static u32 dropped(struct sim *sim, u32 number)
 {
 	const struct block *block = &sim->block[number];
@@ -251,7 +254,7 @@ static u32 dropped(struct sim *sim, u32 number)
 	return n;
 }
 
-/* A transaction is over: does the home know who has the block? */
+/* A transaction is over: does the home know which nodes have the block? */
 void check_transaction(struct sim *sim, u32 number)
 {
 	struct block *block = &sim->block[number];
@@ -260,7 +263,7 @@ void check_transaction(struct sim *sim, u32 number)
 	u32 i, n = 0;
 	u64 word;
 
-	/* Another is under way already: it has been looked at then. */
+	/* The next transaction has begun: this was checked before. */
 	if (dir->busy)
 		return;
 	if (dir->state == DSM_DIR_M) {
@@ -283,7 +286,7 @@ void check_transaction(struct sim *sim, u32 number)
 		check_fail(sim, number, "the supplier, node %u, is no sharer", dir->owner);
 }
 
-/* The home says that it is zeroes: nobody can have anything else. */
+/* The home says that the block is zeroes: no node can have other contents. */
 void check_discarded(struct sim *sim, u32 number)
 {
 	struct block *block = &sim->block[number];

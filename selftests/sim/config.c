@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * Options: one table, for parsing, for checking and for --help.
- */
+/* Options: one table for parsing, checking and --help. */
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -26,7 +24,7 @@ enum kind {
 struct option {
 	const char *name;
 	enum kind kind;
-	bool command;		/* in struct command, else in struct config */
+	bool command;		/* in struct command, otherwise in struct config */
 	size_t offset;
 	u64 min;
 	u64 max;
@@ -122,7 +120,7 @@ bool config_error(const char *format, ...)
  * Values
  */
 
-/* A number with one of the units behind it; @end is set behind both. */
+/* A number and its unit. @end is set behind both. */
 static bool parse_unit(const char *text, const char **end, const char *units, u64 *value)
 {
 	static const struct { const char *name; double factor; } all[] = {
@@ -341,7 +339,7 @@ static bool complete_trace(struct config *config)
 	return true;
 }
 
-/* What was left open, and what does not go together. */
+/* Sets what was left open, and checks combinations of options. */
 bool config_complete(struct config *config)
 {
 	u64 least = 1;

@@ -30,7 +30,7 @@ enum home_policy {
 extern const char *const workload_names[WORKLOADS];
 extern const char *const home_policy_names[HOME_POLICIES];
 
-/* What --help says of each. Times are in ns, probabilities parts of 2^64. */
+/* The options; --help describes each. Times are in ns, probabilities are parts of 2^64. */
 struct config {
 	u64 seed;
 	u64 nodes;
@@ -74,7 +74,7 @@ struct config {
 	struct dist restart_every;
 };
 
-/* What is done with it. */
+/* The command's options. */
 struct command {
 	const char *runs;
 	const char *json;
@@ -89,7 +89,7 @@ bool config_parse(struct config *config, struct command *command, int argc, char
 bool config_complete(struct config *config);
 void config_help(void);
 
-/* Says what is wrong with the options, as printf. Returns false. */
+/* Reports what is wrong with the options, as printf does. Returns false. */
 bool config_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif /* _SIM_CONFIG_H */

@@ -4,7 +4,7 @@
 
 #include "coherence.h"
 
-/* Buckets a power of two: percentiles are right to 1/64. */
+/* The buckets for each power of two: percentiles are exact to 1/64. */
 #define HISTOGRAM_SHIFT		6
 
 struct histogram {
@@ -33,7 +33,7 @@ static inline void histogram_add(struct histogram *histogram, u64 value)
 	histogram->bucket[histogram_bucket(value)]++;
 }
 
-/* The least value of the bucket in which it is. */
+/* The lower bound of the bucket that contains it. */
 static inline u64 histogram_percentile(const struct histogram *histogram, unsigned int percent)
 {
 	u64 rank = (histogram->n * percent + 99) / 100, seen = 0;

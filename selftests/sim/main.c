@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * dsm-sim: a simulator of whole clusters; sim.h says of what.
+ * dsm-sim: a simulator of whole clusters; see sim.h.
  *
- * To find mistakes in a changed coherence.c in seconds:
+ * To find mistakes in a changed coherence.c within seconds:
  *
- *	make -C tools sim COHERENCE=/path/coherence.c O=/elsewhere
- *	/elsewhere/selftests/dsm-sim --tap --runs selftests/sim/mutants.runs
+ * 	make -C selftests sim COHERENCE=/path/coherence.c O=/elsewhere
+ * 	/elsewhere/selftests/dsm-sim --tap --runs selftests/sim/mutants.runs
  */
 #include <json-c/json.h>
 #include <signal.h>
@@ -35,7 +35,7 @@ static double cpu_time(void)
 	return time.tv_sec + time.tv_nsec / 1e9;
 }
 
-/* Returns false where it could not begin. */
+/* Returns false if the run could not start. */
 static bool run(struct totals *totals, const char *name, struct config *config)
 {
 	const struct command *command = totals->command;

@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The network: what module/peer.c, the helper and the wire do.
+ * The network: a model of module/peer.c, the helper and the wire.
  *
- * Messages between two nodes are numbered and kept until they are acknowledged,
- * by the next frame that goes the other way or by an ACK of its own. A
- * connection delivers frames in order, each node's pair by itself: one that
- * stalls is overtaken by those of others. A lost frame is the loss of its
- * connection, with all that is on the way in both directions; when it comes up
- * again, everything not acknowledged is sent again, and what had arrived is
- * dropped for its number.
+ * Messages between two nodes are numbered, and kept until they are acknowledged by the next
+ * frame in the other direction or by an ACK. A connection delivers frames in order,
+ * independently of other connections: if it stalls, frames of others overtake its frames. A
+ * lost frame breaks its connection and loses everything on its way in both directions. When
+ * the connection is up again, all unacknowledged messages are sent again, and the receiver
+ * drops those whose numbers it has.
  */
 #include <stdlib.h>
 #include "sim.h"
 
 #define NS_PER_S	1000000000ULL
 
-/* How many timers before its own a pair is fetched into the caches. */
+/* How many timers ahead a pair is prefetched into the caches. */
 #define ACKS_AHEAD	4
 
 static struct pair *pair_at(struct sim *sim, u32 number)
@@ -68,7 +67,7 @@ static void disconnect(struct sim *sim, u32 number)
 		EV_RECONNECT, number, 0);
 }
 
-/* By the helper, the card and the link; the module asks at @from. */
+/* Through the helper, the card and the link. The module requests it at @from. */
 static u64 travel(struct sim *sim, struct pair *pair, int s, u64 from, u32 bytes)
 {
 	const struct config *config = sim->config;
@@ -147,7 +146,7 @@ static void keep(struct sim *sim, struct side *side, const struct message *msg)
 	side->final = i;
 }
 
-/* The bytes of DATA are those its sender has now. */
+/* The bytes of DATA are those that its sender has now. */
 void net_send(struct sim *sim, const struct dsm_coh_msg *coh, u32 block, u64 value)
 {
 	u32 number = pair_number(sim, coh->from, coh->to);
@@ -178,7 +177,7 @@ void net_reconnect(struct sim *sim, u32 number)
 	for (s = 0; s < 2; s++) {
 		u32 i = pair->side[s].first;
 
-		/* A new connection: nothing of the old one is before it. */
+		/* A new connection. Nothing of the old one precedes it. */
 		pair->arrives[s] = sim->now;
 		while (i != NONE) {
 			struct message *msg = pool_at(&sim->messages, i);
@@ -208,9 +207,8 @@ static void take_ack(struct sim *sim, struct side *side, u32 ack)
 }
 
 /*
- * Timers that all run for the same time end in the order in which they were started:
- * of those that wait in a line, only the first is an event. In a large cluster they
- * would be most of the queue.
+ * Timers of equal length end in the order in which they were started. So only the first timer
+ * of a line is an event. Otherwise timers would be most of the queue in a large cluster.
  */
 static void ack_is_next(struct sim *sim)
 {
@@ -268,7 +266,7 @@ void net_ack(struct sim *sim, u32 number, u16 s)
 	acks->first++;
 	if (acks->first != acks->end) {
 		ack_is_next(sim);
-		/* The queue tells of one only when it is the first. */
+		/* The queue prefetches a line only for its first timer. */
 		ahead = acks->first + ACKS_AHEAD;
 		if (acks->end - acks->first > ACKS_AHEAD)
 			net_prefetch_pair(sim, acks->timer[ahead & (acks->size - 1)].pair);
@@ -283,7 +281,7 @@ static void drop(struct sim *sim, u32 i)
 	pool_put(&sim->frames, i);
 }
 
-/* The bytes must still be those that were promised. */
+/* The bytes must still be those that were queued. */
 static u64 value_of(struct sim *sim, const struct frame *frame)
 {
 	struct copy *copy;
@@ -299,7 +297,7 @@ static u64 value_of(struct sim *sim, const struct frame *frame)
 	return copy->value;
 }
 
-/* The module has it, in order; @i is to be freed. */
+/* The module has received it, in order. @i is to be freed. */
 static void receive(struct sim *sim, u32 i)
 {
 	struct frame *kept = pool_at(&sim->frames, i), frame = *kept;
@@ -360,7 +358,7 @@ void net_arrive(struct sim *sim, u32 i)
 	}
 	node->helper_free = later(node->helper_free, sim->now) + config->helper;
 	start = later(node->helper_free, node->kernel_free);
-	/* What is queued for this very moment is before it. */
+	/* Messages queued for this very moment precede it. */
 	if (start == sim->now && node->kernel_free < sim->now && node->paused_until <= sim->now) {
 		node->kernel_free = start + config->kernel;
 		receive(sim, i);
@@ -379,7 +377,7 @@ static u64 after(struct sim *sim, const struct dist *dist)
 	return sim->now + 1 + dist_sample(dist, &sim->fault_rng);
 }
 
-/* The helper is killed, and started again: its connections are gone. */
+/* The helper is killed and restarted: its connections are lost. */
 void net_restart(struct sim *sim, u16 node)
 {
 	u32 i;
@@ -406,7 +404,7 @@ void net_pause(struct sim *sim, u16 number)
 	time = dist_sample(&sim->config->pause_time, &sim->fault_rng);
 	sim->stats.pauses++;
 	node->paused_until = sim->now + time;
-	/* One more than that: what was queued before stays before. */
+	/* One more than that, so that what was queued before stays before. */
 	node->kernel_free = later(node->kernel_free, sim->now) + time + 1;
 	node->helper_free = later(node->helper_free, sim->now) + time + 1;
 	sim_put(sim, after(sim, &sim->config->pause_every) + time, EV_PAUSE, number, 0);
@@ -432,10 +430,7 @@ bool net_create(struct sim *sim)
 	return true;
 }
 
-/*
- * What is said between two nodes soon: memory that is asked for early need not be
- * waited for. Nothing changes by it.
- */
+/* Prefetch the memory of a pair that will be used soon. This changes no result. */
 void net_prefetch(struct sim *sim, u16 a, u16 b, bool near)
 {
 	u32 number;
@@ -456,7 +451,7 @@ void net_prefetch_pair(struct sim *sim, u32 number)
 	__builtin_prefetch(pair_at(sim, number), 1);
 }
 
-/* Everything that was said has arrived. */
+/* All messages have arrived. */
 bool net_quiet(struct sim *sim)
 {
 	u32 i;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Nodes: threads that fault, and the operations of module/engine.c, which drives
- * the protocol. What a node says to itself is delivered after the event.
+ * Nodes: threads that fault, and the operations of module/engine.c, which drives the protocol.
+ * A node's messages to itself are delivered after the event.
  *
- * The state changes when an event's service begins; what the node then says
- * leaves when it ends.
+ * The state changes when the service of an event begins. The event's messages leave when it
+ * ends.
  */
 #include <stdlib.h>
 #include <string.h>
 #include "sim.h"
 
-/* Steps that one event may lead to by itself. */
+/* The most steps that one event may cause by itself. */
 #define STEPS_MAX	16
 
 /* ------------------------------------------------------------------------
@@ -66,7 +66,7 @@ static u16 home_of(struct sim *sim, u32 block, u16 toucher)
 		*home = 0;
 		break;
 	case HOME_FIRST_TOUCH: {
-		/* All blocks of the chunk with this one. */
+		/* All blocks of this block's chunk. */
 		u32 first = block / config->chunk * config->chunk, i;
 
 		for (i = first; i < first + config->chunk && i < config->blocks; i++)
@@ -80,10 +80,7 @@ static u16 home_of(struct sim *sim, u32 block, u16 toucher)
 	return *home;
 }
 
-/*
- * The home's sharer set has storage of its own while there are sharers, as in
- * module/chunk.c.
- */
+/* The home's sharer set has memory only while there are sharers, as in module/chunk.c. */
 static void sharers_reserve(struct sim *sim, struct block *block)
 {
 	struct node *home = &sim->node[block->home];
@@ -139,13 +136,13 @@ static bool stable(const struct dsm_line *line)
 }
 
 /**
- * struct step - an event of a copy, while what follows from it is done
+ * * struct step - an event of a copy, while its consequences are carried out
  * @engine: the protocol at the copy's node
  * @sim: the cluster
  * @copy: the copy
  * @block: its block
  * @deferred: the home keeps the request being decided
- * @over: the event ends a transaction at the home, if it is the last of it
+ * @over: the event ends a transaction at the home, if it is its last event
  * @alone: the home alone answers: it grants what @requester asked for
  * @put: the home is asked to take what the node has
  * @requester: of the transaction before the event
@@ -243,8 +240,8 @@ static void arm_hold(struct sim *sim, struct copy *copy)
 }
 
 /*
- * Who waits looks again. What a thread has waited for is kept until it could use
- * it, whether the protocol knows or not.
+ * Wake the waiting threads. A block that a thread has waited for is kept until the thread
+ * could use it, whether the protocol knows that or not.
  */
 static void engine_wake(struct dsm_engine *engine, bool begins)
 {
@@ -269,7 +266,7 @@ static void engine_wake(struct dsm_engine *engine, bool begins)
 		copy->hold_until = sim->now + config->hold;
 }
 
-/* A grant is to be kept for a while: somebody must have wanted it. */
+/* A grant is to be kept for a while, so a thread must have wanted it. */
 static bool engine_hold(struct dsm_engine *engine)
 {
 	struct copy *copy = step_of(engine)->copy;
@@ -316,7 +313,7 @@ static bool engine_next(struct dsm_engine *engine, struct dsm_coh_msg *coh)
 	return true;
 }
 
-/* Looked for where that does not take long: nobody here asks twice. */
+/* Checked only where that is fast: no node requests a block twice. */
 static bool engine_kept(struct dsm_engine *engine, u16 from, u8 type)
 {
 	struct block *block = step_of(engine)->block;
@@ -337,7 +334,7 @@ static bool for_requester(u8 type)
 	return type == DSM_FWD_GET_S || type == DSM_FWD_GET_M || type == DSM_INV;
 }
 
-/* Does the home take what a node asks it to take, if the node has it? */
+/* Does the home accept what a node asks it to take, if the node has it? */
 static bool owns(const struct dsm_dir *dir, u16 node)
 {
 	return dir->state != DSM_DIR_ZERO && dir->owner == node;
@@ -363,7 +360,7 @@ static void engine_deciding(struct dsm_engine *engine, const struct dsm_event *e
 	sim->events++;
 }
 
-/* Requests are served in the order in which they came, and none is forgotten. */
+/* Requests are served in the order of arrival, and none is lost. */
 static void check_order(const struct step *step, const struct dsm_event *ev)
 {
 	const struct block *block = step->block;
@@ -426,7 +423,7 @@ static const struct dsm_engine_ops engine_ops = {
 	.decided = engine_decided,
 };
 
-/* An event and what follows from it without a message. */
+/* An event, and its consequences that need no message. */
 static void event(struct sim *sim, struct copy *copy, const struct dsm_event *first)
 {
 	struct block *block = &sim->block[copy->block];
@@ -479,7 +476,7 @@ static void take(struct sim *sim, const struct dsm_coh_msg *coh, u32 block, u64 
 	event(sim, copy, &ev);
 }
 
-/* Deliver what the node has said to itself. */
+/* Deliver the node's messages to itself. */
 static void run_local(struct sim *sim)
 {
 	u32 i;
@@ -517,7 +514,7 @@ void node_revoked(struct sim *sim, u32 number)
 		return;
 	sim->ctx_end = sim->now;
 	check_revoked(sim, copy);
-	/* What is still being sent stays, as in the module. */
+	/* Bytes that are still being sent stay, as in the module. */
 	if (copy->revoke == DSM_ACT_DROP && !copy->sending) {
 		copy->value = 0;
 		sim->stats.freed++;
@@ -530,7 +527,7 @@ void node_revoked(struct sim *sim, u32 number)
 			number, 0);
 }
 
-/* Whatever has become of it since: the protocol knows whether it is of use. */
+/* Its state may have changed since: the protocol decides whether it can be freed. */
 void node_free(struct sim *sim, u32 number)
 {
 	struct copy *copy = pool_at(&sim->copies, number);
@@ -573,7 +570,7 @@ static void ask(struct sim *sim, struct copy *copy, bool write, bool prefetch)
 	run_local(sim);
 }
 
-/* A miss that continues a sequence fetches ahead. */
+/* A miss that continues a sequence starts readahead. */
 static void prefetch_ahead(struct sim *sim, const struct thread *thread)
 {
 	struct node *node = &sim->node[thread->node];
@@ -591,7 +588,7 @@ static void prefetch_ahead(struct sim *sim, const struct thread *thread)
 		struct block *block = &sim->block[i];
 		struct copy *copy;
 
-		/* Not where it would cost nothing to ask later. */
+		/* Only where later requests would cost something. */
 		if (home_of(sim, i, thread->node) == thread->node &&
 		    block->dir.state == DSM_DIR_ZERO)
 			continue;
@@ -604,7 +601,7 @@ static void prefetch_ahead(struct sim *sim, const struct thread *thread)
 	}
 }
 
-/* The access has been made: the next one comes after a while of thinking. */
+/* The access is complete. The next one follows after the thread's think time. */
 static void done(struct sim *sim, u32 number)
 {
 	const struct config *config = sim->config;
@@ -650,7 +647,7 @@ static void done(struct sim *sim, u32 number)
 	sim_put(sim, thread->start, EV_THREAD, number, 0);
 }
 
-/* The fault's end: as dsm_block_use(), with the folio locked. */
+/* The fault's end, like dsm_block_use() with the folio locked. */
 static bool use(struct sim *sim, struct copy *copy, bool write)
 {
 	u64 settled = sim->now + SETTLE_NS;
@@ -667,7 +664,7 @@ static bool use(struct sim *sim, struct copy *copy, bool write)
 	return true;
 }
 
-/* It has no access: it faults, or comes back from waiting. */
+/* The thread has no access: it faults, or returns from waiting. */
 static void fault(struct sim *sim, u32 number, struct copy *copy)
 {
 	struct thread *thread = &sim->thread[number];
@@ -734,8 +731,8 @@ static void prefetch_copy(struct sim *sim, u32 block, u16 node, bool near)
 }
 
 /*
- * What an event will touch, as far as can be told: in a large cluster, all but the
- * time that it takes is spent waiting for memory.
+ * Predicts what an event will access. In a large cluster nearly all time is spent waiting for
+ * memory.
  */
 void node_prefetch(struct sim *sim, const struct event *event, bool near)
 {

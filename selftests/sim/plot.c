@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * How cost grows with nodes: every workload at every number of nodes, drawn by
+ * The cost against the number of nodes: every workload with every number of nodes, drawn by
  * gnuplot.
  */
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #define NODES_MAX	16
 #define DEFAULT_NODES	"2,8,32,128,512,2048,4096"
 
-/* Of a node, at least. */
+/* Per node, at least. */
 #define ACCESSES_MIN	100
 
 struct panel {
@@ -61,7 +61,7 @@ static bool measure(struct table *table, const struct config *base, u32 workload
 
 	config.workload = workload;
 	config.nodes = table->nodes[i];
-	/* As in standing.runs: as many with few nodes as with many; half of them warm up. */
+	/* As in standing.runs: the same total with few nodes as with many. Half of them warm up. */
 	if (config.accesses < ACCESSES_MIN * config.nodes)
 		config.accesses = ACCESSES_MIN * config.nodes;
 	config.warmup = config.accesses / 2;
@@ -102,7 +102,7 @@ static void draw(FILE *gnuplot, const struct table *table, const char *path, boo
 		fputs("EOD\n", gnuplot);
 	}
 	for (panel = 0; panel < PANELS; panel++) {
-		/* The lines of the last panel leave room for what they are. */
+		/* The lines of the last panel leave room for the captions. */
 		fprintf(gnuplot, "set title '%s'\nset ylabel '%s'\n%s\n%s\nplot ", panels[panel].title,
 			panels[panel].axis,
 			panel == PANEL_DIRECTORY ? "unset logscale y" : "set logscale y",
@@ -116,8 +116,8 @@ static void draw(FILE *gnuplot, const struct table *table, const char *path, boo
 }
 
 /**
- * plot() - draw cost against nodes
- * @base: all but workload and nodes; large clusters make more accesses
+ * * plot() - draw cost against nodes
+ * @base: all options but workload and nodes; large clusters make more accesses
  * @path: ends in .svg or .png
  * @nodes: NULL, or numbers with commas
  *

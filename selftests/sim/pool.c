@@ -5,8 +5,8 @@
 #include "pool.h"
 
 /*
- * Memory for what is read here and there: in pages as large as can be had, since
- * looking up where a page is takes as long as reading what is in it.
+ * Memory for random accesses. It uses the largest pages available, since a TLB miss costs as
+ * much as reading the data.
  */
 static void *memory_get(size_t size)
 {
@@ -14,7 +14,7 @@ static void *memory_get(size_t size)
 
 	if (at == MAP_FAILED)
 		abort();
-	/* A matter of speed only. */
+	/* Only a matter of speed. */
 	(void)madvise(at, size, MADV_HUGEPAGE);
 	return at;
 }
@@ -47,7 +47,7 @@ void pool_destroy(struct pool *pool)
 	free(pool->slab);
 }
 
-/* Where it is, if nothing else is there. */
+/* The slot of @key, unless another key occupies it. */
 static u32 first_slot(const struct index *index, u64 key)
 {
 	u64 hash = key * 0x9e3779b97f4a7c15ULL;

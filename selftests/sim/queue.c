@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A radix heap (Ahuja, Mehlhorn, Orlin, Tarjan 1990): time does not go back, so
- * an event only ever moves to a lower bucket, and all that is done to buckets is
- * to append to them and to read them through. Events of one time are always in
- * one bucket, in the order in which they were put: ties are decided by that.
+ * A radix heap (Ahuja, Mehlhorn, Orlin, Tarjan 1990). Time does not go back, so an event only
+ * moves to lower buckets. Buckets are only appended to and read through. Events of one time
+ * are always in one bucket, in the order of insertion, which decides between them.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -28,14 +27,14 @@ static unsigned int bucket_of(const struct queue *queue, u64 time)
 	return time == queue->last ? 0 : 64 - __builtin_clzll(time ^ queue->last);
 }
 
-/* The time must be below 2^63, and not before that of the last taken. */
+/* The time must be below 2^63, and not before the last event taken. */
 void queue_put(struct queue *queue, const struct event *event)
 {
 	append(queue, bucket_of(queue, event->time), event);
 	queue->n++;
 }
 
-/* All of the lowest bucket's events come before any other that is there. */
+/* All events of the lowest bucket precede all others. */
 static void announce(const struct queue *queue, struct bucket *bucket)
 {
 	u8 told = bucket->n <= QUEUE_NEAR ? 2 : 1;
@@ -51,7 +50,7 @@ static void announce(const struct queue *queue, struct bucket *bucket)
 	}
 }
 
-/* The lowest bucket's events become those of the buckets below. */
+/* Distribute the lowest bucket's events over the buckets below. */
 static void refill(struct queue *queue)
 {
 	unsigned int lowest = __builtin_ctzll(queue->used);

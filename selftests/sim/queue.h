@@ -5,12 +5,12 @@
 #include "coherence.h"
 
 /**
- * struct event - something that will happen
+ * * struct event - something that will happen
  * @time: when, in ns
- * @arg: to whom; what it means depends on @type
- * @extra: the same
+ * @arg: its object, depending on @type
+ * @extra: more of that
  * @type: enum sim_event
- * @told: the queue's: soon() has been told of it
+ * @told: private to the queue: soon() has been called for it
  */
 struct event {
 	u64 time;
@@ -49,7 +49,7 @@ struct queue {
 	struct bucket bucket[64];
 };
 
-/* How many events are taken between what soon() says and the event, about. */
+/* How many events are taken between soon()'s call and the event, roughly. */
 #define QUEUE_NEAR	12
 #define QUEUE_FAR	96
 

@@ -12,7 +12,7 @@
 /* log2(1 + i / 2^LOG_BITS), made on first use */
 static u64 log_table[(1 << LOG_BITS) + 1];
 
-/* log2 of a mantissa in [1, 2), given with 63 bits behind the point: bit by bit. */
+/* log2 of a mantissa in [1, 2), given with 63 fractional bits; computed bit by bit. */
 static u64 mantissa_log2(u64 m)
 {
 	u64 log = 0;
@@ -38,7 +38,7 @@ u64 fixed_log2(u64 x)
 	return (u64)(63 - zeros) << FIXED_SHIFT | mantissa_log2(x << zeros);
 }
 
-/* By the square roots of 2, as many as the number has bits. */
+/* Multiplies square roots of 2, as many as the number has bits. */
 u64 fixed_exp2(u64 x)
 {
 	static u64 roots[FIXED_SHIFT];	/* 2^-(1/2), 2^-(1/4), ..., of 2^63 */
@@ -50,7 +50,7 @@ u64 fixed_exp2(u64 x)
 			u64 low = 0, high = 1ULL << 63;
 			u64 square = i ? roots[i - 1] : 1ULL << 62;
 
-			/* The greatest whose square is not above. */
+			/* The largest number whose square is not above. */
 			while (high - low > 1) {
 				u64 mid = low + (high - low) / 2;
 
@@ -70,7 +70,7 @@ u64 fixed_exp2(u64 x)
 	return result >> (63 - FIXED_SHIFT) >> whole;
 }
 
-/* -log2 of a uniform number in (0, 1], in fixed point, by the table. */
+/* -log2 of a uniform number in (0, 1], in fixed point, from the table. */
 static u64 minus_log2(u64 random)
 {
 	u64 x = random | 1, index, part, log;
@@ -101,7 +101,7 @@ u64 dist_sample(const struct dist *dist, struct rng *rng)
 		x = (unsigned __int128)minus_log2(rng_next(rng)) * 2977044472ULL >> FIXED_SHIFT;
 		return x * dist->a >> FIXED_SHIFT;
 	case DIST_PARETO:
-		/* a * u^(-1 / shape), cut off at 1000 times the least */
+		/* a * u^(-1 / shape), at most 1000 times the minimum */
 		x = (unsigned __int128)minus_log2(rng_next(rng)) * 1000 / dist->b;
 		x = fixed_exp2(x);
 		return x <= FIXED_ONE / 1000 ? 1000 * dist->a :
@@ -114,7 +114,7 @@ u64 dist_sample(const struct dist *dist, struct rng *rng)
 struct zipf {
 	u32 n;
 	struct {
-		u64 below;	/* of 2^32: the slot's own; else the alias */
+		u64 below;	/* the slot itself is drawn, of 2^32; else its alias */
 		u32 alias;
 	} slot[];
 };

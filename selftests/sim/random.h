@@ -4,7 +4,7 @@
 
 #include "coherence.h"
 
-/* splitmix64 (Steele, Lea, Flood 2014): eight bytes of state, so each thread has its own. */
+/* splitmix64 (Steele, Lea, Flood 2014): eight bytes of state, so that each thread has its own. */
 struct rng {
 	u64 state;
 };
@@ -33,7 +33,7 @@ static inline u64 rng_below(struct rng *rng, u64 n)
 	return (unsigned __int128)rng_next(rng) * n >> 64;
 }
 
-/* A probability is kept as the part of 2^64 below which a number has to be. */
+/* A probability p is stored as p * 2^64. A random number below that is a hit. */
 static inline bool rng_chance(struct rng *rng, u64 probability)
 {
 	return probability && rng_next(rng) < probability;
@@ -53,7 +53,7 @@ struct dist {
 
 u64 dist_sample(const struct dist *dist, struct rng *rng);
 
-/* Fixed point with 32 bits behind the point: no libm, whose last bit varies. */
+/* Fixed point with 32 fractional bits. No libm is used, since its last bit varies. */
 u64 fixed_log2(u64 x);		/* of an integer, x > 0 */
 u64 fixed_exp2(u64 x);		/* 2^-x, of a fixed point number; below 1 */
 

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * Figures of a run, as text and as JSON.
- */
+/* The figures of a run, as text and as JSON. */
 #include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +10,7 @@ static double ratio(u64 a, u64 b)
 	return b ? (double)a / b : 0;
 }
 
-/* What directory and copies take, by the protocol's own structures. */
+/* The memory of directory and copies, by the protocol's own structures. */
 static void memory(const struct sim *sim, struct figures *f)
 {
 	u32 i, touched = 0;
@@ -58,7 +56,7 @@ static void add_number(struct json_object *object, const char *name, u64 value)
 	json_object_object_add(object, name, json_object_new_uint64(value));
 }
 
-/* With so many digits that it says what it is, and the same on every machine. */
+/* Enough digits to be meaningful, and the same on every machine. */
 static void add_ratio(struct json_object *object, const char *name, double value)
 {
 	char text[32];

@@ -1,23 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * A run, from its beginning to the moment when nothing happens any more.
- */
+/* A run, from its start to the moment when nothing happens any more. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "sim.h"
 #include "trace.h"
 
-/* Streams of random numbers; threads have theirs from 16 on. */
+/* Streams of random numbers. Those of threads start at 16. */
 enum { STREAM_NET, STREAM_FAULTS };
 
-/* Brings into the caches what happen() will need. */
+/* Prefetches what happen() will need. */
 static void soon(void *context, const struct event *event, bool near)
 {
 	node_prefetch(context, event, near);
 }
 
-/* @watched: the block whose steps are kept, to be told of if it goes wrong; or NONE */
+/* @watched: the block whose steps are kept for a report, or NONE */
 struct sim *sim_create(const struct config *config, u32 watched)
 {
 	struct sim *sim = calloc(1, sizeof(*sim));
@@ -122,7 +120,7 @@ static void run(struct sim *sim)
 		check_quiet(sim);
 }
 
-/* The same again, for the steps that led to what is wrong. */
+/* The same run again, for the steps that led to the violation. */
 static void tell(const struct sim *sim)
 {
 	struct sim *again = sim_create(sim->config, sim->suspect);
@@ -136,7 +134,7 @@ static void tell(const struct sim *sim)
 	sim_destroy(again);
 }
 
-/* Returns whether all that must hold did. What did not is told on stderr. */
+/* Returns whether all invariants held. A violation is reported on stderr. */
 bool sim_run(struct sim *sim)
 {
 	run(sim);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A simulator of whole clusters around module/engine.c and coherence.c, which are compiled as
- * they are: what is simulated is all that the module, the helper, the network and
- * the programs do around it. Time is simulated and counted in ns; one seed and
- * one set of options give one result, to the byte, on any machine.
+ * A simulator of whole clusters around module/engine.c and coherence.c, which are compiled
+ * unchanged. It simulates the rest of the module, the helper, the network and the programs.
+ * Time is simulated and counted in ns. A seed and a set of options determine the result, to
+ * the byte, on any machine.
  *
  *	workload.c	what the threads of each node access
- *	node.c		faults, and the engine's operations, as module/block.c has them
- *	net.c		what module/peer.c, the helper and the network do: numbers,
+ *	node.c		faults, and the engine's operations, like module/block.c
+ *	net.c		module/peer.c, the helper and the network: numbers,
  *			acknowledgements, connections that are lost, resending
  *	check.c		the invariants, at every step; the log of a violation
  *	report.c	figures
@@ -15,21 +15,21 @@
  * A node has three servers, each with a queue: the module ("kernel"), the
  * helper and the network card. A message takes the sender's helper and card,
  * the link, the receiver's helper and module. A fault is handled on the CPU of
- * its thread, beside them.
+ * its thread, in parallel.
  *
- * What is NOT modelled:
- *  - the bytes of a block: they are a number, its version. Nor where in a block
- *    an access goes, the page tables (what a line's state allows is mapped) and
- *    the order of memory accesses inside a node.
- *  - the helper's window, and what it expects there: the bytes of a message are
- *    those that its sender has when the message arrives, and it is checked that
- *    they are still those it had when it was queued.
+ * NOT modelled:
+ *  - the bytes of a block: they are a number, its version; the place of an access in
+ *    its block; the page tables (what a line's state allows is mapped); the order of
+ *    memory accesses inside a node.
+ *  - the helper's window and posted receives: the bytes of a message are those that its
+ *    sender has when it arrives. They are checked to be those that it had when the
+ *    message was queued.
  *  - homes that are claimed (CLAIM, HOME): under first touch the home is known
  *    to all at the first access. The registry, regions that come and go, and
  *    synchronisation objects.
  *  - credits of the netlink socket, several messages in one wake-up, memory that
- *    runs out, pages under DMA, timeouts of accesses (that one is stuck for long
- *    is a violation), interrupted ones.
+ *    runs out, pages under DMA, interrupted accesses, timeouts of accesses (an access
+ *    that is stuck for long is a violation).
  *  - nodes that die, views, recovery: there is none yet. Nodes pause, helpers
  *    start again, connections break.
  *  - congestion inside the network: links are independent; TCP's own headers and
@@ -54,45 +54,44 @@ enum sim_limits {
 	PREFETCH_MAX	= 256,
 };
 
-/* What an event's @arg and @extra are. */
+/* The meaning of an event's @arg and @extra. */
 enum sim_event {
 	EV_ARRIVE,	/* a frame, at its node */
-	EV_SERVICE,	/* the same, when the helper has passed it on */
-	EV_THREAD,	/* a thread goes on */
+	EV_SERVICE,	/* the same, once the helper has passed it on */
+	EV_THREAD,	/* a thread continues */
 	EV_REVOKED,	/* a copy: page tables have changed */
 	EV_HOLD,	/* a copy, and the hold's number */
-	EV_FREE,	/* a copy, whose frames may be of no use */
+	EV_FREE,	/* a copy whose frames may be unused */
 	EV_ACK,		/* a pair, and the side that acknowledges */
 	EV_RECONNECT,	/* a pair */
 	EV_PAUSE,	/* a node */
 	EV_RESTART,	/* a node */
-	EV_SWEEP,	/* look for what is stuck */
+	EV_SWEEP,	/* look for stuck accesses */
 };
 
 /**
  * struct copy - a node's copy of a block
  * @line: the protocol's
- * @block: which
- * @node: whose
- * @hold_no: only a timer that knows it counts
- * @access: what its page tables allow: 0, 1 to read, 2 to write; what the state
- *	allows is mapped at once, and goes when it is taken away
- * @granted: as @access: what the home, which has answered alone, has granted, and is
+ * @block: its block
+ * @node: its node
+ * @hold_no: number of the hold; timers of older holds are ignored
+ * @access: what its page tables allow: 0, 1 to read, 2 to write; what the state allows
+ *	is mapped at once, until it is revoked
+ * @granted: as @access: what the home, which answered alone, has granted and what is
  *	still on its way
  * @revoke: DSM_ACT_REVOKE or DSM_ACT_CLEAN, until it is done
- * @fresh: granted to a thread that waited, and not used yet
+ * @fresh: granted to a waiting thread, and not used yet
  * @demanded: a thread has asked for the grant under way
- * @kept: a thread had asked for what it holds
+ * @kept: a thread had asked for the held grant
  * @hold_armed: the hold's timer runs
  * @discards: a thread has asked for the block to be discarded
- * @dropped: it has been evicted, and the home has not heard so
- * @sending: to so many who were granted its bytes they are on their way
- * @waiting: the first thread that waits for it
+ * @dropped: it has been evicted, and the home has not heard that yet
+ * @sending: its bytes are on their way to so many nodes
+ * @waiting: the first thread waiting for it
  * @value: its version
  * @hold_until: as in module/block.c
  *
- * One cache line, as a pair is: in large clusters, hardly anything that an event
- * touches is in a cache.
+ * One cache line, like a pair: in large clusters, hardly any memory of an event is cached.
  */
 struct copy {
 	struct dsm_line line;
@@ -117,18 +116,18 @@ struct copy {
 #define NO_HOME	UINT16_MAX
 
 /**
- * struct block - a block, as nobody sees it; and its home's entry
+ * struct block - the global state of a block, and its home's entry
  * @dir: the entry
- * @last: the version that the last write made; 0, zeroes, if it was discarded since
- * @versions: so many have been made
+ * @last: the version of the last write; 0, zeroes, if it was discarded since
+ * @versions: the number of versions so far
  * @home: or NO_HOME
  * @readers: nodes that may read it
  * @writers: nodes that may write it
  * @granted: copies whose @granted is 1
  * @first: the first message that waits at the home
  * @final: the last
- * @touched: anybody ever accessed it
- * @writes_kept: the engine's count of what waits and tells the sharers
+ * @touched: it was accessed
+ * @writes_kept: the engine's count of waiting requests that tell the sharers
  */
 struct block {
 	struct dsm_dir dir;
@@ -145,7 +144,7 @@ struct block {
 };
 
 /**
- * struct message - one that is kept: by a peer's queue, or by a home
+ * struct message - a message that a peer's queue or a home keeps
  * @value: DATA: the version when it was queued
  */
 struct message {
@@ -157,10 +156,10 @@ struct message {
 };
 
 /**
- * struct frame - one on its way
+ * struct frame - a frame on its way
  * @msg: type DSM_ACK: nothing but @ack
- * @pair: on which connection
- * @epoch: the connection's; others are lost
+ * @pair: its connection
+ * @epoch: the connection's epoch; a frame of another epoch is lost
  */
 struct frame {
 	struct dsm_coh_msg coh;
@@ -173,9 +172,8 @@ struct frame {
 };
 
 /**
- * struct side - what one of two nodes keeps for the other; see module/peer.h
- * @first: the oldest message that is kept: those not acknowledged, if they may
- *	have to be sent again
+ * struct side - one of two nodes' state for the other; see module/peer.h
+ * @first: the oldest unacknowledged message, if it may have to be sent again
  * @final: the newest
  */
 struct side {
@@ -190,8 +188,8 @@ struct side {
  * struct pair - two nodes, the lesser first, and their connection
  * @epoch: how often it was lost
  * @up: it is there
- * @ack_timers: a bit a side whose timer runs
- * @arrives: when the last frame of a side will have arrived
+ * @ack_timers: a bit per side whose timer runs
+ * @arrives: when the last frame of each side arrives
  */
 struct pair {
 	u16 node[2];
@@ -202,7 +200,7 @@ struct pair {
 	struct side side[2];
 };
 
-/* A side that will acknowledge what it has got. */
+/* A side that will acknowledge what it has received. */
 struct ack_timer {
 	u64 time;
 	u32 pair;
@@ -210,8 +208,8 @@ struct ack_timer {
 };
 
 /**
- * struct ack_line - all of them, as they were started
- * @first: the next to end, of those numbered so far
+ * struct ack_line - all timers of acknowledgements, in the order of their start
+ * @first: the number of the next to end
  * @end: behind the last
  * @size: of @timer, a power of 2, or 0: number n is at n modulo that
  */
@@ -224,15 +222,15 @@ struct ack_line {
 
 /**
  * struct node - a machine
- * @kernel_free: when the module has done what is queued
- * @helper_free: the helper
- * @card_free: the network card
- * @paused_until: nothing happens there before
+ * @kernel_free: when the module will have done what is queued
+ * @helper_free: the same of the helper
+ * @card_free: the same of the network card
+ * @paused_until: nothing happens on the node before
  * @ps_byte: time that its link takes for a byte, in ps
  * @seq_next: the block whose miss would continue a sequence
  * @handled: protocol events as a home
- * @bitmaps: sharer sets it keeps now
- * @bitmaps_max: at most
+ * @bitmaps: sharer sets in use now
+ * @bitmaps_max: the maximum so far
  */
 struct node {
 	u64 kernel_free;
@@ -248,15 +246,15 @@ struct node {
 };
 
 /**
- * struct thread - one of a program
+ * struct thread - a thread of a program
  * @rng: its own, so that timing does not change what it does
  * @start: of the access under way
- * @left: accesses to go
- * @step: what it is at
- * @node: where
+ * @left: remaining accesses
+ * @step: the current step
+ * @node: its node
  * @block: being accessed
- * @next: waits for the same copy
- * @write: the access
+ * @next: the next thread that waits for the same copy
+ * @write: the access is a write
  * @waits: it has faulted
  * @asked: the fault has been counted
  */
@@ -273,7 +271,7 @@ struct thread {
 	bool waits;
 };
 
-/* Figures, of what comes after the warm-up. */
+/* Figures, which count after the warm-up. */
 struct stats {
 	u64 start;
 	u64 accesses;
@@ -282,8 +280,8 @@ struct stats {
 	u64 retries;
 	u64 messages;		/* queued for another node */
 	u64 data;		/* those with a block's bytes */
-	u64 local;		/* said to oneself */
-	u64 frames;		/* sent, acknowledgements and repetitions among them */
+	u64 local;		/* to the node itself */
+	u64 frames;		/* sent, including acknowledgements and repetitions */
 	u64 acks;
 	u64 bytes;
 	u64 invalidations;
@@ -309,12 +307,12 @@ struct log;
 /**
  * struct sim - a cluster
  * @now: the time
- * @ctx_end: when what is being done will be over, and what it says can leave
+ * @ctx_end: when the current event ends, and its messages can leave
  * @events: protocol events so far: calls of dsm_coh_event()
  * @ended: when the last access was made
- * @running: threads that are not done
+ * @running: threads that have not finished
  * @failed: a violation was found
- * @suspect: in which block
+ * @suspect: the block of the violation
  * @watched: the block whose steps are kept, or NONE
  * @resends: frames may be lost
  * @spare: the first sharer set that is not in use
@@ -422,7 +420,7 @@ void check_quiet(struct sim *sim);
 void check_fail(struct sim *sim, u32 block, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* @ev: EVENT; @msg: SEND, and EVENT of that type; USE: its type says if it wrote */
+/* @ev: EVENT; @msg: SEND, and EVENT of that type; USE: its type says whether it was a write */
 static inline void check_log(struct sim *sim, enum log_kind kind, const struct copy *copy,
 			     const struct dsm_event *ev, const struct dsm_coh_msg *msg)
 {

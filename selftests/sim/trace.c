@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Traces of real runs: what tracefs' "trace" shows of dsm_fault_start and
- * dsm_fault_end (module/trace.h), of all nodes in one file, each line behind its
- * node's number in brackets, as selftests/vm/cluster writes what its nodes say:
+ * Traces of real runs: dsm_fault_start and dsm_fault_end (module/trace.h) in the text of
+ * tracefs' "trace". All nodes are in one file. Each line follows its node's number in
+ * brackets, as selftests/vm/cluster prints the output of its nodes:
  *
- *	[0]   wordcount-213     [001] .....    11.382204: dsm_fault_start: region=1 block=4 write
- *	[0]   wordcount-213     [001] .....    11.382391: dsm_fault_end: region=1 block=4 write ret=512
+ * 	[0]   wordcount-213     [001] .....    11.382204: dsm_fault_start: region=1 block=4 write
+ * 	[0]   wordcount-213     [001] .....    11.382391: dsm_fault_end: region=1 block=4 write ret=512
  *
- * Without a number a line is node 0's. Other lines, and ftrace's own comments, are
- * passed over. A thread makes the accesses that faulted, with the pauses between
- * them; who waited for whom in the program is not known. A fault that ended with
- * VM_FAULT_RETRY comes again, and is one.
+ * A line without a number is node 0's. Other lines, and ftrace's own comments, are skipped. A
+ * thread makes the accesses that faulted, with the pauses between them. The program's own
+ * synchronisation is not known. A fault that ended with VM_FAULT_RETRY is repeated, and counts
+ * once.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -32,9 +32,9 @@ struct entry {
 };
 
 /**
- * struct source - a thread of the trace
+ * * struct source - a thread of the trace
  * @busy: its fault has begun, and not ended
- * @again: the fault that it has next is its last one
+ * @again: its next fault repeats the last one
  */
 struct source {
 	u16 node;
@@ -106,7 +106,7 @@ struct line {
 	int ret;
 };
 
-/* Returns 1: a fault; 0: something else; -1: a fault that cannot be read. */
+/* Returns 1 for a fault, 0 for another line, -1 for a fault that cannot be parsed. */
 static int parse(const char *text, struct line *line)
 {
 	const char *event = strstr(text, ": dsm_fault_"), *cpu, *p;
@@ -119,7 +119,7 @@ static int parse(const char *text, struct line *line)
 	line->node = 0;
 	if (sscanf(text, "[%u] %n", &line->node, &n) == 1 && n)
 		text += n;
-	/* The task's name may have anything in it: its end is what is before the CPU. */
+	/* The task's name may contain anything, so its end is found from the CPU on. */
 	for (cpu = event; cpu > text && !(cpu[0] == '[' && isdigit((unsigned char)cpu[1])); cpu--)
 		;
 	for (p = cpu; p > text && p[-1] == ' '; p--)
@@ -175,7 +175,7 @@ static int by_thread(const void *a, const void *b)
 	return x->number < y->number ? -1 : 1;
 }
 
-/* Blocks get numbers region by region, in the order of their ids. */
+/* Blocks are numbered region by region, in the order of the regions' ids. */
 static bool number_blocks(struct trace *trace)
 {
 	u64 base = 0, next;
@@ -278,7 +278,7 @@ u32 trace_threads_count(const struct trace *trace)
 	return trace->n_sources;
 }
 
-/* Where a thread is, and begins. */
+/* Where the accesses of a thread are, and start. */
 u16 trace_thread(const struct trace *trace, u32 thread, u32 *pos)
 {
 	*pos = trace->source[thread].pos;

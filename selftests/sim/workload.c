@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Workloads: what a thread accesses next. That depends on the thread's own
- * random numbers and on how many accesses it has made, on nothing else.
+ * Workloads: the next access of a thread. It depends only on the thread's own random numbers
+ * and on how many accesses it has made.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +25,7 @@ const char *const home_policy_names[HOME_POLICIES] = {
 	[HOME_FIRST_TOUCH]	= "first-touch",
 };
 
-/* A block is read, then written, by whoever comes. */
+/* Any node reads a block, then writes it. */
 static void migratory(struct sim *sim, struct thread *thread)
 {
 	thread->write = thread->step % 2;
@@ -33,7 +33,7 @@ static void migratory(struct sim *sim, struct thread *thread)
 		thread->block = rng_below(&thread->rng, sim->config->blocks);
 }
 
-/* A node writes one of its blocks, then reads one of each node before it. */
+/* A node writes one of its blocks, then reads one of each preceding node. */
 static void producer_consumer(struct sim *sim, struct thread *thread)
 {
 	const struct config *config = sim->config;
@@ -45,14 +45,14 @@ static void producer_consumer(struct sim *sim, struct thread *thread)
 	thread->block = (thread->node + config->nodes - who) % config->nodes * own + round % own;
 }
 
-/* The nodes of a group write to different places of one block. */
+/* The nodes of a group write different parts of one block. */
 static void false_sharing(struct sim *sim, struct thread *thread)
 {
 	thread->write = true;
 	thread->block = thread->node / sim->config->group;
 }
 
-/* Blocks in a ring, so many for each node: read both neighbours', write one's own. */
+/* Blocks in a ring, the same number for each node: read both neighbours', write an own one. */
 static void stencil(struct sim *sim, struct thread *thread)
 {
 	const struct config *config = sim->config;
@@ -69,12 +69,12 @@ static void stencil(struct sim *sim, struct thread *thread)
 }
 
 /**
- * workload_next() - what a thread does next
+ * * workload_next() - the next access of a thread
  * @sim: the cluster
- * @thread: the thread; what it accesses is set
+ * @thread: the thread, whose access is set
  * @think: how long it does something else before
  *
- * Return: false where a trace is at its end.
+ * Return: false at the end of a trace.
  */
 bool workload_next(struct sim *sim, struct thread *thread, u64 *think)
 {
@@ -163,7 +163,7 @@ bool workload_create(struct sim *sim)
 
 		thread->node = i / config->threads;
 		thread->rng = rng_seed(config->seed, 16 + i);
-		/* The threads of a node are at different places. */
+		/* The threads of a node start at different places. */
 		thread->step = i % config->threads * 2;
 		thread->left = config->accesses / n + (i < config->accesses % n);
 		thread_start(sim, i);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What app.h declares. */
+/* The common code of the example applications; see app.h. */
 #include <errno.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -181,7 +181,7 @@ int app_main(const struct app *app, int argc, char **argv)
 	meet();
 	shared = now() - began;
 	wait = waited() - wait;
-	/* The others wait, and leave the processors to node 0. */
+	/* The other nodes wait here, so that node 0 has all processors. */
 	if (!node)
 		status = compare(app, job, shared, wait);
 	meet();

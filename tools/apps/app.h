@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the example applications have in common: they run on every node at
- * once, do their work in shared memory, then node 0 does the same alone in
- * memory of its own, and compares.
+ * Common code of the example applications. They run on every node at once and work in shared
+ * memory. Then node 0 does the same work alone in private memory, and compares the results.
  *
- *	NAME [SIZE]
+ * 	NAME [SIZE]
  *
  * Node 0 ends with a line
  *
- *	NAME: ok: SIZE, N nodes, T s, alone A s, waited W s
+ * 	NAME: ok: SIZE, N nodes, T s, alone A s, waited W s
  *
- * or 'NAME: FAILED: why' and exit status 1. T and A are of the work, without
- * the making of its data; W is for how long node 0 waited in T for memory of
- * others.
+ * or 'NAME: FAILED: why' and exit status 1. T and A do not include the generation of the data.
+ * W is the part of T in which node 0 waited for memory of other nodes.
  */
 #ifndef APPS_APP_H
 #define APPS_APP_H
@@ -23,16 +21,16 @@
 #include <dsm.h>
 
 /**
- * struct app - an application
+ * * struct app - an application
  * @name: its name
- * @size: if the command line has none
- * @size_max: 0: any
- * @job_size: of the one object that everything else hangs on
- * @make: fill in what is all nodes'; called on one
- * @fill: make a part's own data: in memory that the node itself allocates, so
- *	that nobody has to be asked for it; called on each
- * @work: a part of the work
- * @same: is the result that of one part alone?
+ * @size: the default size
+ * @size_max: the largest size; 0: no limit
+ * @job_size: size of the root object, which points to everything else
+ * @make: generate the common data; called on one node
+ * @fill: generate a part's own data, in memory that the node itself allocates, so that no
+ *	other node has to be asked for it; called on each node
+ * @work: do a part of the work
+ * @same: is the result equal to that of one part alone?
  *
  * @meet waits for all parts.
  */
@@ -48,17 +46,17 @@ struct app {
 
 extern long app_size;
 
-/* All of main(). */
+/* The body of main(). */
 int app_main(const struct app *app, int argc, char **argv);
 
 /*
- * Memory for the job, in blocks of its own: nobody else's data is with it. It
- * is shared, but for the job that node 0 does alone. There is always some.
+ * Memory for the job, in blocks that hold nothing else. It is shared, except in the job that
+ * node 0 does alone. Never returns NULL.
  */
 void *app_new(size_t size);
 bool app_is_shared(void);
 
-/* The range of @n things that is @part's of @parts. */
+/* The range of @n items that belongs to @part of @parts. */
 void app_range(long n, int part, int parts, long *first, long *end);
 
 /* Reproducible numbers. */

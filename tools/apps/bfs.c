@@ -2,18 +2,17 @@
 /*
  * bfs: breadth-first search over a graph of pointers.
  *
- *	bfs [SIZE]		how many vertices; on every node at once
+ * 	bfs [SIZE]		how many vertices; on every node at once
  *
- * How far is it from each vertex, along the pointers, to the first one? Every
- * node has a share of the vertices, which point into those of all. At each
- * level it looks at those of its own for which that is not known yet: was one
- * that they point to reached at the last level? (The bottom-up half of Beamer,
- * Asanović and Patterson's direction-optimizing search, 2012.)
+ * Computes the distance of each vertex, along the pointers, to the first one. Every node has a
+ * share of the vertices, which point to vertices of all nodes. At each level, a node examines
+ * those of its vertices whose distance is unknown: was one of their successors reached at the
+ * last level? (The bottom-up half of Beamer, Asanović and Patterson's direction-optimizing
+ * search, 2012.)
  *
- * All that nodes have to tell each other is which vertices those are: a bit
- * each. So that is what an edge points to; there are two sets of bits, one that
- * all read and one in which each node writes down what the next level will ask
- * for, where nobody else writes.
+ * Nodes need to exchange only which vertices these are: one bit each. So edges point to bits.
+ * There are two sets of bits: all nodes read one, and each node writes its part of the other,
+ * for the next level.
  */
 #include <stdint.h>
 #include <string.h>
@@ -23,19 +22,19 @@
 
 enum { DEGREE = 8, UNREACHED = 255 };
 
-/* The address of a bit: of its byte, and its number in that. */
+/* The address of a bit: its byte, and its number within that. */
 typedef uint64_t bit_ptr;
 
 struct vertex {
 	bit_ptr	neighbour[DEGREE];
 };
 
-/* A node's. */
+/* A node's share. */
 struct share {
 	long		first, end;
 	struct vertex	*vertices;
 	uint8_t		*levels;
-	uint8_t		*bits;		/* two sets, job->set bytes each */
+	uint8_t		*bits;		/* two sets of job->set bytes each */
 	long		*found;		/* at this level and the last; in a block of its own */
 };
 
@@ -52,7 +51,7 @@ static void make(void *data, int parts)
 
 	job->n = app_size;
 	job->parts = parts;
-	/* In blocks of its own: who reads one set does not have the other's. */
+	/* In blocks of their own: a reader of one set does not get the other's blocks. */
 	job->set = (job->n / parts / 8 + 4096) / 4096 * 4096;
 	job->share = app_new(parts * sizeof(*job->share));
 }
@@ -72,7 +71,7 @@ static bool is_set(bit_ptr bit, size_t ahead)
 	return *(const uint8_t *)((bit >> 3) + ahead) >> (bit & 7) & 1;
 }
 
-/* The same graph, however many parts it is in. */
+/* The graph is the same, however many parts it has. */
 static void fill(void *data, int part, int parts, void (*meet)(void))
 {
 	struct job *job = data;
@@ -126,13 +125,16 @@ static bool touches(const struct vertex *vertex, size_t ahead)
 	return false;
 }
 
-/* Whose bits are @now bytes ahead of what the edges point to. Returns how many. */
+/*
+ * Examines the vertices. It reads the bits @now bytes after those that edges point to. Returns
+ * how many were reached.
+ */
 static long look(const struct job *job, struct share *mine, int level, size_t now)
 {
 	uint8_t *next = mine->bits + (now ? 0 : job->set);
 	long n = mine->end - mine->first, found = 0;
 
-	/* All of it at once, which the others had to read two levels ago. */
+	/* Clear all of this set, which the others read two levels ago. */
 	if (job->parts > 1)
 		dsm_prefetch(next, job->set, PROT_READ | PROT_WRITE);
 	memset(next, 0, job->set);

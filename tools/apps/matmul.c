@@ -2,11 +2,10 @@
 /*
  * matmul: the product of two dense matrices.
  *
- *	matmul [SIZE]		their side; on every node at once
+ * 	matmul [SIZE]		their side; on every node at once
  *
- * Every node has a band of rows of all three matrices. To make its band of the
- * product it needs all of the second: it asks for the others' rows beforehand,
- * and reads them once.
+ * Every node has a band of rows of all three matrices. For its band of the product it needs
+ * the whole second matrix. It prefetches the other nodes' rows, and reads them once.
  */
 #include <string.h>
 #include <sys/mman.h>
@@ -29,7 +28,7 @@ static void make(void *data, int parts)
 	job->product = app_new(job->n * sizeof(*job->product));
 }
 
-/* A band of rows, of numbers that depend on @seed, and on nothing else if it is 0. */
+/* A band of rows. The numbers depend only on @seed; with 0 they are 0. */
 static void band(double **row, long n, long first, long end, unsigned long seed)
 {
 	double *numbers = app_new((end - first) * n * sizeof(double));

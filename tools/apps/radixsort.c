@@ -2,13 +2,13 @@
 /*
  * radixsort: sorts 32-bit numbers, a byte at a time.
  *
- *	radixsort [SIZE]	how many; on every node at once
+ * 	radixsort [SIZE]	how many; on every node at once
  *
- * Every node has a share of the numbers, sorts it by the highest byte, and says
- * how many there are of each. Then each node gathers those of a range of bytes
- * from all shares, where they are one piece, which it asks for beforehand, and
- * sorts them by the lower bytes, to a result of its own. So a number is moved
- * between nodes once at most, and nobody writes where another does.
+ * Every node has a share of the numbers. It sorts them by the highest byte, and publishes how
+ * many there are of each value. Then each node takes a range of values and gathers their
+ * numbers from all shares. In each share they are contiguous, so the node prefetches them. It
+ * sorts them by the lower bytes into a result of its own. So a number moves between nodes at
+ * most once, and no two nodes write to the same memory.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -19,11 +19,11 @@
 
 enum { DIGITS = 256, TOP = 24 };
 
-/* A node's. */
+/* A node's share. */
 struct share {
 	uint32_t	*numbers;
-	uint32_t	*by_top;	/* the same, in the order of their highest bytes */
-	long		start[DIGITS + 1];	/* where each byte's are in it */
+	uint32_t	*by_top;	/* the same, ordered by their highest bytes */
+	long		start[DIGITS + 1];	/* where the numbers of each byte start */
 	uint32_t	*result;	/* of a range of bytes, sorted */
 	long		n_result;
 };
@@ -63,7 +63,7 @@ static void fill(void *data, int part, int parts, void (*meet)(void))
 	job->share[part] = share;
 }
 
-/* The result is in as many pieces as there are parts. And it is in order. */
+/* The result consists of as many pieces as there are parts. They are ordered, too. */
 static bool same(const void *data, const void *alone)
 {
 	const struct job *a = data, *b = alone;
@@ -89,7 +89,7 @@ static int digit_of(uint32_t number, int shift)
 	return number >> shift & (DIGITS - 1);
 }
 
-/* By one byte, keeping the order of those that have the same. */
+/* Sorts stably by one byte. */
 static void sort_by(const uint32_t *from, uint32_t *to, long n, int shift, long *start)
 {
 	long place[DIGITS + 1] = { 0 };
@@ -134,7 +134,7 @@ static void work(void *data, int part, int parts, void (*meet)(void))
 	mine->result = app_new((n + 1) * sizeof(*all));
 	mine->n_result = n;
 	for (int i = 0; i < parts; i++) {
-		/* Its own first: the others' are on their way. */
+		/* A node starts with its own share, while those of the others are on their way. */
 		long length = piece_of(job->share[(part + i) % parts], first, end, &piece);
 
 		memcpy(all + at, piece, length * sizeof(*all));

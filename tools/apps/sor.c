@@ -2,13 +2,13 @@
 /*
  * sor: successive over-relaxation of a grid, red and black.
  *
- *	sor [SIZE]		the grid's side; on every node at once
+ * 	sor [SIZE]		the grid's side; on every node at once
  *
- * Every node has a band of rows, in memory of its own. Of its neighbours' it
- * reads one row each, twice a sweep: that is all that moves, because what is
- * read is in other blocks than what is written meanwhile: each row begins in
- * one of its own, and a row's red points are apart from its black ones. What has
- * to move is asked for first, and the rows that need it are done last.
+ * Every node has a band of rows in memory of its own. Twice a sweep, it reads one row of each
+ * neighbour. Nothing else moves between nodes, because no block is read by one node while
+ * another writes it: each row starts in a block of its own, and its red points are apart from
+ * its black ones. The rows to be moved are prefetched first, and the rows that need them are
+ * computed last.
  */
 #include <string.h>
 #include <sys/mman.h>
@@ -18,8 +18,8 @@
 enum { SWEEPS = 40, BLOCK = 4096 };
 
 struct job {
-	long	n;		/* with the edge, which stays */
-	double	**row[2];	/* of each colour: that of a point is row plus column, modulo 2 */
+	long	n;		/* including the edge, which is constant */
+	double	**row[2];	/* of each colour: a point's colour is row plus column, modulo 2 */
 };
 
 static void make(void *data, int parts)
@@ -32,7 +32,7 @@ static void make(void *data, int parts)
 		job->row[colour] = app_new(job->n * sizeof(*job->row[colour]));
 }
 
-/* The rows of a part; the first and the last part have the edge's, too. */
+/* The rows of a part. The first and the last part include the edge's. */
 static void rows_of(const struct job *job, int part, int parts, long *first, long *end)
 {
 	app_range(job->n - 2, part, parts, first, end);
@@ -80,7 +80,7 @@ static bool same(const void *data, const void *alone)
 	return true;
 }
 
-/* Of column i, the half row has the point at i / 2; all its neighbours are of the other colour. */
+/* The half row has the point of column i at i / 2. All its neighbours are of the other colour. */
 static void relax(struct job *job, long row, int colour)
 {
 	double *at = job->row[colour][row];
@@ -93,7 +93,7 @@ static void relax(struct job *job, long row, int colour)
 				at[i]);
 }
 
-/* The first or last row of a band is to be written; the neighbour's is read for that. */
+/* The first or last row of a band will be written, which needs the neighbour's row. */
 static void ask(struct job *job, long row, long neighbour, int colour)
 {
 	dsm_prefetch(job->row[colour][row], half_row(job), PROT_READ | PROT_WRITE);

@@ -2,12 +2,12 @@
 /*
  * tsp: the shortest tour through cities, by branch and bound.
  *
- *	tsp [SIZE]		how many cities, up to 20; on every node at once
+ * 	tsp [SIZE]		how many cities, up to 20; on every node at once
  *
- * The tours' first cities are a queue that all nodes take from; the shortest
- * tour so far is a bound that all read, and that is written when it falls. The
- * mutex is there for both, and what is read without it is at worst too long.
- * The distances never change: a node has its own copy.
+ * The beginnings of tours form a queue, from which all nodes take. The length of the shortest
+ * tour so far is a bound, which all nodes read, and write when it falls. A mutex protects
+ * both. A node that reads the bound without the mutex sees at worst an older, longer one. The
+ * distances never change, so each node has a private copy.
  */
 #include <stdatomic.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@ enum { CITIES_MAX = 20, LOOK_DEPTH = 6 };
 struct job {
 	int		n;
 	int		distance[CITIES_MAX][CITIES_MAX];
-	struct {	/* blocks of their own: the cities are only read */
+	struct {	/* in blocks of their own: the cities are only read */
 		dsm_mutex_t	lock;
 		int		next;		/* pair of second and third city */
 	} *queue;
@@ -36,13 +36,13 @@ struct search {
 	int		distance[CITIES_MAX][CITIES_MAX];
 	int		tour[CITIES_MAX];
 	unsigned int	visited;
-	int		bound;		/* looked up now and then */
+	int		bound;		/* read now and then */
 };
 
 /*
- * A tour that always goes to the nearest city that is left: a bound that is not
- * far off. Without one, who starts in another place than the first does in vain
- * what the first's tours would have cut off.
+ * The tour that always goes to the nearest remaining city: a bound close to the optimum.
+ * Without it, a node that starts elsewhere would search tours in vain that the first tours cut
+ * off.
  */
 static int nearest(const struct job *job)
 {
@@ -89,7 +89,7 @@ static void make(void *data, int parts)
 	*job->bound = nearest(job);
 }
 
-/* All is everybody's. */
+/* All data is common. */
 static void fill(void *data, int part, int parts, void (*meet)(void))
 {
 	(void)data, (void)part, (void)parts, (void)meet;

@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: MIT
 /*
- * wordcount: several machines count the words of one text in one hash table.
+ * wordcount: several nodes count the words of one text in one hash table.
  *
- *	wordcount [--all | --time] INPUT	on every node at once
+ * 	wordcount [--all | --time] INPUT	on every node at once
  *
- * Node 0 reads INPUT straight into shared memory and publishes a struct job.
- * Every node counts its share of the text, then adds what it counted to the
- * shared table: chains of entries, each allocated by the node that came first
- * with a word, linked by plain pointers with compare-and-swap. Node 0 walks
- * the table and prints what it finds.
+ * Node 0 reads INPUT directly into shared memory and publishes a struct job. Every node counts
+ * its share of the text, then adds its counts to the shared table: chains of entries, linked
+ * by plain pointers with compare-and-swap. The first node to add a word allocates its entry.
+ * Node 0 walks the table and prints it.
  *
- * A node counts in memory of its own first, because an access to what another
- * node has just written costs a message; and it adds in the order of the
- * buckets, from a place of its own, so that nodes seldom want a page at once.
+ * A node counts in private memory first, because an access to what another node has just
+ * written costs a message. It adds in the order of the buckets and starts at a different place
+ * than other nodes, so that two nodes seldom need the same page at once.
  *
- * With --time, every node has INPUT and reads its share there; node 0 then does
- * all of it alone, compares, and says what both took, as the programs around
- * app.h do.
+ * With --time, every node has INPUT and reads its share there. Then node 0 counts the whole
+ * text alone, compares the results, and prints both times, like the programs that use app.h.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -45,26 +43,26 @@ struct entry {
 	char		 word[];	/* lower case */
 };
 
-/* The root: where everything else is. */
+/* The root, from which everything else is found. */
 struct job {
 	char			*text;
 	size_t			len;
 	size_t			buckets;	/* a power of two */
 	_Atomic(struct entry *)	*bucket;
 	dsm_barrier_t		barrier;	/* of all nodes */
-	dsm_mutex_t		lock;		/* protects the rest */
+	dsm_mutex_t		lock;		/* protects the following fields */
 	uint64_t		words;
 	uint64_t		faults;
 	uint64_t		bytes;
 };
 
-/* A word of one node's share; the word itself is in the text. */
+/* A word of one node's share. Its letters are in the text. */
 struct tally {
 	const char	*word;
 	size_t		len;
 	uint64_t	hash;
 	uint64_t	count;
-	size_t		turn;		/* when it is to be added */
+	size_t		turn;		/* its bucket's place in the order of adding */
 };
 
 struct share {
@@ -136,7 +134,7 @@ static uint64_t hash(const char *word, size_t len)
 	return h ^ h >> 32;
 }
 
-/* Where a share starts that should at @pos: not in a word. */
+/* Where a share that should start at @pos does start: not within a word. */
 static size_t edge(const struct job *job, size_t pos)
 {
 	while (pos && pos < job->len && is_letter(job->text[pos - 1]) &&
@@ -196,7 +194,7 @@ static void share_count(struct share *share, const struct job *job)
 	size_t pos = edge(job, job->len * node / nodes);
 	size_t end = edge(job, job->len * (node + 1) / nodes);
 
-	/* It is of no use to, and refused for, a text that is not shared. */
+	/* Private text need not, and must not, be prefetched. */
 	dsm_prefetch(job->text + pos, end - pos, PROT_READ);
 	while (pos < end) {
 		size_t start = pos;
@@ -227,7 +225,7 @@ static void table_add(struct job *job, const struct tally *t)
 {
 	_Atomic(struct entry *) *bucket = &job->bucket[t->hash & (job->buckets - 1)];
 	struct entry *head = atomic_load(bucket);
-	struct entry *seen = NULL;	/* this and what follows has been looked at */
+	struct entry *seen = NULL;	/* this entry and those behind it have been compared */
 	struct entry *mine = NULL;
 
 	for (;;) {
@@ -273,7 +271,7 @@ static void table_add_share(struct job *job, struct share *share)
 		table_add(job, &share->tally[i]);
 }
 
-/* ---- what it cost: this region's counters on this node ---------------- */
+/* ---- the cost: this region's counters on this node ---------------------- */
 
 static uint64_t counter(const char *name)
 {
@@ -395,7 +393,7 @@ static int by_word(const void *a, const void *b)
 	       (x->len > y->len) - (x->len < y->len);
 }
 
-/* Follows the pointers that all nodes made. */
+/* Follows the pointers that all nodes have set. */
 static struct entry **table_list(const struct job *job, size_t *n)
 {
 	struct entry **list = NULL;
@@ -433,7 +431,7 @@ static void report(const struct job *job, struct entry **list, size_t n, bool al
 	       job->faults, job->bytes);
 }
 
-/* Every entry goes home to the node that made it. */
+/* Every entry returns to the node that allocated it. */
 static void job_free(struct job *job, struct entry **list, size_t n)
 {
 	dsm_set_root(dsm_default(), NULL);
@@ -447,7 +445,7 @@ static void job_free(struct job *job, struct entry **list, size_t n)
 	free(list);
 }
 
-/* ---- how long it takes ------------------------------------------------ */
+/* ---- duration ----------------------------------------------------------- */
 
 static double now(void)
 {
@@ -469,7 +467,7 @@ static bool same_list(struct entry **list, size_t n, struct entry **other, size_
 	return true;
 }
 
-/* The same text, by one node and in a table of its own. Returns the exit status. */
+/* One node counts the same text in a table of its own. Returns the exit status. */
 static int time_alone(const struct job *job, char *text, struct entry **list, size_t n,
 		      double together, double waited)
 {
@@ -504,7 +502,7 @@ static int time_alone(const struct job *job, char *text, struct entry **list, si
 	return !ok;
 }
 
-/* ---- all of it -------------------------------------------------------- */
+/* ---- the whole ---------------------------------------------------------- */
 
 static int number(const char *name, int (*ask)(void))
 {

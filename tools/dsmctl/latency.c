@@ -2,15 +2,14 @@
 /*
  * Where the time of a fault goes that waits for other nodes.
  *
- * Of each fault we find the change of state that let it go on, and go back from
- * there: the message that was taken last before it, where and when that was
- * sent, the message that was taken there last before that, and so on, to the
- * one that the faulting thread sent. Of all messages, these are those that the
- * fault waited for. What lies between two things that were recorded is a leg;
- * faults whose messages are of the same types, in the same order, go together.
+ * For each fault, find the change of state that let it continue, and go backwards: the last
+ * message that arrived before the change, where and when that message was sent, the last
+ * message that arrived there before, and so on, to the message that the faulting thread sent.
+ * These are exactly the messages that the fault waited for. The time between two recorded
+ * events is a leg. Faults whose messages have the same types in the same order form a group.
  *
- * Of each kernel there is a recording. Their clocks are related by the messages
- * between them: the fastest each way is taken to have needed the same time.
+ * Each kernel has a recording. Their clocks are related through the messages between them: the
+ * fastest one each way is assumed to have taken the same time.
  */
 #include "trace.h"
 
@@ -22,7 +21,7 @@
 #include <json.h>
 
 enum {
-	VM_FAULT_LOCKED	= 0x200,	/* the page is there: the fault's end */
+	VM_FAULT_LOCKED	= 0x200,	/* the page is present: the fault's end */
 
 	HOPS_MAX	= 6,
 	HOP_STEPS	= 6,
@@ -30,20 +29,20 @@ enum {
 	LOOK_BACK	= 4000,		/* events */
 };
 
-/* What happens to a message, in this order. */
+/* The steps of a message, in this order. */
 enum step {
-	REVOKED,	/* before it is sent: the sender has given up its access */
-	QUEUED,		/* the helper has been given it */
+	REVOKED,	/* before it is sent: the sender has revoked its access */
+	QUEUED,		/* the message is in the helper's queue */
 	HELPER_AWAKE,
 	SENT,
-	PEER_AWAKE,	/* the other node's helper, for it */
-	RECEIVED,	/* the other node's module has it */
+	PEER_AWAKE,	/* the other node's helper runs */
+	RECEIVED,	/* the other node's module has the message */
 };
 
-/* What follows the last of them. */
+/* The steps after the last message. */
 enum { INSTALLED, THREAD_AWAKE, RESUMED, END_STEPS };
 
-/* A fault's: when what it waited for happened; 0: that was not recorded. */
+/* A fault: when each step happened; 0: not recorded. */
 struct way {
 	int	hops;
 	char	type[HOPS_MAX][16];
@@ -51,7 +50,7 @@ struct way {
 	int64_t	start;
 };
 
-/* Of faults that took the same way. */
+/* Faults that took the same way. */
 struct group {
 	struct way	*ways;
 	size_t		n;
@@ -61,7 +60,7 @@ struct group {
 /* A thread in a fault. */
 struct thread {
 	const struct trace_event *start;
-	int64_t			 awake;		/* when it first went on */
+	int64_t			 awake;		/* when it first continued */
 	int			 file;
 	int			 pid;
 	struct thread		*next;
@@ -99,7 +98,7 @@ static bool same_message(const struct trace_event *sent, const struct trace_even
 	       sent->seq == received->seq;
 }
 
-/* All that was sent and received, each message's two events side by side. */
+/* All messages sent and received, with each message's two events side by side. */
 static const struct trace_event **messages(const struct trace *trace, size_t *n)
 {
 	const struct trace_event **list = malloc((trace->n + 1) * sizeof(struct trace_event *));
@@ -121,7 +120,7 @@ static void clock_seen(struct pair *pair, int way, int64_t took)
 	pair->known[way] = true;
 }
 
-/* False: there is a recording that no message links to the first, both ways. */
+/* False: no messages both ways link a recording to the first one. */
 static bool clocks_relate(struct trace *trace)
 {
 	struct pair *pairs = calloc(trace->files + 1, sizeof(*pairs));
@@ -180,7 +179,7 @@ static int helper_find(const struct helper *helpers, int n, const struct trace_e
 	return n;
 }
 
-/* Downcalls are made by helpers: so it is known whose node a helper is. */
+/* Only helpers make downcalls. So these tell which node a helper belongs to. */
 static void name_helpers(struct trace *trace)
 {
 	struct helper *helpers = NULL;
@@ -208,9 +207,9 @@ static void name_helpers(struct trace *trace)
 	free(helpers);
 }
 
-/* ---- a fault's way ------------------------------------------------------- */
+/* ---- the way of a fault ------------------------------------------------- */
 
-/* The first that a node's helper did between two events; or NULL. */
+/* The helper's first event on a node between two events, or NULL. */
 static const struct trace_event *helper_did(enum trace_kind kind, int node,
 					    const struct trace_event *from,
 					    const struct trace_event *to)
@@ -226,7 +225,7 @@ static bool of_block(const struct trace_event *event, const struct trace_event *
 	return event->region == fault->region && event->block == fault->block;
 }
 
-/* What was there for the block on @node, last before @limit. */
+/* The last event for the block on @node before @limit. */
 static const struct trace_event *before(const struct trace *trace, enum trace_kind kind, int node,
 					const struct trace_event *fault,
 					const struct trace_event *limit)
@@ -240,7 +239,7 @@ static const struct trace_event *before(const struct trace *trace, enum trace_ki
 	return NULL;
 }
 
-/* Where a message that was received had been sent. */
+/* Where a received message was sent. */
 static const struct trace_event *origin(const struct trace *trace,
 					const struct trace_event *received)
 {
@@ -271,8 +270,8 @@ static bool was_asked_for(const struct trace_event *line)
 }
 
 /*
- * One message, from where it is queued to where it is received. @cause is what
- * its sender had received before, NULL for the request.
+ * One message, from where it was queued to where it was received. @cause: what its sender had
+ * received before; NULL for the request.
  */
 static void hop_of(const struct trace *trace, const struct trace_event *fault,
 		   const struct trace_event *queued, const struct trace_event *received,
@@ -285,7 +284,7 @@ static void hop_of(const struct trace *trace, const struct trace_event *fault,
 		at[REVOKED] = line->time;
 	at[QUEUED] = queued->time;
 	at[SENT] = time_of(sent);
-	/* It may be awake before the one who woke it has said so. */
+	/* The helper may run before the thread that woke it has recorded that. */
 	if (sent)
 		at[HELPER_AWAKE] = time_of(helper_did(TRACE_AWAKE, queued->self,
 						      cause ? cause : fault, sent));
@@ -294,7 +293,7 @@ static void hop_of(const struct trace *trace, const struct trace_event *fault,
 	at[RECEIVED] = received->time;
 }
 
-/* The others' kernels were not recorded: theirs is one leg, up to the answer. */
+/* The others' kernels were not recorded: their part is one leg, up to the answer. */
 static bool own_way_of(const struct trace *trace, const struct trace_event *fault,
 		       const struct trace_event *received, struct way *way)
 {
@@ -319,8 +318,8 @@ static bool own_way_of(const struct trace *trace, const struct trace_event *faul
 }
 
 /*
- * Goes back from the state that let the fault go on. False: it did not wait for
- * a message that it caused itself, or not all of that is in the recordings.
+ * Goes backwards from the change of state that let the fault continue. False: the fault did
+ * not wait for a message that it caused itself, or a part is missing from the recordings.
  */
 static bool way_of(const struct trace *trace, const struct thread *thread,
 		   const struct trace_event *over, struct way *way)
@@ -418,7 +417,7 @@ static void group_add(struct group **groups, const struct way *way)
 	group->ways[group->n++] = *way;
 }
 
-/* A fault may come several times until it ends: RETRY, or a write that was sent back. */
+/* A fault may be repeated before it ends: RETRY, or a write that was sent back. */
 static struct group *find_ways(const struct trace *trace)
 {
 	struct thread *threads = NULL, *thread;
@@ -451,7 +450,7 @@ static struct group *find_ways(const struct trace *trace)
 	return groups;
 }
 
-/* ---- what is said of them ------------------------------------------------ */
+/* ---- output ------------------------------------------------------------- */
 
 static int compare(const void *a, const void *b)
 {
@@ -496,8 +495,8 @@ static void step_name(const struct way *way, int step, char *name, size_t size)
 }
 
 /*
- * A leg ends with a step, and starts with the one before that was recorded: so
- * the legs of a fault add up to all of it.
+ * A leg ends with a step, and starts with the last step before it that was recorded. So the
+ * legs of a fault add up to the whole.
  */
 static struct json_object *legs_of(const struct group *group)
 {
@@ -536,7 +535,7 @@ static struct json_object *legs_of(const struct group *group)
 	return legs;
 }
 
-/* The groups by size, the largest first, as what is said of them; and freed. */
+/* The groups by size, the largest first, as an object. The groups are freed. */
 static struct json_object *groups_say(struct group *groups)
 {
 	struct json_object *all = json_object_new_object();

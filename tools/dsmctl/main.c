@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* dsmctl: what this node does, and what can be done about it. */
+/* dsmctl: shows and operates a node. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -25,7 +25,7 @@ static int complain(const char *format, const char *what)
 	return 1;
 }
 
-/* A directory that is there as long as the node is. */
+/* A directory that exists as long as the node. */
 static struct json_object *node_read(const char *path, bool deep)
 {
 	struct json_object *object = sysfs_read(path, deep);
@@ -42,7 +42,7 @@ static const char *member(struct json_object *object, const char *name)
 	return json_object_get_string(value);
 }
 
-/* ---- what there is to see --------------------------------------------- */
+/* ---- status ------------------------------------------------------------- */
 
 static int status(char **argv)
 {
@@ -99,7 +99,7 @@ static uint64_t member_number(struct json_object *object, const char *name)
 	return json_object_object_get_ex(object, name, &value) ? json_object_get_uint64(value) : 0;
 }
 
-/* Adds what the table calls by other names than the files, or shows in bytes. */
+/* Adds what the table names differently from the files, or shows in bytes. */
 static void region_memory(struct json_object *region)
 {
 	struct json_object *stats;
@@ -303,7 +303,7 @@ static int heap(char **argv)
 	return 0;
 }
 
-/* ---- where the time of faults goes --------------------------------------- */
+/* ---- latency ------------------------------------------------------------ */
 
 static int trace_show(struct json_object *ways)
 {
@@ -370,7 +370,7 @@ static int trace(char **argv)
 	return 1;
 }
 
-/* ---- what there is to do ---------------------------------------------- */
+/* ---- actions ------------------------------------------------------------ */
 
 static int destroy(char **argv)
 {

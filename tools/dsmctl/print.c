@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Objects as text. */
+/* Prints JSON objects as text. */
 #include "print.h"
 
 #include <stdio.h>

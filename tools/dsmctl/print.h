@@ -6,12 +6,13 @@ struct json_object;
 
 void print_json(struct json_object *object);
 
-/* A member a line, its name and its value; objects in it are left out. */
+/* Prints a line for each member: its name and its value. Leaves out members that are objects. */
 void print_members(struct json_object *object);
 
 /*
- * An object of objects as a table: a line each, first its name under @title,
- * then its members named in @columns, which ends with NULL.
+ * Prints an object of objects as a table. Each line has an object's name, under @title, and
+ * its members
+ * @columns, a list that ends with NULL.
  */
 void print_table(struct json_object *rows, const char *title,
 		 const char *const *columns);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The node's files in sysfs. There is one value in a file and one thing in a
- * directory, so reading them needs to know nothing of what they are.
+ * The node's files in sysfs. A file has one value, and a directory is one thing. So this code
+ * need not know what they mean.
  */
 #include "sysfs.h"
 
@@ -18,7 +18,7 @@
 
 #define ROOT	"/sys/class/dsm/node"
 
-/* What the kernel adds to every device. */
+/* Files that the kernel adds to every device. */
 static bool is_ours(const struct dirent *entry)
 {
 	static const char *const theirs[] = { "power", "subsystem", "uevent", "device" };
@@ -38,7 +38,7 @@ static int filter(const struct dirent *entry)
 
 static struct json_object *value_parse(const char *text)
 {
-	bool decimal = *text >= '1' && *text <= '9';	/* a mode is not */
+	bool decimal = *text >= '1' && *text <= '9';	/* an octal mode is not a number */
 	unsigned long long n;
 	char *end;
 
@@ -49,7 +49,7 @@ static struct json_object *value_parse(const char *text)
 	return json_object_new_string(text);
 }
 
-/* NULL: it is gone, or is not for reading. */
+/* NULL: it is gone, or is not readable. */
 static struct json_object *file_read(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -7,13 +7,13 @@
 struct json_object;
 
 /*
- * A directory below the node's in sysfs ("" is that itself) as an object: a
- * member a file, a number where it is one, and with @deep, an object a
- * directory. Members are sorted by name, numbers as numbers. NULL: no such.
+ * A directory in sysfs below the node's ("" for the node's own) as an object: each file is a
+ * member, as a number where it is one, and with @deep, each directory is an object. Members
+ * are sorted by name, numbers numerically. NULL if it does not exist.
  */
 struct json_object *sysfs_read(const char *path, bool deep);
 
-/* Whether this network namespace has a node. */
+/* Does this network namespace have a node? */
 bool sysfs_present(void);
 
 #endif /* _DSMCTL_SYSFS_H */

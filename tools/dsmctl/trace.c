@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Recordings: the module's tracepoints, and two of the kernel's that tell what
- * the helper does meanwhile, in a tracefs instance of our own, so that we are
- * in nobody's way.
+ * Recordings: the module's tracepoints, and two of the kernel's that show what the helper does
+ * meanwhile. They are in a tracefs instance of their own, so that they disturb no other user.
  *
- * A recording is the text that tracefs makes of it. A kernel has one for all
- * its nodes.
+ * A recording is the text that tracefs shows. A kernel has one recording for all its nodes.
  */
 #include "trace.h"
 
@@ -21,7 +19,7 @@
 
 #define INSTANCE	"instances/dsm"
 #define HELPER		"dsmd"
-#define BUFFER_KIB	"8192"		/* for each processor; the latest are kept */
+#define BUFFER_KIB	"8192"		/* for each processor; older events are overwritten */
 
 static const char *const roots[] = { "/sys/kernel/tracing", "/sys/kernel/debug/tracing" };
 
@@ -56,7 +54,7 @@ static int put(const char *name, const char *text)
 	return n < 0 ? -1 : 0;
 }
 
-/* The helper writes to its peers by one of these. */
+/* The helper writes to its peers with one of these system calls. */
 static int put_sent_filter(void)
 {
 	char filter[160];
@@ -101,7 +99,7 @@ const char *trace_file(void)
 
 /* ---- lines --------------------------------------------------------------- */
 
-/* The value behind @name and '=', as a number. */
+/* The number after @name and '='. */
 static int get(const char *fields, const char *name, uint64_t *value)
 {
 	const char *at = fields;
@@ -173,8 +171,8 @@ static const struct name {
 };
 
 /*
- * "TASK-PID [CPU] FLAGS SECONDS.MICROSECONDS: NAME: FIELDS"; the task's name may
- * have anything in it. Returns -1 for other lines.
+ * "TASK-PID [CPU] FLAGS SECONDS.MICROSECONDS: NAME: FIELDS"; the task's name may contain
+ * anything. Returns -1 for other lines.
  */
 static int parse(char *text, struct trace_event *event)
 {

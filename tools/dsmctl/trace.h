@@ -8,14 +8,14 @@
 struct json_object;
 
 /*
- * Begin to record, for latency_read(), what this kernel's nodes and their
- * helpers do; end it, and forget it. Both return -1 with errno set, and *path,
- * if not NULL, what could not be written.
+ * Start recording, for latency_read(), what this kernel's nodes and their helpers do; stop,
+ * and delete the recording. Both return -1 with errno set. *path, if not NULL, is then the
+ * file that could not be written.
  */
 int trace_start(const char **path);
 int trace_stop(void);
 
-/* What is recorded, as a file; NULL: nothing is. */
+/* The recording as a file; NULL if there is none. */
 const char *trace_file(void);
 
 enum trace_kind {
@@ -25,7 +25,7 @@ enum trace_kind {
 	TRACE_RECV,
 	TRACE_DOWNCALL,
 	TRACE_LINE,
-	TRACE_AWAKE,	/* the helper is given a processor */
+	TRACE_AWAKE,	/* the helper runs */
 	TRACE_SENT,	/* the helper has written to a socket */
 };
 
@@ -34,13 +34,13 @@ enum trace_kind {
  * @time: nanoseconds; of the first recording's clock, once latency_read() has
  *	related the others' to it
  * @kind: what it is
- * @order: its place among all that was read
- * @file: which recording: a kernel each
- * @pid: whose; TRACE_AWAKE: the helper's
+ * @order: its place among all lines read
+ * @file: its recording; each kernel has one
+ * @pid: the task; TRACE_AWAKE: the helper
  * @self: the node it happened on; -1 if the line does not say
  * @peer: TRACE_SEND, TRACE_RECV: the other node
- * @region: the block's
- * @block: which
+ * @region: the block's region
+ * @block: the block's number
  * @seq: TRACE_SEND, TRACE_RECV: the message's number among those to the peer
  * @type: TRACE_SEND, TRACE_RECV: the message's name; TRACE_LINE: the state left
  * @to: TRACE_LINE: the state that follows
@@ -69,13 +69,13 @@ struct trace {
 	int files;
 };
 
-/* Adds a recording. -1: it cannot be read, see errno; no events: none was in it. */
+/* Add a recording. -1: it cannot be read, see errno. It had no events if none were added. */
 int trace_read(struct trace *trace, const char *path);
 void trace_free(struct trace *trace);
 
 /*
- * Where the time of faults went that waited for other nodes: for each way that
- * messages took, an object of legs. NULL: *why says why not.
+ * Where the time of faults goes that waited for other nodes: for each way that messages took,
+ * an object of legs. NULL: *why is the reason.
  */
 struct json_object *latency_of(struct trace *trace, const char **why);
 

@@ -690,6 +690,40 @@ static void sharers_random_test(struct kunit *test)
 	}
 }
 
+/* DONE says that a reader was given the block: only if it may have been. */
+static void refuses_unasked_gift_test(struct kunit *test)
+{
+	static const struct {
+		u8 busy;
+		bool migratory;
+		bool ok;
+	} cases[] = {
+		{ DSM_GET_S, true, true },
+		{ DSM_GET_S, false, false },
+		{ DSM_GET_M, true, false },
+		{ DSM_GET_M, false, false },
+	};
+	struct home *home = test->priv;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct dsm_event done = { DSM_EV_MSG, .msg = {
+			.type = DSM_DONE, .flags = DSM_WIRE_MODIFIED, .from = 2, .to = HOME, .req = 9,
+		} };
+
+		home->dir = (struct dsm_dir){
+			.state = DSM_DIR_M, .owner = 1, .sharers = home->sharers,
+			.busy = cases[i].busy, .requester = 2, .req = 9,
+			.migratory = cases[i].migratory,
+		};
+		KUNIT_EXPECT_EQ(test, (int)dsm_coh_event(&home->coh, &done),
+				cases[i].ok ? DSM_COH_OK : DSM_COH_BAD);
+		KUNIT_EXPECT_EQ(test, home->dir.owner, cases[i].ok ? 2 : 1);
+		KUNIT_EXPECT_EQ(test, home->dir.busy, cases[i].ok ? 0 : cases[i].busy);
+		KUNIT_EXPECT_TRUE(test, bitmap_empty((unsigned long *)home->sharers, NODES));
+	}
+}
+
 static struct kunit_case home_cases[] = {
 	KUNIT_CASE(discard_of_zeroes_test),
 	KUNIT_CASE(discard_takes_from_owner_test),
@@ -715,6 +749,7 @@ static struct kunit_case home_cases[] = {
 	KUNIT_CASE(wrong_messages_refused_test),
 	KUNIT_CASE(done_before_own_answer_refused_test),
 	KUNIT_CASE(sharers_random_test),
+	KUNIT_CASE(refuses_unasked_gift_test),
 	{}
 };
 

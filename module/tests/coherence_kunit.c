@@ -544,7 +544,16 @@ static void line_refuses_unknown_event_test(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, coh.n_actions, 0);
 }
 
-/* Whatever does not belong to the request under way is refused. */
+static void expect_refused(struct kunit *test, u8 state, const struct dsm_event *ev)
+{
+	struct dsm_line line = line_in(state), before = line;
+	struct dsm_coh coh = coh_of(&line);
+
+	KUNIT_EXPECT_EQ(test, (int)dsm_coh_event(&coh, ev), DSM_COH_BAD);
+	KUNIT_EXPECT_EQ(test, memcmp(&line, &before, sizeof(line)), 0);
+}
+
+/* A message that does not belong to the request under way is refused. */
 static void line_refuses_other_requests_test(struct kunit *test)
 {
 	static const struct {
@@ -563,13 +572,10 @@ static void line_refuses_other_requests_test(struct kunit *test)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct dsm_line line = line_in(cases[i].state), before = line;
 		struct dsm_event ev = inputs[cases[i].input];
-		struct dsm_coh coh = coh_of(&line);
 
 		ev.msg.req = OTHER_REQ;
-		KUNIT_EXPECT_EQ(test, (int)dsm_coh_event(&coh, &ev), DSM_COH_BAD);
-		KUNIT_EXPECT_EQ(test, memcmp(&line, &before, sizeof(line)), 0);
+		expect_refused(test, cases[i].state, &ev);
 	}
 }
 
@@ -589,18 +595,15 @@ static void line_refuses_other_senders_test(struct kunit *test)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct dsm_line line = line_in(cases[i].state), before = line;
 		struct dsm_event ev = inputs[cases[i].input];
-		struct dsm_coh coh = coh_of(&line);
 
 		ev.msg.from = OTHER;
-		KUNIT_EXPECT_EQ(test, (int)dsm_coh_event(&coh, &ev), DSM_COH_BAD);
+		expect_refused(test, cases[i].state, &ev);
 		ev.msg.from = NODES;
-		KUNIT_EXPECT_EQ(test, (int)dsm_coh_event(&coh, &ev), DSM_COH_BAD);
+		expect_refused(test, cases[i].state, &ev);
 		ev = inputs[cases[i].input];
 		ev.msg.node = NODES;
-		KUNIT_EXPECT_EQ(test, (int)dsm_coh_event(&coh, &ev), DSM_COH_BAD);
-		KUNIT_EXPECT_EQ(test, memcmp(&line, &before, sizeof(line)), 0);
+		expect_refused(test, cases[i].state, &ev);
 	}
 }
 
@@ -829,39 +832,6 @@ static void line_gives_away_test(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, line.written);
 }
 
-/* DONE says that a reader was given the block: only if it may have been. */
-static void home_refuses_unasked_gift_test(struct kunit *test)
-{
-	static const struct {
-		u8 busy;
-		bool migratory;
-		bool ok;
-	} cases[] = {
-		{ DSM_GET_S, true, true },
-		{ DSM_GET_S, false, false },
-		{ DSM_GET_M, true, false },
-		{ DSM_GET_M, false, false },
-	};
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		u64 sharers[] = { 0 };
-		struct dsm_line line = { .state = DSM_LINE_I };
-		struct dsm_dir dir = { .state = DSM_DIR_M, .owner = SELF, .busy = cases[i].busy,
-			.requester = OTHER, .req = OTHER_REQ, .migratory = cases[i].migratory,
-			.sharers = sharers };
-		struct dsm_coh coh = { .self = HOME, .home = HOME, .nodes = NODES, .line = &line,
-			.dir = &dir };
-
-		KUNIT_EXPECT_EQ(test, (int)feed(&coh, (struct dsm_event){ DSM_EV_MSG, .msg = {
-			.type = DSM_DONE, .flags = DSM_WIRE_MODIFIED, .from = OTHER, .to = HOME,
-			.req = OTHER_REQ } }), cases[i].ok ? DSM_COH_OK : DSM_COH_BAD);
-		KUNIT_EXPECT_EQ(test, dir.owner, cases[i].ok ? OTHER : SELF);
-		KUNIT_EXPECT_EQ(test, dir.busy, cases[i].ok ? 0 : cases[i].busy);
-		KUNIT_EXPECT_EQ(test, sharers[0], 0);
-	}
-}
-
 static struct kunit_case coherence_cases[] = {
 	KUNIT_CASE(line_table_test),
 	KUNIT_CASE(line_discards_once_at_a_time_test),
@@ -888,7 +858,6 @@ static struct kunit_case coherence_cases[] = {
 	KUNIT_CASE(line_hold_over_after_upgrade_request_test),
 	KUNIT_CASE(line_gives_away_test),
 	KUNIT_CASE(line_lost_test),
-	KUNIT_CASE(home_refuses_unasked_gift_test),
 	{}
 };
 

@@ -1,26 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Tests libdsm's interface, as its header describes it, on several nodes. */
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "test.h"
 
-static struct timespec in_ms(long ms)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	t.tv_nsec += ms % 1000 * 1000000;
-	t.tv_sec += ms / 1000 + t.tv_nsec / 1000000000;
-	t.tv_nsec %= 1000000000;
-	return t;
-}
+/* Expect a function that returns a pointer to fail. */
+#define EXPECT_NULL(call, error) do {		\
+	errno = 0;				\
+	EXPECT_EQ(call, NULL);			\
+	EXPECT_EQ(errno, error);		\
+} while (0)
 
 TEST(node_id_and_count)
 {
@@ -35,9 +28,10 @@ TEST(open_flags)
 	char longest[DSM_NAME_MAX], too_long[DSM_NAME_MAX + 1];
 	dsm_region *region;
 
-	EXPECT_EQ(dsm_open("open-none", O_RDWR, 0, NULL), NULL);
-	EXPECT_EQ(errno, ENOENT);
+	EXPECT_NULL(dsm_open("open-none", O_RDWR, 0, NULL), ENOENT);
 	EXPECT_ERRNO(dsm_unlink("open-none"), ENOENT);
+	EXPECT_NULL(dsm_open(NULL, O_RDWR, 0, NULL), EINVAL);
+	EXPECT_ERRNO(dsm_close(NULL), EINVAL);
 
 	memset(longest, 'a' + node(), sizeof(longest));
 	longest[sizeof(longest) - 1] = '\0';
@@ -51,8 +45,8 @@ TEST(open_flags)
 	const char *bad[] = { "", ".hidden", "with/slash", "with space", "caf\303\251", too_long };
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		EXPECT_EQ(dsm_open(bad[i], O_RDWR | O_CREAT, 4096, NULL), NULL);
-		EXPECT_EQ(errno, EINVAL);
+		EXPECT_NULL(dsm_open(bad[i], O_RDWR | O_CREAT, 4096, NULL), EINVAL);
+		EXPECT_NULL(dsm_open(bad[i], O_RDWR, 0, NULL), EINVAL);
 		EXPECT_ERRNO(dsm_unlink(bad[i]), EINVAL);
 	}
 }
@@ -62,6 +56,7 @@ TEST(attributes)
 	static const struct dsm_attr bad[] = {
 		{ .block_size = 1 },
 		{ .block_size = 4095 },
+		{ .block_size = 5000 },
 		{ .block_size = 12288 },
 		{ .block_size = 2 * DSM_BLOCK_SIZE_MAX },
 		{ .home = -1 },
@@ -70,6 +65,7 @@ TEST(attributes)
 		{ .consistency = 1 },
 		{ .replicas = 1 },
 		{ .reserved = { 1 } },
+		{ .reserved = { 0, 1 } },
 		{ .reserved = { 0, 0, 1 } },
 		{ .flags = ~DSM_ATTR_SHARED },
 		{ .flags = DSM_ATTR_SHARED << 1 },
@@ -83,14 +79,11 @@ TEST(attributes)
 			test_failed(__FILE__, __LINE__, false, "attribute %zu: %s", i,
 				    strerror(errno));
 	}
-	EXPECT_EQ(dsm_open(name, O_RDWR | O_CREAT, 0, NULL), NULL);
-	EXPECT_EQ(errno, EINVAL);
-	EXPECT_EQ(dsm_open(name, O_RDWR | O_CREAT, DSM_REGION_SIZE_MAX + 1, NULL), NULL);
-	EXPECT_EQ(errno, EINVAL);
-	EXPECT_EQ(dsm_open(name, O_WRONLY | O_CREAT, 4096, NULL), NULL);
-	EXPECT_EQ(errno, EINVAL);
-	EXPECT_EQ(dsm_open(name, O_RDWR, 0, NULL), NULL);
-	EXPECT_EQ(errno, ENOENT);
+	EXPECT_NULL(dsm_open(name, O_RDWR | O_CREAT, 0, NULL), EINVAL);
+	EXPECT_NULL(dsm_open(name, O_RDWR | O_CREAT, DSM_REGION_SIZE_MAX + 1, NULL), EINVAL);
+	EXPECT_NULL(dsm_open(name, O_RDWR | O_CREAT, SIZE_MAX, NULL), EINVAL);
+	EXPECT_NULL(dsm_open(name, O_WRONLY | O_CREAT, 4096, NULL), EINVAL);
+	EXPECT_NULL(dsm_open(name, O_RDWR, 0, NULL), ENOENT);
 }
 
 TEST(size_and_address)
@@ -110,14 +103,96 @@ TEST(size_and_address)
 	EXPECT_EQ(*where, (uintptr_t)dsm_base(region));
 
 	/* Opening an existing region with another size or other attributes fails. */
-	EXPECT_EQ(dsm_open(region_name(), O_RDWR, 131073, NULL), NULL);
-	EXPECT_EQ(errno, EINVAL);
+	EXPECT_NULL(dsm_open(region_name(), O_RDWR, 131073, NULL), EINVAL);
 	struct dsm_attr other = { .block_size = 4096 };
 
-	EXPECT_EQ(dsm_open(region_name(), O_RDWR | O_CREAT, 0, &other), NULL);
-	EXPECT_EQ(errno, EINVAL);
-	EXPECT_EQ(dsm_open(region_name(), O_RDWR | O_CREAT | O_EXCL, 4096, NULL), NULL);
-	EXPECT_EQ(errno, EEXIST);
+	EXPECT_NULL(dsm_open(region_name(), O_RDWR | O_CREAT, 0, &other), EINVAL);
+	EXPECT_NULL(dsm_open(region_name(), O_RDWR, 0, &other), EINVAL);
+	EXPECT_NULL(dsm_open(region_name(), O_RDWR | O_CREAT | O_EXCL, 4096, NULL), EEXIST);
+	EXPECT_NULL(dsm_open(region_name(), O_RDWR | O_EXCL, 0, NULL), EINVAL);
+	EXPECT_NULL(dsm_open(region_name(), O_RDWR | O_TRUNC, 0, NULL), EINVAL);
+	EXPECT_NULL(dsm_open(region_name(), O_WRONLY, 0, NULL), EINVAL);
+	unshare_region(region);
+}
+
+/* A region full of a program's own data has no root and no heap. */
+TEST(region_without_a_heap)
+{
+	struct dsm_attr attr = {
+		.block_size = 16384, .home = DSM_HOME_INTERLEAVED, .mode = 0640,
+	};
+	dsm_region *region;
+	char name[32];
+
+	snprintf(name, sizeof(name), "plain-%d", node());
+	region = dsm_open(name, O_RDWR | O_CREAT, 100000, &attr);
+	ASSERT_TRUE(region);
+	EXPECT_EQ(dsm_size(region), 7 * 16384);
+	EXPECT_EQ(dsm_root(region), NULL);
+	memset(dsm_base(region), 'x', dsm_size(region));
+	EXPECT_EQ(dsm_root(region), NULL);
+	errno = 0;
+	EXPECT_EQ(dsm_set_root(region, dsm_base(region)), -1);
+	EXPECT_TRUE(errno == EINVAL || errno == ENOMEM);
+	EXPECT_NULL(dsm_heap_malloc(region, 1), ENOMEM);
+	EXPECT_OK(dsm_unlink(name));
+	EXPECT_OK(dsm_close(region));
+	EXPECT_NULL(dsm_open(name, O_RDWR, 0, NULL), ENOENT);
+}
+
+/* The process has nothing else open. Opening the region for writing upgrades the mapping. */
+static void use_read_only(void)
+{
+	dsm_region *reader = dsm_open(region_name(), O_RDONLY, 0, NULL), *writer;
+	dsm_mutex_t *mutex;
+	int fds[2];
+
+	ASSERT_TRUE(reader);
+	mutex = dsm_root(reader);
+	ASSERT_TRUE(mutex);
+	EXPECT_NULL(dsm_heap_malloc(reader, 1), EACCES);
+	EXPECT_ERRNO(dsm_set_root(reader, NULL), EACCES);
+	EXPECT_EQ(dsm_mutex_lock(mutex), EACCES);
+	EXPECT_GE(dsm_malloc_usable_size(mutex), 2 * sizeof(*mutex));
+	EXPECT_ERRNO(dsm_prefetch(mutex, 1, PROT_READ | PROT_WRITE), EACCES);
+	ASSERT_OK(pipe(fds));
+	ASSERT_EQ(write(fds[1], "r", 1), 1);
+	EXPECT_ERRNO(read(fds[0], mutex + 1, 1), EFAULT);
+
+	writer = dsm_open(region_name(), O_RDWR, 0, NULL);
+	ASSERT_TRUE(writer);
+	EXPECT_EQ(dsm_base(writer), dsm_base(reader));
+	dsm_free(dsm_heap_malloc(writer, 100));
+	EXPECT_NULL(dsm_heap_malloc(reader, 1), EACCES);
+	EXPECT_EQ(dsm_mutex_lock(mutex), 0);
+	EXPECT_EQ(dsm_mutex_unlock(mutex), 0);
+	EXPECT_OK(dsm_close(writer));
+	EXPECT_NULL(dsm_heap_malloc(reader, 1), EACCES);
+	ASSERT_EQ(write(fds[1], "r", 1), 1);
+	EXPECT_ERRNO(read(fds[0], mutex + 1, 1), EFAULT);
+	EXPECT_OK(dsm_close(reader));
+}
+
+TEST(read_only)
+{
+	dsm_region *region = share_region(64 << 20, DSM_HOME_DEFAULT, 0);
+
+	if (!node()) {
+		dsm_mutex_t *mutex = dsm_heap_calloc(region, 2, sizeof(*mutex));
+
+		ASSERT_TRUE(mutex);
+		ASSERT_EQ(dsm_mutex_init(mutex, NULL), 0);
+		ASSERT_OK(dsm_set_root(region, mutex));
+	}
+	for (int turn = 0; turn < 2; turn++) {
+		together("turn-%d", turn);
+		if ((node() == 0) != turn)
+			continue;
+		ASSERT_OK(dsm_close(region));
+		use_read_only();
+		region = dsm_open(region_name(), O_RDWR, 0, NULL);
+		ASSERT_TRUE(region);
+	}
 	unshare_region(region);
 }
 
@@ -138,18 +213,25 @@ TEST(two_openings_share_a_mapping)
 TEST(address_in_use)
 {
 	dsm_region *region = share_region(65536, DSM_HOME_DEFAULT, 0);
-	void *base = dsm_base(region);
-	void *other;
+	struct { void *at; size_t size; } taken[] = {
+		{ dsm_base(region), 4096 },
+		{ (void *)DSM_ADDR_MIN, (size_t)1 << 40 },
+	};
 
 	together("opened");
 	EXPECT_OK(dsm_close(region));
-	other = mmap(base, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
-		     0);
-	ASSERT_EQ(other, base);
-	EXPECT_EQ(dsm_open(region_name(), O_RDWR, 0, NULL), NULL);
-	EXPECT_EQ(errno, EADDRINUSE);
-	EXPECT_NE(dsm_error_detail()[0], '\0');
-	munmap(other, 4096);
+	for (int i = 0; i < 2; i++) {
+		void *other = mmap(taken[i].at, taken[i].size, PROT_NONE, MAP_PRIVATE |
+				   MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+		char range[64];
+
+		ASSERT_EQ(other, taken[i].at);
+		EXPECT_NULL(dsm_open(region_name(), O_RDWR, 0, NULL), EADDRINUSE);
+		snprintf(range, sizeof(range), "taken by %lx-", (long)other);
+		EXPECT_TRUE(strstr(dsm_error_detail(), range));
+		EXPECT_EQ(access_signal(other, false), SIGSEGV);
+		munmap(other, taken[i].size);
+	}
 	region = dsm_open(region_name(), O_RDWR, 0, NULL);
 	ASSERT_TRUE(region);
 	unshare_region(region);
@@ -258,6 +340,10 @@ static void check_and_free_links(struct link *link, int count, int by)
 		struct link *next = link->next;
 
 		ASSERT_EQ(link->node, by);
+		if (found % 3 == 0) {
+			link = dsm_realloc(link, 2 * (sizeof(*link) + link->size));
+			ASSERT_TRUE(link);
+		}
 		for (size_t i = 0; i < link->size; i++)
 			ASSERT_EQ(link->bytes[i], (unsigned char)(link->size ^ by));
 		dsm_free(link);
@@ -267,7 +353,10 @@ static void check_and_free_links(struct link *link, int count, int by)
 	EXPECT_EQ(found, count);
 }
 
-/* The next node uses and frees what one node has allocated, over and over. The memory is reused. */
+/*
+ * The next node uses, resizes and frees what one node has allocated, over and over. The memory is
+ * reused.
+ */
 TEST_SECONDS(heap_across_nodes, 600)
 {
 	dsm_region *region = share_region(64 << 20, DSM_HOME_FIRST_TOUCH, 0);
@@ -313,15 +402,11 @@ TEST(heap_semantics)
 	dsm_free(NULL);
 	EXPECT_EQ(dsm_malloc_usable_size(NULL), 0);
 
-	errno = 0;
-	EXPECT_EQ(dsm_heap_calloc(region, huge, 3), NULL);
-	EXPECT_EQ(errno, ENOMEM);
-	errno = 0;
-	EXPECT_EQ(dsm_heap_malloc(region, huge), NULL);
-	EXPECT_EQ(errno, ENOMEM);
-	errno = 0;
-	EXPECT_EQ(dsm_heap_aligned_alloc(region, 48, 100), NULL);
-	EXPECT_EQ(errno, EINVAL);
+	EXPECT_NULL(dsm_heap_calloc(region, huge, 3), ENOMEM);
+	EXPECT_NULL(dsm_heap_malloc(region, huge), ENOMEM);
+	EXPECT_NULL(dsm_heap_malloc(NULL, 1), EINVAL);
+	EXPECT_NULL(dsm_heap_aligned_alloc(region, 48, 100), EINVAL);
+	EXPECT_ERRNO(dsm_set_root(region, &p), EINVAL);
 	for (size_t align = 16; align <= DSM_CHUNK_SIZE * 2; align *= 4) {
 		p = dsm_heap_aligned_alloc(region, align, 100);
 		ASSERT_TRUE(p);
@@ -376,271 +461,41 @@ TEST(default_region)
 	together("unlinked");
 }
 
-/* ---- synchronisation ------------------------------------------------------- */
-
-struct shared {
-	dsm_mutex_t mutex;
-	dsm_cond_t cond;
-	dsm_barrier_t barrier;
-	char pad[4096 - 3 * 64];
-	volatile uint64_t counter;	/* guarded by mutex; in a block of its own */
-	volatile uint64_t turn;
-	_Atomic uint64_t serials;
-	_Atomic uint64_t arrived;
-	_Atomic int64_t pid;
-};
-
-static struct shared *share_objects(dsm_region **region)
+TEST(default_region_variables)
 {
-	struct shared *shared;
+	static const char *const bad[][2] = {
+		{ "DSM_SIZE", "12Q" }, { "DSM_BLOCK_SIZE", "128K" }, { "DSM_BLOCK_SIZE", "12K" },
+		{ "DSM_REGION", "a/b" },
+	};
+	static const char *const good[] = { "16M", "64K", "64K", "default-variables" };
+	volatile size_t half = SIZE_MAX / 2;
+	void *ptr = &ptr;
 
-	*region = share_region(65536, DSM_HOME_DEFAULT, 0);
-	shared = dsm_base(*region);
-	if (!node()) {
-		ASSERT_EQ(dsm_mutex_init(&shared->mutex, NULL), 0);
-		ASSERT_EQ(dsm_cond_init(&shared->cond), 0);
-		ASSERT_EQ(dsm_barrier_init(&shared->barrier, nodes()), 0);
+	for (int i = 0; i < 4; i++) {
+		ASSERT_OK(setenv(bad[i][0], bad[i][1], 1));
+		EXPECT_NULL(dsm_malloc(1), EINVAL);
+		ASSERT_OK(setenv(bad[i][0], good[i], 1));
 	}
-	together("objects-made");
-	return shared;
-}
-
-TEST(mutex_excludes)
-{
-	enum { TIMES = 300 };
-	dsm_region *region;
-	struct shared *shared = share_objects(&region);
-
-	for (int i = 0; i < TIMES; i++) {
-		uint64_t old;
-
-		ASSERT_EQ(dsm_mutex_lock(&shared->mutex), 0);
-		old = shared->counter;
-		if (!(i % 64))
-			test_pause();
-		shared->counter = old + 1;
-		ASSERT_EQ(dsm_mutex_unlock(&shared->mutex), 0);
-	}
-	together("counted");
-	EXPECT_EQ(shared->counter, nodes() * TIMES);
-	unshare_region(region);
-}
-
-static void *lock_many(void *arg)
-{
-	struct shared *shared = arg;
-
-	for (int i = 0; i < 100; i++) {
-		if (dsm_mutex_lock(&shared->mutex))
-			return arg;
-		shared->counter++;
-		if (dsm_mutex_unlock(&shared->mutex))
-			return arg;
-	}
-	return NULL;
-}
-
-TEST(mutex_excludes_threads)
-{
-	dsm_region *region;
-	struct shared *shared = share_objects(&region);
-	pthread_t threads[3];
-
-	for (int i = 0; i < 3; i++)
-		ASSERT_EQ(pthread_create(&threads[i], NULL, lock_many, shared), 0);
-	for (int i = 0; i < 3; i++) {
-		void *failed;
-
-		ASSERT_EQ(pthread_join(threads[i], &failed), 0);
-		EXPECT_EQ(failed, NULL);
-	}
-	together("counted");
-	EXPECT_EQ(shared->counter, nodes() * 300);
-	unshare_region(region);
-}
-
-TEST(mutex_errors)
-{
-	struct timespec soon = in_ms(100), past = in_ms(-1000);
-	struct dsm_mutexattr attr = { .flags = 1 };
-	dsm_region *region;
-	struct shared *shared = share_objects(&region);
-	dsm_mutex_t private;
-	double start;
-
-	EXPECT_EQ(dsm_mutex_init(&private, NULL), EINVAL);
-	if (!node()) {
-		EXPECT_EQ(dsm_mutex_init((dsm_mutex_t *)((char *)shared + 8192), &attr), EINVAL);
-		EXPECT_EQ(dsm_mutex_lock((dsm_mutex_t *)((char *)shared + 8192)), EINVAL);
-		ASSERT_EQ(dsm_mutex_lock(&shared->mutex), 0);
-		EXPECT_EQ(dsm_mutex_lock(&shared->mutex), EDEADLK);
-		EXPECT_EQ(dsm_mutex_destroy(&shared->mutex), EBUSY);
-	}
-	together("locked");
-	if (node()) {
-		EXPECT_EQ(dsm_mutex_unlock(&shared->mutex), EPERM);
-		EXPECT_EQ(dsm_mutex_trylock(&shared->mutex), EBUSY);
-		start = seconds();
-		EXPECT_EQ(dsm_mutex_timedlock(&shared->mutex, &past), ETIMEDOUT);
-		soon = in_ms(100);
-		EXPECT_EQ(dsm_mutex_timedlock(&shared->mutex, &soon), ETIMEDOUT);
-		EXPECT_GE(seconds() - start, 0.09);
-		EXPECT_EQ(dsm_cond_wait(&shared->cond, &shared->mutex), EPERM);
-	}
-	together("refused");
+	ASSERT_TRUE(dsm_default());
+	EXPECT_EQ(dsm_size(dsm_default()), 16 << 20);
+	EXPECT_EQ(dsm_default(), dsm_default());
+	EXPECT_NULL(dsm_malloc(17 << 20), ENOMEM);
+	EXPECT_NULL(dsm_calloc(half, 3), ENOMEM);
+	EXPECT_NULL(dsm_aligned_alloc(48, 1), EINVAL);
+	EXPECT_NULL(dsm_aligned_alloc(0, 1), EINVAL);
+	EXPECT_NULL(dsm_aligned_alloc(16 << 20, 1), ENOMEM);
+	EXPECT_EQ(dsm_posix_memalign(&ptr, 4, 1), EINVAL);
+	EXPECT_EQ(dsm_posix_memalign(&ptr, 24, 1), EINVAL);
+	errno = 0;
+	EXPECT_EQ(dsm_posix_memalign(&ptr, 64, 17 << 20), ENOMEM);
+	EXPECT_EQ(errno, 0);
+	EXPECT_EQ(ptr, &ptr);
+	EXPECT_EQ(dsm_posix_memalign(&ptr, 4 << 20, 1), 0);
+	EXPECT_EQ((uintptr_t)ptr % (4 << 20), 0);
+	dsm_free(ptr);
+	together("used");
 	if (!node())
-		ASSERT_EQ(dsm_mutex_unlock(&shared->mutex), 0);
-	together("unlocked");
-	EXPECT_EQ(dsm_mutex_unlock(&shared->mutex), EPERM);
-	EXPECT_EQ(dsm_mutex_consistent(&shared->mutex), EINVAL);
-	soon = in_ms(20000);
-	EXPECT_EQ(dsm_mutex_timedlock(&shared->mutex, &soon), 0);
-	EXPECT_EQ(dsm_mutex_unlock(&shared->mutex), 0);
-	together("locked-again");
-	if (!node())
-		EXPECT_EQ(dsm_mutex_destroy(&shared->mutex), 0);
-	together("destroyed");
-	EXPECT_EQ(dsm_mutex_lock(&shared->mutex), EINVAL);
-	unshare_region(region);
-}
-
-/* A process of the last node dies while it holds the mutex. */
-static void die_with_mutex(struct shared *shared)
-{
-	pid_t pid = fork();
-	int status;
-
-	ASSERT_OK(pid);
-	if (!pid) {
-		if (dsm_mutex_lock(&shared->mutex))
-			_exit(1);
-		shared->pid = getpid();
-		for (;;)
-			pause();
-	}
-	ASSERT_TRUE(WAIT_FOR(shared->pid == pid, 20));
-	together("held");
-	ASSERT_OK(kill(pid, SIGKILL));
-	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-}
-
-TEST(mutex_of_the_dead)
-{
-	dsm_region *region;
-	struct shared *shared = share_objects(&region);
-
-	if (node() == nodes() - 1)
-		die_with_mutex(shared);
-	else
-		together("held");
-	/* Meanwhile node 0 waits for the mutex. */
-	if (!node()) {
-		ASSERT_EQ(dsm_mutex_lock(&shared->mutex), EOWNERDEAD);
-		EXPECT_EQ(dsm_mutex_consistent(&shared->mutex), 0);
-		EXPECT_EQ(dsm_mutex_unlock(&shared->mutex), 0);
-	}
-	together("mended");
-	EXPECT_EQ(dsm_mutex_lock(&shared->mutex), 0);
-	EXPECT_EQ(dsm_mutex_unlock(&shared->mutex), 0);
-	unshare_region(region);
-}
-
-TEST(mutex_of_the_dead_not_mended)
-{
-	dsm_region *region;
-	struct shared *shared = share_objects(&region);
-
-	if (node() == nodes() - 1)
-		die_with_mutex(shared);
-	else
-		together("held");
-	if (!node()) {
-		ASSERT_EQ(dsm_mutex_lock(&shared->mutex), EOWNERDEAD);
-		EXPECT_EQ(dsm_mutex_unlock(&shared->mutex), 0);
-	}
-	together("given-up");
-	EXPECT_EQ(dsm_mutex_lock(&shared->mutex), ENOTRECOVERABLE);
-	EXPECT_EQ(dsm_mutex_trylock(&shared->mutex), ENOTRECOVERABLE);
-	unshare_region(region);
-}
-
-TEST(cond_ping_pong)
-{
-	enum { TURNS = 100 };
-	dsm_region *region;
-	struct shared *shared = share_objects(&region);
-
-	ASSERT_EQ(dsm_mutex_lock(&shared->mutex), 0);
-	for (uint64_t mine = node(); mine < TURNS; mine += nodes()) {
-		while (shared->turn != mine)
-			ASSERT_EQ(dsm_cond_wait(&shared->cond, &shared->mutex), 0);
-		shared->turn = mine + 1;
-		ASSERT_EQ(dsm_cond_broadcast(&shared->cond), 0);
-	}
-	ASSERT_EQ(dsm_mutex_unlock(&shared->mutex), 0);
-	together("played");
-	EXPECT_EQ(shared->turn, TURNS);
-	unshare_region(region);
-}
-
-TEST(cond_timedwait)
-{
-	dsm_region *region;
-	struct shared *shared = share_objects(&region);
-	struct timespec soon;
-	double start;
-
-	ASSERT_EQ(dsm_mutex_lock(&shared->mutex), 0);
-	soon = in_ms(100);
-	start = seconds();
-	EXPECT_EQ(dsm_cond_timedwait(&shared->cond, &shared->mutex, &soon), ETIMEDOUT);
-	EXPECT_GE(seconds() - start, 0.09);
-	/* The mutex is held again. */
-	EXPECT_EQ(dsm_mutex_unlock(&shared->mutex), 0);
-	together("waited");
-
-	/* A signal wakes one waiter. A broadcast wakes all. */
-	if (node()) {
-		ASSERT_EQ(dsm_mutex_lock(&shared->mutex), 0);
-		shared->arrived++;
-		while (!shared->turn)
-			ASSERT_EQ(dsm_cond_wait(&shared->cond, &shared->mutex), 0);
-		ASSERT_EQ(dsm_mutex_unlock(&shared->mutex), 0);
-	} else {
-		ASSERT_TRUE(WAIT_FOR(shared->arrived == nodes() - 1, 20));
-		ASSERT_EQ(dsm_mutex_lock(&shared->mutex), 0);
-		shared->turn = 1;
-		ASSERT_EQ(dsm_mutex_unlock(&shared->mutex), 0);
-		ASSERT_EQ(dsm_cond_signal(&shared->cond), 0);
-		ASSERT_EQ(dsm_cond_broadcast(&shared->cond), 0);
-	}
-	unshare_region(region);
-}
-
-TEST(barrier)
-{
-	enum { TIMES = 30 };
-	dsm_region *region;
-	struct shared *shared = share_objects(&region);
-
-	if (!node())
-		EXPECT_EQ(dsm_barrier_init((dsm_barrier_t *)((char *)shared + 8192), 0), EINVAL);
-	for (int i = 0; i < TIMES; i++) {
-		int ret;
-
-		atomic_fetch_add(&shared->arrived, 1);
-		ret = dsm_barrier_wait(&shared->barrier);
-		if (ret == DSM_BARRIER_SERIAL_THREAD)
-			atomic_fetch_add(&shared->serials, 1);
-		else
-			ASSERT_EQ(ret, 0);
-		ASSERT_GE(shared->arrived, (i + 1) * nodes());
-		ASSERT_LE(shared->arrived, (i + 2) * nodes());
-	}
-	together("passed");
-	EXPECT_EQ(shared->serials, TIMES);
-	EXPECT_EQ(shared->arrived, TIMES * nodes());
-	unshare_region(region);
+		EXPECT_OK(dsm_unlink("default-variables"));
 }
 
 /* ---- hints ----------------------------------------------------------------- */
@@ -669,6 +524,8 @@ TEST(prefetch)
 	EXPECT_OK(dsm_prefetch(base, 0, PROT_READ));
 	EXPECT_ERRNO(dsm_prefetch(base, 4096, PROT_WRITE), EINVAL);
 	EXPECT_ERRNO(dsm_prefetch(base, 4096, PROT_NONE), EINVAL);
+	EXPECT_ERRNO(dsm_prefetch(base, 1, PROT_READ | PROT_EXEC), EINVAL);
+	EXPECT_OK(dsm_prefetch(base, 0, PROT_READ | PROT_WRITE));
 	EXPECT_ERRNO(dsm_prefetch(base, (1 << 20) + 1, PROT_READ), ENOMEM);
 	EXPECT_ERRNO(dsm_prefetch(private, sizeof(private), PROT_READ), ENOMEM);
 	for (int i = 0; i < 64; i++)

@@ -10,6 +10,12 @@ void report(const char *id, double value, double against)
 	fflush(stdout);
 }
 
+void report_floor(const char *id, double value, double floor)
+{
+	printf("# floor %s %.9g %.9g\n", id, value, floor);
+	fflush(stdout);
+}
+
 struct samples samples_new(int max)
 {
 	struct samples samples = { .at = calloc(max, sizeof(double)), .max = max };

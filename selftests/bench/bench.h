@@ -20,6 +20,8 @@ enum {
 
 /* Report one round of a figure: DSM's value and the alternative's. */
 void report(const char *id, double value, double against);
+/* Report the same round against its floor: see floor.c. */
+void report_floor(const char *id, double value, double floor);
 
 /* ---- samples ------------------------------------------------------------- */
 
@@ -53,6 +55,37 @@ struct tcp *tcp_start(void);
 void tcp_stop(struct tcp *tcp);
 /* Node 0: send one request to node @to and wait for the whole reply. */
 void tcp_ask(struct tcp *tcp, int to, size_t reply);
+/* Node 0: return the mean time of @n requests to node 1, in seconds. */
+double tcp_mean(struct tcp *tcp, size_t reply, int n);
+
+/* The messages of an operation: see floor.c. */
+enum pattern {
+	PATTERN_READ,		/* node 0 fetches a block */
+	PATTERN_SCAN,		/* node 0 fetches runs of blocks */
+	PATTERN_WRITE_SHARED,	/* node 0 writes a block that the others have */
+	PATTERN_UPGRADE,	/* node 0 writes a block that it has */
+	PATTERN_PINGPONG,	/* two nodes take a block from each other */
+	PATTERN_HANDOVER,	/* two nodes take a mutex from each other */
+	PATTERN_BARRIER,	/* all nodes meet */
+};
+
+/*
+ * Node 0: send and read the messages of @n operations, with the other nodes' servers.
+ * Return the mean or the median time of an operation, in seconds. Instructions are
+ * counted as the floor of figure @id.
+ */
+double floor_mean(struct tcp *tcp, const char *id, enum pattern pattern, int n);
+double floor_median(struct tcp *tcp, const char *id, enum pattern pattern, int n);
+
+/* ---- instructions -------------------------------------------------------- */
+
+/*
+ * Node 0: begin and end a window in which instructions are counted, on all nodes, or on
+ * this node alone if @tcp is NULL. The window has @operations of figure @id; @whose is
+ * "ours" or "floor". Without BENCH_COUNT in the environment, nothing is counted.
+ */
+void insn_begin(struct tcp *tcp);
+void insn_end(struct tcp *tcp, const char *id, const char *whose, int operations);
 
 /* ---- a pager for userfaultfd(2) ------------------------------------------ */
 

@@ -8,6 +8,7 @@
 enum {
 	SAMPLES		= 200,		/* in a round */
 	HANDOVERS	= 400,
+	SCATTERED	= 512,		/* blocks, in a round */
 	/* Every other block is used, since two blocks in a row start readahead. */
 	STRIDE		= 2 * BLOCK,
 };
@@ -51,6 +52,18 @@ static struct samples time_blocks(char *base, uint32_t first, uint32_t n, bool w
 	return samples;
 }
 
+/* The samples of a round, with their instructions counted. */
+static struct samples count_blocks(struct tcp *tcp, const char *id, char *base, int round,
+				   bool write)
+{
+	struct samples samples;
+
+	insn_begin(tcp);
+	samples = time_blocks(base, round * SAMPLES, SAMPLES, write);
+	insn_end(tcp, id, "ours", SAMPLES);
+	return samples;
+}
+
 static void add_all(struct samples *all, const struct samples *some)
 {
 	for (int i = 0; i < some->n; i++)
@@ -79,7 +92,7 @@ TEST(read_fault)
 		pager = pager_start(tcp, 1, size, false);
 	}
 	for (int round = 0; !node() && round < ROUNDS; round++) {
-		struct samples ours = time_blocks(base, round * SAMPLES, SAMPLES, false);
+		struct samples ours = count_blocks(tcp, "read_fault", base, round, false);
 		double raw = tcp_median(tcp, BLOCK_REPLY);
 		struct samples theirs = time_blocks(pager_memory(pager), round * SAMPLES,
 						    SAMPLES, false);
@@ -88,6 +101,8 @@ TEST(read_fault)
 		double median = samples_quantile(&ours, 0.5);
 
 		report("read_fault", median, raw);
+		report_floor("read_fault", median,
+			     floor_median(tcp, "read_fault", PATTERN_READ, SAMPLES));
 		report("read_fault_uffd", median, samples_quantile(&theirs, 0.5));
 		report("read_fault_process", median, samples_quantile(&apart, 0.5));
 		report("read_fault_p99", samples_quantile(&ours, 0.99), median);
@@ -111,6 +126,42 @@ TEST(read_fault)
 	unshare_region(region);
 }
 
+/*
+ * Reads of all blocks of an area in random order. Some neighbours of a block that is read
+ * are on this node, and some are not.
+ */
+TEST(scatter_read)
+{
+	dsm_region *region = share_region((size_t)ROUNDS * SCATTERED * BLOCK,
+					  DSM_HOME_FIRST_TOUCH, BLOCK);
+	char *base = dsm_base(region);
+	struct tcp *tcp = tcp_start();
+	uint32_t order[SCATTERED];
+
+	if (node() == 1)
+		for (size_t i = 0; i < ROUNDS * SCATTERED; i++)
+			*word(base + i * BLOCK, 0) = i + 1;
+	together("written");
+	for (int round = 0; !node() && round < ROUNDS; round++) {
+		size_t first = (size_t)round * SCATTERED;
+		char *area = base + first * BLOCK;
+		double start, ours;
+
+		shuffle(order, SCATTERED, first + 1);
+		insn_begin(tcp);
+		start = seconds();
+		for (int i = 0; i < SCATTERED; i++)
+			ASSERT_EQ(*word(area + (size_t)order[i] * BLOCK, 0), first + order[i] + 1);
+		ours = (seconds() - start) / SCATTERED;
+		insn_end(tcp, "scatter_read", "ours", SCATTERED);
+		report("scatter_read", ours, tcp_mean(tcp, BLOCK_REPLY, SCATTERED));
+		report_floor("scatter_read", ours,
+			     floor_mean(tcp, "scatter_read", PATTERN_READ, SCATTERED));
+	}
+	tcp_stop(tcp);
+	unshare_region(region);
+}
+
 /* Writes to blocks of which all other nodes have copies and node 0 has none. */
 TEST(write_fault_shared)
 {
@@ -129,10 +180,13 @@ TEST(write_fault_shared)
 		ASSERT_EQ(*word(base + (size_t)i * STRIDE, 0), i + 1);
 	together("shared");
 	for (int round = 0; !node() && round < ROUNDS; round++) {
-		struct samples ours = time_blocks(base, round * SAMPLES, SAMPLES, true);
+		struct samples ours = count_blocks(tcp, "write_fault_shared", base, round, true);
+		double median = samples_quantile(&ours, 0.5);
 
-		report("write_fault_shared", samples_quantile(&ours, 0.5),
-		       tcp_median(tcp, REQUEST));
+		report("write_fault_shared", median, tcp_median(tcp, REQUEST));
+		report_floor("write_fault_shared", median,
+			     floor_median(tcp, "write_fault_shared", PATTERN_WRITE_SHARED,
+					  SAMPLES));
 		samples_free(&ours);
 	}
 	tcp_stop(tcp);
@@ -154,14 +208,21 @@ TEST(upgrade)
 	together("homed");
 	for (int round = 0; !node() && round < ROUNDS; round++) {
 		struct samples ours = samples_new(SAMPLES);
+		double median;
 
+		insn_begin(tcp);
 		for (int i = 0; i < SAMPLES; i++) {
 			char *at = base + (size_t)(round * SAMPLES + i) * STRIDE + BLOCK;
 
 			(void)*(volatile uint64_t *)at;
 			samples_add(&ours, time_write(at));
 		}
-		report("upgrade", samples_quantile(&ours, 0.5), tcp_median(tcp, REQUEST));
+		/* The read takes the same messages: its grant says that the block is zero. */
+		insn_end(tcp, "upgrade", "ours", 2 * SAMPLES);
+		median = samples_quantile(&ours, 0.5);
+		report("upgrade", median, tcp_median(tcp, REQUEST));
+		report_floor("upgrade", median,
+			     floor_median(tcp, "upgrade", PATTERN_UPGRADE, SAMPLES));
 		samples_free(&ours);
 	}
 	/* A grant that says 'all zero' carries no data either. */
@@ -190,6 +251,8 @@ TEST(pingpong)
 		double start;
 
 		round_together(rounds);
+		if (!node())
+			insn_begin(tcp);
 		start = seconds();
 		for (uint64_t mine = first + node(); node() < 2 && mine < first + HANDOVERS; mine += 2) {
 			uint64_t expected = mine;
@@ -197,9 +260,14 @@ TEST(pingpong)
 			while (!atomic_compare_exchange_strong(turn, &expected, mine + 1))
 				expected = mine;
 		}
-		if (!node())
-			report("pingpong", (seconds() - start) / HANDOVERS,
-			       tcp_median(tcp, BLOCK_REPLY));
+		if (!node()) {
+			double ours = (seconds() - start) / HANDOVERS;
+
+			insn_end(tcp, "pingpong", "ours", HANDOVERS);
+			report("pingpong", ours, tcp_median(tcp, BLOCK_REPLY));
+			report_floor("pingpong", ours,
+				     floor_mean(tcp, "pingpong", PATTERN_PINGPONG, HANDOVERS));
+		}
 	}
 	tcp_stop(tcp);
 	unshare_region(region);

@@ -15,6 +15,7 @@ enum {
 	ACCESS_BYTES	= 1 << 20,
 	ACCESS_PASSES	= 50,
 	LOCKS		= 100000,
+	MUTEXES		= 4096,
 };
 
 static double fault_each(char *memory)
@@ -47,8 +48,11 @@ TEST(local_fault)
 		memset(dsm_base(region), 1, size);
 		memset(plain, 1, size);
 		for (int round = 0; round < ROUNDS; round++) {
-			double ours = fault_each(dsm_base(region));
+			double ours;
 
+			insn_begin(NULL);
+			ours = fault_each(dsm_base(region));
+			insn_end(NULL, "local_fault", "ours", FAULTS);
 			report("local_fault", ours, fault_each(plain));
 		}
 	}
@@ -89,34 +93,60 @@ TEST(mapped_access)
 	unshare_region(region);
 }
 
-/* A mutex at its home, last held by this thread. */
-TEST(lock_local)
+static double lock_each(dsm_mutex_t *mutexes, const uint32_t *order)
+{
+	double start = seconds();
+
+	for (int i = 0; i < LOCKS; i++) {
+		ASSERT_EQ(dsm_mutex_lock(&mutexes[order[i]]), 0);
+		ASSERT_EQ(dsm_mutex_unlock(&mutexes[order[i]]), 0);
+	}
+	return (seconds() - start) / LOCKS;
+}
+
+static double lock_each_plain(pthread_mutex_t *mutexes, const uint32_t *order)
+{
+	double start = seconds();
+
+	for (int i = 0; i < LOCKS; i++) {
+		ASSERT_EQ(pthread_mutex_lock(&mutexes[order[i]]), 0);
+		ASSERT_EQ(pthread_mutex_unlock(&mutexes[order[i]]), 0);
+	}
+	return (seconds() - start) / LOCKS;
+}
+
+/* @n mutexes at their home, last held by this thread, in random order. */
+static void lock_rounds(const char *id, int n)
 {
 	dsm_region *region = share_region(DSM_CHUNK_SIZE, DSM_HOME_FIRST_TOUCH, PAGE);
-	dsm_mutex_t *mutex = dsm_base(region);
+	dsm_mutex_t *mutexes = dsm_base(region);
+	pthread_mutex_t *plain = calloc(n, sizeof(*plain));
+	uint32_t *order = calloc(LOCKS, sizeof(*order));
 	pthread_mutexattr_t attr;
-	pthread_mutex_t plain;
+	uint64_t random = 1;
 
-	if (!node()) {
-		ASSERT_EQ(dsm_mutex_init(mutex, NULL), 0);
-		ASSERT_EQ(pthread_mutexattr_init(&attr), 0);
-		ASSERT_EQ(pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED), 0);
-		ASSERT_EQ(pthread_mutex_init(&plain, &attr), 0);
-		for (int round = 0; round < ROUNDS; round++) {
-			double start = seconds(), ours;
-
-			for (int i = 0; i < LOCKS; i++) {
-				ASSERT_EQ(dsm_mutex_lock(mutex), 0);
-				ASSERT_EQ(dsm_mutex_unlock(mutex), 0);
-			}
-			ours = seconds() - start;
-			start = seconds();
-			for (int i = 0; i < LOCKS; i++) {
-				ASSERT_EQ(pthread_mutex_lock(&plain), 0);
-				ASSERT_EQ(pthread_mutex_unlock(&plain), 0);
-			}
-			report("lock_local", ours / LOCKS, (seconds() - start) / LOCKS);
-		}
+	ASSERT_TRUE(plain && order);
+	ASSERT_LE(n * sizeof(*mutexes), dsm_size(region));
+	ASSERT_EQ(pthread_mutexattr_init(&attr), 0);
+	ASSERT_EQ(pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED), 0);
+	for (int i = 0; !node() && i < n; i++) {
+		ASSERT_EQ(dsm_mutex_init(&mutexes[i], NULL), 0);
+		ASSERT_EQ(pthread_mutex_init(&plain[i], &attr), 0);
 	}
+	for (int i = 0; i < LOCKS; i++)
+		order[i] = random_next(&random) % n;
+	for (int round = 0; !node() && round < ROUNDS; round++) {
+		double ours;
+
+		insn_begin(NULL);
+		ours = lock_each(mutexes, order);
+		insn_end(NULL, id, "ours", LOCKS);
+		report(id, ours, lock_each_plain(plain, order));
+	}
+	free(order);
+	free(plain);
 	unshare_region(region);
 }
+
+TEST(lock_local) { lock_rounds("lock_local", 1); }
+TEST(lock_many) { lock_rounds("lock_many", MUTEXES); }

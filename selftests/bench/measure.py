@@ -6,7 +6,9 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 
+from insn import NotCounted, instructions, parts_of_functions
 from rows import APPS, COSTS, LEGS, ROWS, bar_text, meets
 
 HERE = os.path.dirname(os.path.realpath(__file__))
@@ -15,19 +17,37 @@ BUILD = os.path.abspath(os.environ.get("O") or os.path.join(TOP, "build"))
 
 LINE = re.compile(r"^\[(\d)\] (.*)$")
 ROUND = re.compile(r"^# bench (\S+) (\S+) (\S+)$")
+COUNTED = re.compile(r"^# counted (\S+) (ours|floor) (\d+) (\d+)$")
+SYMBOL = "# symbol "
+FLOOR = re.compile(r"^# floor (\S+) (\S+) (\S+)$")
 QUANTILE = re.compile(r"^# quantile (\S+) (\S+) (\d+) (\S+)$")
 TRACE = "# trace "
 COST = re.compile(r"^# cost (\S+) (\S+)$")
 APP = re.compile(r"^\w+: ok: (\d+), \d+ nodes, (\S+) s, alone (\S+) s, waited (\S+) s$")
 
+# More emulated machines would be too slow.
+COUNTED_NODES_MAX = 3
+# These rows have no operation of their own.
+UNCOUNTED = ("read_fault_uffd", "read_fault_process", "read_fault_p99", "tcp_threads_8",
+             "mapped_access")
+
 # The seconds that an application should take. One disturbance would spoil a shorter run.
 APP_ROUNDS = 5
 
 
-def cluster(nodes, vms, kernel, files, command, mib=None):
-    """Runs a command on all nodes; yields (node, text) for each line that they say."""
+def ask(*argv):
+    return subprocess.run(argv, cwd=TOP, stdout=subprocess.PIPE, text=True,
+                          check=True).stdout.strip()
+
+
+def cluster(nodes, vms, kernel, files, command, mib=None, count=None):
+    """Runs a command on all nodes; yields (node, text) for each line that they say.
+
+    With count, a directory gets the instructions of each.
+    """
     argv = [os.path.join(TOP, "selftests", "vm", "cluster"), "-n", str(nodes), "-k", kernel,
-            "-t", "3000", *([] if vms else ["--netns"]), *(["-m", str(mib)] if mib else [])]
+            "-t", "3000", *([] if vms else ["--netns"]), *(["-m", str(mib)] if mib else []),
+            *(["--count", count] if count else [])]
     for file in files:
         argv += ["-f", file]
     with subprocess.Popen([*argv, "--", *command], stdout=subprocess.PIPE, text=True) as run:
@@ -41,15 +61,27 @@ class Said:
     """What the tests of one cluster have reported."""
 
     def __init__(self):
-        self.rounds, self.quantiles, self.costs, self.traces = {}, {}, {}, {}
+        self.rounds, self.floors, self.quantiles, self.costs, self.traces = {}, {}, {}, {}, {}
+        self.symbols, self.counted = {}, []
 
     def take(self, node, text):
         if text.startswith(TRACE):
             self.traces.setdefault(node, []).append(text[len(TRACE):])
             return
-        result, quantile, cost = ROUND.match(text), QUANTILE.match(text), COST.match(text)
+        if text.startswith(SYMBOL):
+            self.symbols.setdefault(node, []).append(text[len(SYMBOL):])
+            return
+        counted = COUNTED.match(text)
+        if counted:
+            name, whose, operations, nodes = counted.groups()
+            self.counted.append((name, whose, int(operations), int(nodes)))
+            return
+        result, floor = ROUND.match(text), FLOOR.match(text)
+        quantile, cost = QUANTILE.match(text), COST.match(text)
         if result:
             self.rounds.setdefault(result[1], []).append((float(result[2]), float(result[3])))
+        elif floor:
+            self.floors.setdefault(floor[1], []).append((float(floor[2]), float(floor[3])))
         elif quantile:
             name, whose, percent, value = quantile.groups()
             by = self.quantiles.setdefault(name, {})
@@ -59,13 +91,51 @@ class Said:
         else:
             print(f"[{node}] {text}", file=sys.stderr)
 
+    def summary(self, name):
+        """A figure's rounds, against the other and against the floor."""
+        figure = summary(self.rounds[name])
+        if name in self.floors:
+            against = summary(self.floors[name])
+            figure["floor"] = statistics.median(floor for _, floor in self.floors[name])
+            figure["floor_ratio"], figure["floor_spread"] = against["ratio"], against["spread"]
+        return figure
 
-def run_tests(nodes, vms, kernel, tests):
+
+def run_tests(nodes, vms, kernel, tests, count=None):
     said = Said()
     for node, text in cluster(nodes, vms, kernel, [os.path.join(BUILD, "selftests/bench/bench")],
-                              ["bench", *tests]):
+                              [*(["env", "BENCH_COUNT=1"] if count else []), "bench", *tests],
+                              count=count):
         said.take(node, text)
     return said
+
+
+def count_tests(nodes, kernel, tests):
+    """The instructions of these tests' figures: see insn.py. Each node is a machine."""
+    parts = parts_of_functions(ask(os.path.join(TOP, "selftests/vm/kernel"), kernel, "build"))
+    with tempfile.TemporaryDirectory() as count:
+        said = run_tests(nodes, True, kernel, ["symbols", *tests], count)
+        return instructions(said.counted, said.symbols,
+                            [os.path.join(count, str(node)) for node in range(nodes)], parts)
+
+
+def count_rows(rows, kernel):
+    """Adds to rows what they take in instructions, of those that may run in a few machines."""
+    runs = {}
+    for name in rows:
+        row = ROWS.get(name)
+        if row and row.nodes <= COUNTED_NODES_MAX and name not in UNCOUNTED:
+            runs.setdefault(row.nodes, {}).setdefault(row.test or name)
+    for nodes, tests in runs.items():
+        try:
+            counted = count_tests(nodes, kernel, tests)
+        except NotCounted as why:
+            print(f"run: instructions not counted: {why}", file=sys.stderr)
+            return False
+        for name in rows:
+            if name in counted:
+                rows[name]["instructions"] = counted[name]
+    return True
 
 
 def summary(rounds, ratios=None):
@@ -107,14 +177,14 @@ def rows_of(names, kernel, beside):
         if name not in here.rounds:
             continue
         rows[name] = {"id": name, "unit": row.unit, "against": row.against,
-                      **summary(here.rounds[name]), "bar": bar_text(row.bar),
+                      **here.summary(name), "bar": bar_text(row.bar),
                       **place(row.nodes, row.vms)}
         rows[name]["ok"] = meets(row.bar, rows[name]["ratio"])
         if name in here.quantiles:
             rows[name]["quantiles"] = here.quantiles[name]
         other = said.get((row.nodes, False)) if row.vms else None
         if other and name in other.rounds:
-            rows[name]["namespaces"] = summary(other.rounds[name])
+            rows[name]["namespaces"] = other.summary(name)
     if "fault_threads_8" in rows and "tcp_threads_8" in rows:
         spare_threads(rows["fault_threads_8"], rows["tcp_threads_8"]["ratio"])
     return rows

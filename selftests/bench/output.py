@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 
+from insn import PARTS
 from rows import APP_IDS, COSTS, LEGS, ROWS
 
 
@@ -20,9 +21,12 @@ def text_of(value, unit):
     return f"{value:.2f} {unit}"
 
 
-def ratio_text(row):
+def ratio_text(row, prefix=""):
+    """A ratio and its spread; nothing where there is none."""
+    if f"{prefix}ratio" not in row:
+        return ""
     ratio, low, high = (f"{n:.0f}" if n >= 10 else f"{n:.2f}"
-                        for n in (row["ratio"], *row["spread"]))
+                        for n in (row[f"{prefix}ratio"], *row[f"{prefix}spread"]))
     return f"{ratio} ({low} to {high})"
 
 
@@ -35,21 +39,40 @@ def verdict(row):
 def table(rows):
     figures = [row for row in rows if row["ratio"] and row["id"] not in APP_IDS]
     if figures:
-        yield "| figure | value | against | ratio (spread) | in namespaces | bar |"
-        yield "|---|---|---|---|---|---|"
+        yield ("| figure | value | against | ratio (spread) | floor ratio (spread) "
+               "| in namespaces | in namespaces, floor | bar |")
+        yield "|---|---|---|---|---|---|---|---|"
     for row in figures:
-        ratio = ratio_text(row)
-        beside = ratio_text(row["namespaces"]) if "namespaces" in row else ""
-        if row["where"] == "namespaces":
-            ratio, beside = "", ratio
+        beside = row.get("namespaces", {})
+        here, beside = (row, beside) if row["where"] != "namespaces" else ({}, row)
+        ratios = " | ".join(ratio_text(of, prefix) for of in (here, beside)
+                            for prefix in ("", "floor_"))
         yield (f"| `{row['id']}`: {ROWS[row['id']].what} | {text_of(row['value'], row['unit'])} "
-               f"| {row['against']} | {ratio} | {beside} | {verdict(row)} |")
+               f"| {row['against']} | {ratios} | {verdict(row)} |")
+    yield from instructions_table(figures)
     yield from apps_table([row for row in rows if row["id"] in APP_IDS])
     for row in rows:
         if row["id"] == COSTS:
             yield from costs_table(row["costs"])
         elif row["id"] == LEGS:
             yield from legs_table(row["way"], row["legs"])
+
+
+def instructions_table(rows):
+    """Ours, by parts, and the floor's, of each machine."""
+    rows = [row for row in rows if "instructions" in row]
+    if not rows:
+        return
+    yield ""
+    yield f"| instructions | node | {' | '.join(PARTS)} | all | floor | ratio |"
+    yield "|---" * (len(PARTS) + 5) + "|"
+    for row in rows:
+        floors = row["instructions"].get("floor", [])
+        for node, ours in enumerate(row["instructions"]["ours"]):
+            floor = floors[node]["all"] if floors else None
+            parts = " | ".join(f"{n:,.0f}" for n in ours["parts"].values())
+            against = f"{floor:,.0f} | {ours['all'] / floor:.2f}" if floor else "|"
+            yield f"| `{row['id']}` | {node} | {parts} | {ours['all']:,.0f} | {against} |"
 
 
 def apps_table(rows):

@@ -43,9 +43,14 @@ static void scan_rounds(const char *id, bool write)
 				*(volatile uint64_t *)(base + at) = at + 1;
 		round_together(rounds);
 		if (!node()) {
-			double ours = scan(base, write);
+			double ours;
 
+			insn_begin(tcp);
+			ours = scan(base, write);
+			insn_end(tcp, id, "ours", SCAN / BLOCK);
 			report(id, ours, stream(tcp));
+			report_floor(id, ours, BLOCK / floor_mean(tcp, id, PATTERN_SCAN,
+								  SCAN / BLOCK));
 		}
 		round_together(rounds);
 		unshare_region(region);

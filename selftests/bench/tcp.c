@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "mark.h"
 #include "tcp.h"
 
 enum { PORT = 7400, CHUNK = 1 << 16 };
@@ -47,26 +48,61 @@ void tcp_write(int fd, const void *from, size_t length)
 	}
 }
 
-/* One request. Returns false when the other side has closed. */
-static bool answer(int fd)
+/* Return false if the other side has closed. */
+static bool read_request(int fd, struct tcp_request *request)
 {
-	struct tcp_request request;
-	ssize_t n = recv(fd, &request, sizeof(request), MSG_WAITALL);
+	ssize_t n = recv(fd, request, sizeof(*request), MSG_WAITALL);
 
-	if (!n)
-		return false;
-	ASSERT_EQ(n, sizeof(request));
-	while (request.reply) {
-		size_t part = request.reply < CHUNK ? request.reply : CHUNK;
+	ASSERT_TRUE(!n || n == sizeof(*request));
+	return n;
+}
+
+static void send_bytes(int fd, size_t length)
+{
+	while (length) {
+		size_t part = length < CHUNK ? length : CHUNK;
 
 		tcp_write(fd, bytes, part);
-		request.reply -= part;
+		length -= part;
 	}
+}
+
+/* Serve one request. Return false if the other side has closed. */
+static bool answer(struct tcp *tcp, int fd)
+{
+	struct tcp_request request;
+
+	if (!read_request(fd, &request))
+		return false;
+	if (request.op == TCP_PLAY)
+		floor_serve(tcp, request.value, request.count);
+	else if (request.op == TCP_MARK_BEGIN)
+		mark_begin();
+	else if (request.op == TCP_MARK_END)
+		mark_end();
+	send_bytes(fd, request.reply);
 	return true;
 }
 
-/* Serve until the last connection is closed. */
-static void serve(int listener)
+/* Return a connection on which requests come, or -1 if only patterns use it. */
+static int accept_one(struct tcp *tcp, int listener)
+{
+	int fd = accept(listener, NULL, NULL);
+	struct tcp_request hello;
+
+	ASSERT_OK(fd);
+	set_nodelay(fd);
+	ASSERT_TRUE(read_request(fd, &hello));
+	ASSERT_EQ(hello.op, TCP_HELLO);
+	ASSERT_LT(hello.value, nodes());
+	if (tcp->fds[hello.value] < 0)
+		tcp->fds[hello.value] = fd;
+	send_bytes(fd, hello.reply);
+	return hello.value ? -1 : fd;
+}
+
+/* Serve until the last connection of node 0 is closed. */
+static void serve(struct tcp *tcp, int listener)
 {
 	int connections = 0;
 	struct epoll_event event = { .events = EPOLLIN, .data.fd = listener };
@@ -78,13 +114,13 @@ static void serve(int listener)
 		if (epoll_wait(epoll, &event, 1, -1) != 1)
 			continue;
 		if (event.data.fd == listener) {
-			event.data.fd = accept(listener, NULL, NULL);
-			ASSERT_OK(event.data.fd);
-			set_nodelay(event.data.fd);
+			event.data.fd = accept_one(tcp, listener);
+			if (event.data.fd < 0)
+				continue;
 			event.events = EPOLLIN;
 			ASSERT_OK(epoll_ctl(epoll, EPOLL_CTL_ADD, event.data.fd, &event));
 			connections++;
-		} else if (!answer(event.data.fd)) {
+		} else if (!answer(tcp, event.data.fd)) {
 			close(event.data.fd);
 			if (!--connections)
 				_exit(EXIT_SUCCESS);
@@ -111,7 +147,8 @@ static int listen_here(void)
 int tcp_connect(int to)
 {
 	struct addrinfo hints = { .ai_family = AF_INET, .ai_socktype = SOCK_STREAM }, *found;
-	char name[32], port[16];
+	struct tcp_request hello = { .op = TCP_HELLO, .value = node(), .reply = 1 };
+	char name[32], port[16], welcome;
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	snprintf(name, sizeof(name), "node%d", to);
@@ -120,29 +157,40 @@ int tcp_connect(int to)
 	ASSERT_OK(connect(fd, found->ai_addr, found->ai_addrlen));
 	freeaddrinfo(found);
 	set_nodelay(fd);
+	tcp_write(fd, &hello, sizeof(hello));
+	tcp_read(fd, &welcome, hello.reply);
 	return fd;
+}
+
+/* Start the server. It connects to the servers of lower nodes, then serves. */
+static void start_server(struct tcp *tcp, int listener)
+{
+	tcp->server = fork();
+	ASSERT_OK(tcp->server);
+	if (tcp->server)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (int to = 1; to < node(); to++)
+		tcp->fds[to] = tcp_connect(to);
+	serve(tcp, listener);
 }
 
 struct tcp *tcp_start(void)
 {
 	struct tcp *tcp = calloc(1, sizeof(*tcp));
+	int listener = node() ? listen_here() : -1;
 
 	ASSERT_TRUE(tcp);
+	for (int to = 0; to < TCP_NODES_MAX; to++)
+		tcp->fds[to] = -1;
+	together("tcp-listens");
 	if (node()) {
-		int listener = listen_here();
-
-		tcp->server = fork();
-		ASSERT_OK(tcp->server);
-		if (!tcp->server) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			serve(listener);
-		}
+		start_server(tcp, listener);
 		close(listener);
 	}
-	together("tcp-listens");
-	if (!node())
-		for (int to = 1; to < nodes(); to++)
-			tcp->fds[to] = tcp_connect(to);
+	/* A server answers after it has connected to the others. */
+	for (int to = 1; !node() && to < nodes(); to++)
+		tcp->fds[to] = tcp_connect(to);
 	return tcp;
 }
 
@@ -178,4 +226,13 @@ void tcp_ask(struct tcp *tcp, int to, size_t reply)
 	static char here[CHUNK];
 
 	tcp_ask_on(tcp->fds[to], reply, here, sizeof(here));
+}
+
+double tcp_mean(struct tcp *tcp, size_t reply, int n)
+{
+	double start = seconds();
+
+	for (int i = 0; i < n; i++)
+		tcp_ask(tcp, 1, reply);
+	return (seconds() - start) / n;
 }

@@ -76,11 +76,18 @@ TEST(fault_threads_8)
 	for (int round = 0; !node() && round < ROUNDS; round++) {
 		int first = round * (THREADS + 1) * EACH;
 		double one = rate(1, base, first);
-		double eight = rate(THREADS, base, first + EACH);
-		double one_raw = rate(1, NULL, 0);
+		double eight, one_raw, eight_raw;
 
+		insn_begin(tcp);
+		eight = rate(THREADS, base, first + EACH);
+		insn_end(tcp, "fault_threads_8", "ours", THREADS * EACH);
+		one_raw = rate(1, NULL, 0);
+		insn_begin(tcp);
+		eight_raw = rate(THREADS, NULL, 0);
+		insn_end(tcp, "fault_threads_8", "floor", THREADS * EACH);
 		report("fault_threads_8", eight, one);
-		report("tcp_threads_8", rate(THREADS, NULL, 0), one_raw);
+		report_floor("fault_threads_8", eight, eight_raw);
+		report("tcp_threads_8", eight_raw, one_raw);
 	}
 	tcp_stop(tcp);
 	unshare_region(region);

@@ -9,7 +9,7 @@ import time
 
 from base import EXIT_FAILED, EXIT_MARK, EXIT_SKIPPED, EXIT_TIMEOUT, Failure, note, pace
 from kernel_log import SPLAT_LINES, KernelLog
-from qemu import Channel, Vm, network_arguments, qemu_command, runs_soon
+from qemu import Channel, Vm, network_arguments, plugin_arguments, qemu_command, runs_soon
 
 # How long the nodes of an ordinary kernel may take to say what they were doing when the
 # time was up.
@@ -71,6 +71,8 @@ class Cluster:
             argv += vm.port_arguments()
             if not self.options.netns:
                 argv += network_arguments(vm.number, links)
+            if self.options.count:
+                argv += plugin_arguments(f"{self.options.count}/{vm.number}")
             vm.start(argv, [self.initramfs.fileno()]
                      + [end.fileno() for pair in links for end in pair])
             self.watch(vm)

@@ -16,7 +16,7 @@ def parse_options(description):
         prog="cluster", description=description, allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="cluster [-n NODES] [-c CPUS] [-m MIB[,MIB]...] [-k 6.1|6.12|DIR] [-f FILE[:DEST]]... "
-        "[-o NODE] [-t SECONDS] [--netns] [-v] -- COMMAND [ARG]...")
+        "[-o NODE] [-t SECONDS] [--netns] [--count DIR] [-v] -- COMMAND [ARG]...")
     add = parser.add_argument
     add("-n", dest="nodes", metavar="NODES", default="3",
         help=f"how many nodes, 1 to {MAX_NODES} (default 3)")
@@ -33,6 +33,8 @@ def parse_options(description):
     add("-t", dest="timeout", metavar="SECONDS", default="120",
         help="how long the whole run may take (default 120)")
     add("--netns", action="store_true", help="the nodes are network namespaces of one VM")
+    add("--count", metavar="DIR", help="emulate, and write to DIR/NODE how many instructions each VM "
+        "executed between marks: see selftests/bench/insn.c")
     add("-v", dest="verbose", action="store_true", help="show all the kernels say")
     add("command", metavar="COMMAND", nargs="*", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -55,6 +57,10 @@ def parse_options(description):
     options.timeout = number("-t", options.timeout, 1, 86400)
     if options.only is not None:
         options.only = number("-o", options.only, 0, options.nodes - 1)
+    if options.count and not os.path.isdir(options.count):
+        parser.error(f"--count {options.count}: there is no such directory")
+    if options.count and options.cpus != 1:
+        parser.error(f"--count: a VM may have one CPU only, not {options.cpus}: give -c 1")
     if not options.command:
         parser.error("no COMMAND: what shall run on the nodes?")
     options.files = [parse_file(parser, spec) for spec in options.files]

@@ -176,3 +176,8 @@ def network_arguments(number, links):
                      "-netdev", f"hubport,id=p{i},hubid=0,netdev=s{i}"]
     return argv + ["-device", "virtio-net-pci,netdev=net,romfile=,"
                    f"mac=52:54:00:00:00:{number + 1:02x}"]
+
+
+def plugin_arguments(out):
+    """The plugin that counts instructions, and its file."""
+    return ["-plugin", f"file={BUILD}/selftests/bench/insn.so,out={out}"]

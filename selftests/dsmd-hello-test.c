@@ -449,6 +449,9 @@ static const struct {
 	{ { "--node", "0", "--log-level", "loud" }, "none of error, warning, info, debug" },
 	{ { "--node", "0", "--config", "/nonexistent" }, "/nonexistent: No such file" },
 	{ { "--node", "0", "surplus" }, "'surplus' is no option" },
+	{ { "--node", "0" }, "there is no key: make one with 'dsmctl keygen" },
+	{ { "--node", "0", "--key", "k", "--insecure" }, "insecure = yes, and there is a key" },
+	{ { "--node", "0", "--key", "" }, "key: the name of a file is missing" },
 };
 
 static enum config_result config_try(struct config *config, const char *const *args)
@@ -483,17 +486,18 @@ static void configuration(void)
 
 	dprintf(fd, "# a comment\n\n node = 1 # us\npeer = 0 127.0.0.1:71\n"
 		"peer=2\t[::1]:72\nlisten = 127.0.0.1:73\nlost_ms = 500\nheartbeat_ms=50\n"
-		"log_level = debug");
+		"log_level = debug\nkey=/a\nrecord_limit = 64");
 	CHECK(config_try(&config, args) == CONFIG_OK);
 	CHECK(config.node == 1 && config.nodes == 3);
 	CHECK(!strcmp(config.peers[2].text, "127.0.0.1:99"));
 	CHECK(config.lost_ms == 500 && config.heartbeat_ms == 50);
 	CHECK(config.log_level == LOG_DEBUG);
+	CHECK(!strcmp(config.key, "/a") && !config.insecure && config.record_limit == 64);
 	config_exit(&config);
 
 	dprintf(fd, "\nnonsense = 3\n");
 	CHECK(config_try(&config, args) == CONFIG_BAD);
-	CHECK(strstr(log_text, ":10: 'nonsense' is none of node, listen"));
+	CHECK(strstr(log_text, ":12: 'nonsense' is none of node, listen"));
 	config_exit(&config);
 
 	if (ftruncate(fd, 0) || lseek(fd, 0, SEEK_SET))

@@ -223,6 +223,7 @@ struct node *node_new(int id, uint32_t nodes, uint16_t port, uint16_t peer_port)
 	node->config.nodes = nodes;
 	node->config.heartbeat_ms = HEARTBEAT_MS;
 	node->config.lost_ms = LOST_MS;
+	node->config.insecure = true;
 	loopback(&node->config.listen, port);
 	for (uint32_t i = 0; i < nodes; i++)
 		loopback(&node->config.peers[i], peer_port);

@@ -471,7 +471,7 @@ static void run_helper(unsigned int nth)
 	ASSERT_EQ(run("ip", "link", "set", "lo", "up", NULL), 0);
 	ASSERT_OK(dup2(log, STDERR_FILENO));
 	fail_nth(nth);
-	execlp("dsmd", "dsmd", "--node", "0", "--listen", "127.0.0.1:7717", "--peer",
+	execlp("dsmd", "dsmd", "--insecure", "--node", "0", "--listen", "127.0.0.1:7717", "--peer",
 	       "1=127.0.0.2:7717", "--peer", "2=127.0.0.3:7717", NULL);
 	_exit(EXIT_FAILURE);
 }

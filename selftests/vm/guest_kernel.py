@@ -13,8 +13,14 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 NEEDED = ("virtio_pci", "virtio_console")
 NEEDED_VMS = ("virtio_net",)
 NEEDED_NETNS = ("veth", "bridge")
+# For TLS in the kernel, by whatever names the kernel has them: dsmd's connections use the first
+# cipher, and the other one on processors with instructions for AES.
+NEEDED_TLS = ("tls",)
+TLS_CIPHERS = ("libchacha", "chacha_generic", "chacha_x86_64", "libpoly1305", "poly1305_generic",
+               "poly1305_x86_64", "chacha20poly1305", "crypto_null", "ctr", "gf128mul",
+               "ghash_generic", "gcm")
 # There for tests to load, if the kernel has them.
-OFFERED = ("sch_netem", "dummy", "tls", "loop", "brd", "ext4", "inet_diag", "tcp_diag",
+OFFERED = ("sch_netem", "dummy", "loop", "brd", "ext4", "inet_diag", "tcp_diag",
            "netlink_diag", "tun", "null_blk", "virtio_rng")
 
 # With one of these, a kernel checks what it does: it may be so many times slower.
@@ -90,7 +96,7 @@ class Kernel:
         with open(os.path.join(self.modules, "modules.builtin"), encoding="ascii") as f:
             return re.search(rf"/{name}\.ko$", f.read().replace("-", "_"), re.M)
 
-    def add_modules(self, image, netns):
+    def add_modules(self, image, netns, tls):
         """Puts modules into the image; returns those to load, in order."""
         added = {}
 
@@ -110,8 +116,12 @@ class Kernel:
                            if n.replace("-", "_") in added]
             image.add_data(f"/lib/modules/{self.release}/kernel/{name}.ko", data)
 
-        for name in NEEDED + (NEEDED_NETNS if netns else NEEDED_VMS):
+        for name in (NEEDED + (NEEDED_NETNS if netns else NEEDED_VMS)
+                     + (NEEDED_TLS if tls else ())):
             add(name)
+        for name in TLS_CIPHERS if tls else ():
+            if self.find(name):
+                add(name)
         to_load = [f"kernel/{name}.ko" for name in added]
         for name in OFFERED:
             if self.find(name):

@@ -4,6 +4,7 @@ import argparse
 import os
 
 MAX_NODES = 8
+SECURITIES = ("key", "certificates", "insecure")
 
 
 def amounts(mib):
@@ -16,7 +17,8 @@ def parse_options(description):
         prog="cluster", description=description, allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="cluster [-n NODES] [-c CPUS] [-m MIB[,MIB]...] [-k 6.1|6.12|DIR] [-f FILE[:DEST]]... "
-        "[-o NODE] [-t SECONDS] [--netns] [--count DIR] [-v] -- COMMAND [ARG]...")
+        "[-o NODE] [-s SECURITY] [-d LINE]... [-t SECONDS] [--netns] [--count DIR] [-v] "
+        "-- COMMAND [ARG]...")
     add = parser.add_argument
     add("-n", dest="nodes", metavar="NODES", default="3",
         help=f"how many nodes, 1 to {MAX_NODES} (default 3)")
@@ -30,6 +32,11 @@ def parse_options(description):
         help="copy FILE (a directory: all in it) into every VM, with the libraries it needs, "
         "as DEST (default: into /root)")
     add("-o", dest="only", metavar="NODE", help="run COMMAND on this node alone")
+    add("-s", dest="security", metavar="SECURITY", default="key", choices=SECURITIES,
+        help="how the nodes' connections are made secure: key (the default), certificates, "
+        "or insecure, which is not at all")
+    add("-d", dest="settings", metavar="LINE", action="append", default=[],
+        help="a line of every node's dsmd.conf: 'record_limit = 100'")
     add("-t", dest="timeout", metavar="SECONDS", default="120",
         help="how long the whole run may take (default 120)")
     add("--netns", action="store_true", help="the nodes are network namespaces of one VM")

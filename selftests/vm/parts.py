@@ -8,6 +8,7 @@ import sys
 
 from base import BUILD, EXIT_MARK, HERE, TOP, Failure, pace
 from guest_image import Image
+from security import add_security
 
 
 def make_parts(options, kernel):
@@ -26,7 +27,8 @@ def make_parts(options, kernel):
 
 def make_image(options, kernel):
     image = Image(os.path.join(BUILD, "lib"))
-    modules = kernel.add_modules(image, options.netns)
+    modules = kernel.add_modules(image, options.netns, options.security != "insecure")
+    add_security(image, options)
     guest = os.path.join(HERE, "guest")
     for name in ("init", "machine", "node"):
         dest = "/init" if name == "init" else f"/lib/cluster/{name}"

@@ -11,6 +11,8 @@
 #include <dsm.h>
 #include <json.h>
 
+#include "helper.h"
+#include "keys.h"
 #include "print.h"
 #include "sysfs.h"
 #include "trace.h"
@@ -59,6 +61,7 @@ static int status(char **argv)
 	json_object_object_add(node, "peers_up", json_object_new_int(up));
 	json_object_object_add(node, "regions",
 			       json_object_new_int(json_object_object_length(regions)));
+	helper_describe(node, NULL);
 	if (json)
 		print_json(node);
 	else
@@ -69,27 +72,22 @@ static int status(char **argv)
 	return 0;
 }
 
-static int table(const char *path, const char *title, const char *const *columns)
-{
-	struct json_object *rows = node_read(path, true);
-
-	if (json)
-		print_json(rows);
-	else
-		print_table(rows, title, columns);
-	json_object_put(rows);
-	return 0;
-}
-
 static int peers(char **argv)
 {
 	static const char *const columns[] = {
 		"state", "rtt_ns", "outstanding", "unsent", "tx_frames",
-		"rx_frames", "resent", "duplicates", NULL
+		"rx_frames", "resent", "duplicates", "cipher", "name", NULL
 	};
+	struct json_object *rows = node_read("peers", true);
 
 	(void)argv;
-	return table("peers", "peer", columns);
+	helper_describe(NULL, rows);
+	if (json)
+		print_json(rows);
+	else
+		print_table(rows, "peer", columns);
+	json_object_put(rows);
+	return 0;
 }
 
 static uint64_t member_number(struct json_object *object, const char *name)
@@ -405,6 +403,9 @@ static const struct command {
 	{ "trace",   "WHAT...",	 "where faults' time goes: start, stop, latency [FILE]...",
 	  1, 16, false, trace },
 	{ "destroy", "REGION",	 "remove a region's name, on all nodes", 1, 1, false, destroy },
+	{ "keygen",  "FILE",	 "make a key for a cluster",		1, 1, false, keygen },
+	{ "cert",    "WHAT...",  "make certificates: authority [DIR], node ID [DIR], revoke ID [DIR]",
+	  1, 3, false, cert },
 	{ "version", "",	 "this program's version",		0, 0, false, version },
 };
 

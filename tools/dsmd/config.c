@@ -24,6 +24,8 @@
 #define CONFIG_MS_MIN		10
 #define CONFIG_MS_MAX		60000
 #define CONFIG_LINE_MAX		1024
+#define CONFIG_RECORDS_MIN	64	/* a link has to come up with one key */
+#define CONFIG_RECORDS_MAX	(1L << 24)
 
 /* Where a setting comes from, for complaints. @line is 0 for an option. */
 struct config_place {
@@ -222,6 +224,65 @@ static bool set_log_level(struct config *config, const struct config_place *plac
 	return true;
 }
 
+static bool path_set(char **path, const struct config_place *place, const char *what,
+		     const char *value)
+{
+	if (!*value)
+		return complain(place, "%s: the name of a file is missing", what);
+	free(*path);
+	*path = strdup(value);
+	return *path || complain(place, "%s: %m", what);
+}
+
+static bool set_key(struct config *config, const struct config_place *place, const char *value)
+{
+	return path_set(&config->key, place, "key", value);
+}
+
+static bool set_certificate(struct config *config, const struct config_place *place,
+			    const char *value)
+{
+	return path_set(&config->certificate, place, "certificate", value);
+}
+
+static bool set_private_key(struct config *config, const struct config_place *place,
+			    const char *value)
+{
+	return path_set(&config->private_key, place, "private-key", value);
+}
+
+static bool set_authority(struct config *config, const struct config_place *place,
+			  const char *value)
+{
+	return path_set(&config->authority, place, "authority", value);
+}
+
+static bool set_revoked(struct config *config, const struct config_place *place, const char *value)
+{
+	return path_set(&config->revoked, place, "revoked", value);
+}
+
+/* As an option, it has no value. */
+static bool set_insecure(struct config *config, const struct config_place *place, const char *value)
+{
+	config->insecure = !value || !strcmp(value, "yes");
+	if (!config->insecure && strcmp(value, "no"))
+		return complain(place, "insecure: '%s' is neither yes nor no", value);
+	return true;
+}
+
+static bool set_record_limit(struct config *config, const struct config_place *place,
+			     const char *value)
+{
+	long n = number_parse(value, CONFIG_RECORDS_MAX);
+
+	if (n < CONFIG_RECORDS_MIN)
+		return complain(place, "record_limit: '%s' is not a number of records, %d to %ld",
+				value, CONFIG_RECORDS_MIN, CONFIG_RECORDS_MAX);
+	config->record_limit = (uint64_t)n;
+	return true;
+}
+
 static const struct config_key config_keys[] = {
 	{ "node",		"ID",		set_node },
 	{ "listen",		"HOST:PORT",	set_listen },
@@ -229,6 +290,13 @@ static const struct config_key config_keys[] = {
 	{ "heartbeat_ms",	"MS",		set_heartbeat_ms },
 	{ "lost_ms",		"MS",		set_lost_ms },
 	{ "log_level",		"LEVEL",	set_log_level },
+	{ "key",		"FILE",		set_key },
+	{ "certificate",	"FILE",		set_certificate },
+	{ "private-key",	"FILE",		set_private_key },
+	{ "authority",		"FILE",		set_authority },
+	{ "revoked",		"FILE",		set_revoked },
+	{ "insecure",		"yes|no",	set_insecure },
+	{ "record_limit",	"RECORDS",	set_record_limit },
 };
 
 #define CONFIG_KEYS	(sizeof(config_keys) / sizeof(config_keys[0]))
@@ -264,7 +332,7 @@ static bool line_read(struct config *config, const struct config_place *place, c
 		if (!strcmp(config_keys[i].name, key))
 			return config_keys[i].set(config, place, value);
 	return complain(place,
-			"'%s' is none of node, listen, peer, heartbeat_ms, lost_ms, log_level",
+			"'%s' is none of node, listen, peer, heartbeat_ms, lost_ms, log_level, key, certificate, private-key, authority, revoked, insecure, record_limit",
 			key);
 }
 
@@ -293,6 +361,7 @@ static bool file_read(struct config *config, const char *path)
 static void usage(void)
 {
 	printf("usage: dsmd --node ID [--listen HOST:PORT] [--peer ID=HOST:PORT]...\n"
+	       "            [--key FILE | --insecure]\n"
 	       "            [--config FILE] [--log-level error|warning|info|debug]\n"
 	       "\n"
 	       "Carries the messages of the dsm module between this node and its peers.\n"
@@ -300,6 +369,9 @@ static void usage(void)
 	       "  --node ID              this node's id, from 0\n"
 	       "  --listen HOST:PORT     where peers connect to (default %s)\n"
 	       "  --peer ID=HOST:PORT    a peer and where it listens; once for each\n"
+	       "  --key FILE             the cluster's key, the same for all nodes\n"
+	       "  --insecure             neither encryption nor authentication: whoever reaches\n"
+	       "                         the port can read and write the shared memory\n"
 	       "  --config FILE          read settings from FILE, before the other options\n"
 	       "  --log-level LEVEL      the least important messages shown (default info)\n"
 	       "  --help                 this\n"
@@ -317,6 +389,8 @@ static const struct option options[] = {
 	{ "listen",	required_argument,	NULL, 1 },
 	{ "peer",	required_argument,	NULL, 2 },
 	{ "log-level",	required_argument,	NULL, 5 },
+	{ "key",	required_argument,	NULL, 6 },
+	{ "insecure",	no_argument,		NULL, 11 },
 	{ "config",	required_argument,	NULL, OPTION_CONFIG },
 	{ "help",	no_argument,		NULL, OPTION_HELP },
 	{ "version",	no_argument,		NULL, OPTION_VERSION },
@@ -386,6 +460,35 @@ static bool nodes_count(struct config *config)
 	return true;
 }
 
+/* "key", "certificate" or "insecure". */
+const char *config_security(const struct config *config)
+{
+	return config->key ? "key" : config->certificate ? "certificate" : "insecure";
+}
+
+static bool security_check(const struct config *config)
+{
+	bool some = config->certificate || config->private_key || config->authority;
+	bool all = config->certificate && config->private_key && config->authority;
+
+	if (config->insecure && (config->key || some || config->revoked))
+		return complain(NULL,
+				"insecure = yes, and there is a %s: say only one of them",
+				config->key ? "key" : "certificate");
+	if (config->key && some)
+		return complain(NULL, "there is a key and a certificate: say only one of them");
+	if (some && !all)
+		return complain(NULL, "certificate, private-key and authority belong together, and %s is missing",
+				!config->certificate ? "certificate" :
+				!config->private_key ? "private-key" : "authority");
+	if (config->revoked && !all)
+		return complain(NULL, "revoked is for certificates, and there is no certificate");
+	if (config->key || some || config->insecure)
+		return true;
+	return complain(NULL,
+			"there is no key: make one with 'dsmctl keygen /etc/dsm/key', copy the file to all nodes, and say --key /etc/dsm/key, or 'key = /etc/dsm/key' in the file. dsmd(8) describes certificates, and 'insecure = yes'");
+}
+
 static const char *listen_default(void)
 {
 	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -406,6 +509,8 @@ static bool config_check(struct config *config)
 		return complain(NULL,
 				"lost_ms is %u and heartbeat_ms %u: it must be twice that at least",
 				config->lost_ms, config->heartbeat_ms);
+	if (!security_check(config))
+		return false;
 
 	if (!config->listen.text)
 		config->listen.text = strdup(listen_default());
@@ -432,6 +537,11 @@ void config_init(struct config *config)
 void config_exit(struct config *config)
 {
 	free(config->listen.text);
+	free(config->key);
+	free(config->certificate);
+	free(config->private_key);
+	free(config->authority);
+	free(config->revoked);
 	for (int id = 0; id < DSM_NODES_MAX; id++)
 		free(config->peers[id].text);
 }

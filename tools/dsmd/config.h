@@ -28,6 +28,15 @@ struct config_address {
  * @heartbeat_ms: between two pings of a peer
  * @lost_ms: a peer not heard of for so long is lost
  * @log_level: LOG_ERR to LOG_DEBUG
+ *
+ * With what connections are made secure: a key, or the three after it, or nothing
+ * @key: the file with the cluster's key, or NULL, as the next ones
+ * @certificate: the file with this node's certificate
+ * @private_key: the file with its key
+ * @authority: the file with the certificates of those that may sign a node's
+ * @revoked: the file with a list of certificates that are not good any more
+ * @insecure: with nothing, knowingly
+ * @record_limit: so many records of TLS may be written with one key; 0: as the cipher allows
  */
 struct config {
 	int node;
@@ -37,6 +46,13 @@ struct config {
 	unsigned int heartbeat_ms;
 	unsigned int lost_ms;
 	int log_level;
+	char *key;
+	char *certificate;
+	char *private_key;
+	char *authority;
+	char *revoked;
+	bool insecure;
+	uint64_t record_limit;
 };
 
 enum config_result {
@@ -47,6 +63,7 @@ enum config_result {
 
 void config_init(struct config *config);
 void config_exit(struct config *config);
+const char *config_security(const struct config *config);
 enum config_result config_read(struct config *config, int argc, char **argv);
 
 #endif

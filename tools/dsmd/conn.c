@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A connection: made or accepted, a hello each way, a session agreed on, then frames,
+ * A connection: made or accepted, made secure, a hello each way, a session agreed on, then frames,
  * with a ping every heartbeat. It ends on the first thing that is not as it should be;
  * whatever was under way is said again by the module on the next one.
  *
@@ -23,46 +23,19 @@
 #include "clock.h"
 #include "config.h"
 #include "conn.h"
+#include "credentials.h"
+#include "handshake.h"
 #include "hello.h"
 #include "input.h"
 #include "module.h"
 #include "peer.h"
-
-/*
- * Nobody knows yet who they are, so they must not be many: the oldest makes
- * room for the next.
- */
-#define CONN_STRANGERS_MAX	64
+#include "secure.h"
+#include "stranger.h"
 
 /* More than a peer ever has unwritten that keeps to the rules. */
 #define CONN_OWN_FRAMES_MAX	16
 
 #define CONN_RTT_WEIGHT		8	/* of what was known, against the newest */
-
-static void stranger_remove(struct conn *conn)
-{
-	struct conn **link = &conn->links->strangers;
-
-	while (*link && *link != conn)
-		link = &(*link)->next;
-	if (!*link)
-		return;
-	*link = conn->next;
-	conn->links->stranger_count--;
-}
-
-static void stranger_add(struct conn *conn)
-{
-	struct links *links = conn->links;
-	struct conn **link;
-
-	if (links->stranger_count == CONN_STRANGERS_MAX)
-		conn_fail(links->strangers, LOG_INFO, "said nothing, and others want to");
-	for (link = &links->strangers; *link; link = &(*link)->next)
-		;
-	*link = conn;
-	links->stranger_count++;
-}
 
 static void dirty_add(struct conn *conn)
 {
@@ -110,6 +83,8 @@ void conn_close(struct conn *conn)
 	dirty_remove(conn);
 	conn_divert(conn);
 	output_exit(&conn->out);
+	handshake_free(conn->handshake);
+	conn->handshake = NULL;
 	loop_timer_exit(links->loop, &conn->timer);
 	loop_close(links->loop, &conn->source);
 	conn->next = links->dead;
@@ -249,6 +224,14 @@ static void credits_return(struct conn *conn, unsigned int at_least)
 	module->ops->credit(module, conn->peer->id, conn->peer->session, credits);
 }
 
+/* What was to be sent, and has not been, the module sends again on the next connection. */
+static void conn_renew(struct conn *conn)
+{
+	conn->renewed = true;
+	conn_fail(conn, LOG_INFO, "made again: %llu records have been written with one key",
+		  (unsigned long long)conn->out.records);
+}
+
 void conn_write(struct conn *conn)
 {
 	struct links *links = conn->links;
@@ -268,6 +251,8 @@ void conn_write(struct conn *conn)
 		conn_fail(conn, LOG_ERR, "a page of a window cannot be read");
 	else if (err)
 		conn_fail(conn, LOG_INFO, "%s", strerror((int)-err));
+	else if (conn->state == CONN_UP && secure_used_up(conn))
+		conn_renew(conn);
 }
 
 /*
@@ -343,6 +328,9 @@ static void timer_expired(struct loop_timer *timer)
 	case CONN_CONNECTING:
 		conn_fail(conn, LOG_INFO, "%s", strerror(ETIMEDOUT));
 		break;
+	case CONN_TLS:
+		secure_timeout(conn);
+		break;
 	case CONN_HELLO:
 		conn_fail(conn, LOG_INFO, "no hello within %u ms", links->config->lost_ms);
 		break;
@@ -359,17 +347,27 @@ static void timer_expired(struct loop_timer *timer)
 	links_sync(links);
 }
 
-static void conn_established(struct conn *conn)
+/* What is written now, only the other end can read, if we have credentials. */
+void conn_greet(struct conn *conn)
 {
 	struct dsm_wire_hello hello;
-	int one = 1;
 
-	setsockopt(conn->source.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	conn->state = CONN_HELLO;
 	hello_fill(conn->links, &hello);
 	/* Without it, whatever came first would be taken for garbage. */
 	if (!send_own(conn, DSM_HELLO, 0, &hello, sizeof(hello)))
 		conn_fail(conn, LOG_ERR, "no memory to say hello");
+}
+
+static void conn_established(struct conn *conn)
+{
+	int one = 1;
+
+	setsockopt(conn->source.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (conn->links->credentials)
+		secure_begin(conn);
+	else
+		conn_greet(conn);
 }
 
 static void conn_connected(struct conn *conn)
@@ -397,6 +395,11 @@ static void conn_ready(struct loop_source *source, uint32_t events)
 		links_sync(links);
 		return;
 	}
+	if (conn->state == CONN_TLS) {
+		secure_ready(conn);
+		links_sync(links);
+		return;
+	}
 	if (events & EPOLLOUT) {
 		conn->blocked = false;
 		loop_modify(links->loop, source, EPOLLIN);
@@ -418,6 +421,7 @@ static struct conn *conn_create(struct links *links, int fd, uint32_t events)
 	conn->source.fd = fd;
 	conn->source.ready = conn_ready;
 	conn->body = links->scratch;
+	conn->named = CERTIFICATE_NAMES_NONE;
 	if (loop_timer_init(links->loop, &conn->timer, timer_expired))
 		goto err_free;
 	if (loop_add(links->loop, &conn->source, events))
@@ -460,7 +464,7 @@ struct conn *conn_connect(struct links *links, struct peer *peer)
 	return conn;
 }
 
-void conn_accept(struct links *links, int fd, const char *address)
+void conn_accept(struct links *links, int fd, const char *address, const unsigned char *host)
 {
 	struct conn *conn = conn_create(links, fd, EPOLLIN);
 
@@ -469,6 +473,7 @@ void conn_accept(struct links *links, int fd, const char *address)
 		return;
 	}
 	snprintf(conn->address, sizeof(conn->address), "%s", address);
+	memcpy(conn->host, host, sizeof(conn->host));
 	stranger_add(conn);
 	conn_established(conn);
 }
@@ -476,7 +481,6 @@ void conn_accept(struct links *links, int fd, const char *address)
 void conn_up(struct conn *conn, struct peer *peer)
 {
 	stranger_remove(conn);
-	conn->next = NULL;
 	conn->peer = peer;
 	conn->state = CONN_UP;
 	conn->up_ns = clock_now_ns();

@@ -12,16 +12,18 @@
 #include "output.h"
 
 /*
- *	CONNECTING --connected--> HELLO --hello--> SESSION --ready heard--> UP
- *	    |                      ^ |                |                    |
- *	    |           accepted --+ |                |                    |
- *	    +------------------------+----------------+--------------------+--> CLOSED
+ *	CONNECTING --connected--> TLS --keys--> HELLO --hello--> SESSION --ready heard--> UP
+ *	    |                     ^ |            | |                |                    |
+ *	    |          accepted --+ |            | |                |                    |
+ *	    +-----------------------+------------+-+----------------+--------------------+--> CLOSED
  *
- * Our hello is sent on entering HELLO. What comes before UP lasts lost_ms at most
- * all together. See session.c for what is said in SESSION.
+ * Without credentials ('insecure = yes'), there is no TLS, and HELLO comes at once. Our hello
+ * is sent on entering HELLO. CONNECTING lasts lost_ms at most, and so do HELLO and SESSION
+ * together; secure.c says how long TLS may last. See session.c for what is said in SESSION.
  */
 enum conn_state {
 	CONN_CONNECTING,
+	CONN_TLS,
 	CONN_HELLO,
 	CONN_SESSION,
 	CONN_UP,
@@ -30,6 +32,9 @@ enum conn_state {
 
 /* Read at once when no body goes to a window; what exceeds it does so uncopied. */
 #define CONN_IN_SIZE	16384
+
+/* An IPv6 address, or an IPv4 one written as such. */
+#define CONN_HOST_SIZE	16
 
 /**
  * struct conn - a TCP connection
@@ -41,8 +46,17 @@ enum conn_state {
  * @state: see above
  * @ours: we made it
  * @address: of the other end, for messages
+ * @host: what is the same for all connections of a host
  * @next: among the strangers, or the dead
  * @up_ns: when it came up
+ *
+ * TLS:
+ * @handshake: under way, or NULL
+ * @proven: it has the cluster's key, or a certificate; for those that we have accepted
+ * @named: the node that its certificate is for, or CERTIFICATE_NAMES_*
+ * @cipher: which the kernel uses; NULL: none
+ * @record_limit: so many records may be written with the key; 0: any number
+ * @renewed: it ends because they have been
  *
  * From its hello on:
  * @claims: who it says that it is
@@ -85,8 +99,16 @@ struct conn {
 	enum conn_state state;
 	bool ours;
 	char address[64];
+	unsigned char host[CONN_HOST_SIZE];
 	struct conn *next;
 	uint64_t up_ns;
+
+	struct handshake *handshake;
+	bool proven;
+	int named;
+	const char *cipher;
+	uint64_t record_limit;
+	bool renewed;
 
 	struct peer *claims;
 	uint64_t incarnation;
@@ -123,7 +145,8 @@ struct conn {
 };
 
 struct conn *conn_connect(struct links *links, struct peer *peer);
-void conn_accept(struct links *links, int fd, const char *address);
+void conn_accept(struct links *links, int fd, const char *address, const unsigned char *host);
+void conn_greet(struct conn *conn);
 void conn_close(struct conn *conn);
 void conn_fail(struct conn *conn, int priority, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

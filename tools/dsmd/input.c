@@ -24,12 +24,16 @@
 #include "input.h"
 #include "module.h"
 #include "peer.h"
+#include "secure.h"
 #include "session.h"
 
 /* Then others have their turn. */
 #define INPUT_READS_MAX	16
 
 #define INPUT_RUN_LONG	16	/* messages */
+
+/* How a TLS client begins: a record of type 22, version 3. */
+#define INPUT_TLS_HANDSHAKE	0x0316
 
 static void receive(struct conn *conn, const void *frame, uint32_t length, bool in_window)
 {
@@ -65,6 +69,8 @@ static void hello_heard(struct conn *conn, const struct dsm_wire_hdr *hdr, const
 	else if (le16toh(hdr->src) != peer->id)
 		conn_fail(conn, LOG_WARNING, "peer %u writes %u as a frame's source", peer->id,
 			  le16toh(hdr->src));
+	else if (!secure_is(conn, peer))
+		return;
 	else if (peer_taken(peer, conn, le64toh(hello.incarnation)))
 		peer_refuse(peer, conn);
 	else
@@ -133,6 +139,11 @@ static bool header_check(struct conn *conn, const struct dsm_wire_hdr *hdr)
 	uint32_t length = le32toh(hdr->len);
 	const struct input_type *type;
 
+	if (le32toh(hdr->magic) != DSM_WIRE_MAGIC &&
+	    (le32toh(hdr->magic) & 0xffff) == INPUT_TLS_HANDSHAKE) {
+		conn_fail(conn, LOG_WARNING, "it speaks TLS, and this node has 'insecure = yes'");
+		return false;
+	}
 	if (le32toh(hdr->magic) != DSM_WIRE_MAGIC) {
 		conn_fail(conn, LOG_WARNING, "no frame of ours: it begins with 0x%08x",
 			  le32toh(hdr->magic));
@@ -329,7 +340,7 @@ static bool input_read(struct conn *conn)
 		return true;
 	}
 	if (n < 0) {
-		conn_fail(conn, LOG_INFO, "%s", strerror(errno));
+		conn_fail(conn, LOG_INFO, "%s", secure_read_error(conn, errno));
 		return false;
 	}
 	if (!n) {

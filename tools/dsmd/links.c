@@ -187,7 +187,10 @@ void links_sync(struct links *links)
 
 static void links_after(void *data)
 {
-	conn_reap(data);
+	struct links *links = data;
+
+	links->strangers_ns = 0;
+	conn_reap(links);
 }
 
 int links_init(struct links *links, const struct config *config, struct loop *loop,

@@ -21,12 +21,14 @@
 
 struct config;
 struct conn;
+struct credentials;
 struct module;
 struct peer;
 
 /**
  * struct links - the connections to all peers, and what they share
  * @config: who and where everybody is
+ * @credentials: with which connections are made secure; NULL: they are not
  * @loop: what they wait in
  * @module: where frames come from and go to
  * @incarnation: in our hello
@@ -38,8 +40,10 @@ struct peer;
  * @expects: where bytes are expected
  * @windows: where they are
  * @listener: accepts connections
- * @strangers: accepted, and not said hello yet; oldest first
- * @stranger_count: how many
+ * @strangers: accepted, and not up yet; oldest first
+ * @stranger_count: how many of them have not proven that they are of the cluster
+ * @proven_count: how many have
+ * @strangers_ns: how long their handshakes have taken in this round of the loop
  * @asked: how often the module has been asked for a session
  * @dirty: connections that have something to write, linked by @dirty_next
  * @dead: closed ones, freed when no handler is running
@@ -49,6 +53,7 @@ struct peer;
  */
 struct links {
 	const struct config *config;
+	const struct credentials *credentials;
 	struct loop *loop;
 	struct module *module;
 	uint64_t incarnation;
@@ -62,6 +67,8 @@ struct links {
 	struct loop_source listener;
 	struct conn *strangers;
 	unsigned int stranger_count;
+	unsigned int proven_count;
+	uint64_t strangers_ns;
 	uint32_t asked;
 	struct conn *dirty;
 	struct conn *dead;

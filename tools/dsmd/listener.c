@@ -2,6 +2,7 @@
 /* Accepts connections. Who it is that connects, their hello tells. */
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,9 +31,31 @@ static void address_print(const struct sockaddr_storage *addr, socklen_t len,
 		snprintf(text, size, strchr(host, ':') ? "[%.46s]:%.5s" : "%.46s:%.5s", host, port);
 }
 
+/*
+ * What is the same for all connections of a host: of an IPv6 address the network, since the
+ * host chooses the rest.
+ */
+static void host_of(const struct sockaddr_storage *addr, unsigned char host[CONN_HOST_SIZE])
+{
+	memset(host, 0, CONN_HOST_SIZE);
+	if (addr->ss_family == AF_INET) {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)addr;
+
+		memcpy(host + 12, &in->sin_addr, 4);
+	} else if (addr->ss_family == AF_INET6) {
+		const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)addr;
+
+		if (IN6_IS_ADDR_V4MAPPED(&in->sin6_addr))
+			memcpy(host + 12, in->sin6_addr.s6_addr + 12, 4);
+		else
+			memcpy(host, &in->sin6_addr, 8);
+	}
+}
+
 static void listener_ready(struct loop_source *source, uint32_t events)
 {
 	struct links *links = container_of(source, struct links, listener);
+	unsigned char host[CONN_HOST_SIZE];
 	struct sockaddr_storage addr;
 	char text[64];
 
@@ -48,7 +71,8 @@ static void listener_ready(struct loop_source *source, uint32_t events)
 			break;
 		}
 		address_print(&addr, len, text, sizeof(text));
-		conn_accept(links, fd, text);
+		host_of(&addr, host);
+		conn_accept(links, fd, text, host);
 	}
 	links_sync(links);
 }

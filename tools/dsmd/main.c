@@ -12,12 +12,16 @@
 
 #include "clock.h"
 #include "config.h"
+#include "credentials.h"
 #include "device.h"
 #include "kernel.h"
+#include "ktls.h"
 #include "links.h"
 #include "log.h"
 #include "loop.h"
 #include "spin.h"
+#include "status.h"
+#include "stranger.h"
 #include "window.h"
 
 static struct config config;
@@ -25,12 +29,14 @@ static struct loop loop;
 static struct kernel kernel;
 static struct links links;
 static struct spin spin;
+static struct status status;
+static struct credentials *credentials;
 static struct loop_source signals = { .fd = -1 };
 
-/* Three descriptors a peer, and our own. */
+/* Three descriptors a peer, two a stranger, and our own. */
 static void limits_raise(uint32_t nodes)
 {
-	const rlim_t needed = 3 * nodes + 64;
+	const rlim_t needed = 3 * nodes + 2 * (2 * STRANGERS_MAX + nodes) + 64;
 	struct rlimit limit, most;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit))
@@ -91,6 +97,7 @@ static int run(void)
 	err = links_init(&links, &config, &loop, &kernel.module);
 	if (err)
 		goto err_kernel;
+	links.credentials = credentials;
 	window_copy_init();
 	window_table_init(&links.windows, device_window_open, NULL);
 
@@ -105,11 +112,13 @@ static int run(void)
 	err = pulse_start(&links.pulse, &links);
 	if (err)
 		goto err_links;
+	status_init(&status, &links);
 	log_info("node %d of %u, listening on %s", config.node, config.nodes, config.listen.text);
 	sd_notifyf(0, "READY=1\nSTATUS=0 of %u peers up", config.nodes - 1);
 
 	err = loop_run(&loop);
 
+	status_exit(&status);
 	pulse_stop(&links.pulse);
 err_links:
 	spin_exit(&spin);
@@ -125,10 +134,24 @@ err:
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* The exit status if connections cannot be as secure as the configuration says, or 0. */
+static int security_init(void)
+{
+	if (config.insecure) {
+		log_warning("insecure = yes: connections are neither encrypted nor authenticated, and whoever reaches %s can read and write the shared memory",
+			    config.listen.text);
+		return 0;
+	}
+	credentials = credentials_new(&config);
+	if (!credentials)
+		return 2;
+	return ktls_check() ? EXIT_FAILURE : 0;
+}
+
 int main(int argc, char **argv)
 {
 	enum config_result result;
-	int status;
+	int exit_status;
 
 	log_init(LOG_INFO);
 	config_init(&config);
@@ -141,7 +164,10 @@ int main(int argc, char **argv)
 	srandom((unsigned int)(clock_now_ns() ^ (uint64_t)getpid() << 20));
 	limits_raise(config.nodes);
 
-	status = run();
+	exit_status = security_init();
+	if (!exit_status)
+		exit_status = run();
+	credentials_free(credentials);
 	config_exit(&config);
-	return status;
+	return exit_status;
 }

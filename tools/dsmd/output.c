@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "ktls.h"
 #include "output.h"
 
 #define OUTPUT_SIZE_MIN	8
@@ -133,6 +134,8 @@ ssize_t output_write(struct output *output, int fd, unsigned int *credits)
 			continue;
 		if (n < 0)
 			return -errno;
+		/* A call ends the record that it has begun. */
+		output->records += ((size_t)n + KTLS_RECORD_MAX - 1) / KTLS_RECORD_MAX;
 		*credits += output_consume(output, (size_t)n);
 	}
 	return 0;

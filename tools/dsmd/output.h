@@ -34,6 +34,7 @@ struct output_frame {
  * @tail: where the next one is put; free-running
  * @written: bytes of the frame at @head that have been
  * @own: frames in it that are not the module's
+ * @records: of TLS, that what has been written made at most, if there is TLS
  */
 struct output {
 	struct output_frame *ring;
@@ -42,6 +43,7 @@ struct output {
 	unsigned int tail;
 	uint32_t written;
 	unsigned int own;
+	uint64_t records;
 };
 
 void output_exit(struct output *output);

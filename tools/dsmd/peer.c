@@ -154,7 +154,8 @@ void peer_conn_closed(struct peer *peer, struct conn *conn)
 		links->up--;
 		status_notify(links);
 		/* One that did not last was no success: the waits go on growing. */
-		if (clock_now_ns() - conn->up_ns >= PEER_BACKOFF_MAX_MS * NSEC_PER_MSEC)
+		if (conn->renewed ||
+		    clock_now_ns() - conn->up_ns >= PEER_BACKOFF_MAX_MS * NSEC_PER_MSEC)
 			peer->backoff_ms = PEER_BACKOFF_MIN_MS;
 	}
 	if (peer_is_ours_to_connect(peer) && !peer->conn && !peer->connecting)

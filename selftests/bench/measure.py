@@ -46,8 +46,9 @@ def cluster(nodes, vms, kernel, files, command, mib=None, count=None):
     With count, a directory gets the instructions of each.
     """
     argv = [os.path.join(TOP, "selftests", "vm", "cluster"), "-n", str(nodes), "-k", kernel,
-            "-t", "3000", *([] if vms else ["--netns"]), *(["-m", str(mib)] if mib else []),
-            *(["--count", count] if count else [])]
+            # The programs that it is compared with do not encrypt either.
+            "-s", "insecure", "-t", "3000", *([] if vms else ["--netns"]),
+            *(["-m", str(mib)] if mib else []), *(["--count", count] if count else [])]
     for file in files:
         argv += ["-f", file]
     with subprocess.Popen([*argv, "--", *command], stdout=subprocess.PIPE, text=True) as run:

@@ -131,6 +131,10 @@ const char *secure_read_error(const struct conn *conn, int err)
 		return "what comes was not encrypted with the connection's key";
 	case EINVAL:
 		return "what comes is not TLS";
+	case ECONNRESET:
+		/* The alert may be lost when the other side closes. */
+		return conn->state == CONN_HELLO && conn->links->credentials->x509 ?
+			"connection reset: does it refuse our certificate?" : strerror(err);
 	default:
 		return strerror(err);
 	}

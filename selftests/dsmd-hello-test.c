@@ -246,6 +246,26 @@ static void crowd(void)
 	node_free(node);
 }
 
+/* A host with many connections loses one of them, and another host none. */
+static void crowd_of_one_host(void)
+{
+	struct node *node = server_new(2);
+	int fd = raw_connect(node), fds[200];
+
+	for (int i = 0; i < 200; i++) {
+		fds[i] = raw_connect_from("127.0.0.2", node_port(node));
+		if (i % 50 == 49)
+			pump_for(node, NULL, 2);
+	}
+	pump_for(node, NULL, 5);
+	CHECK(node->links.stranger_count == 64);
+	CHECK(raw_closed(fds[0]) && !raw_closed(fds[199]) && !raw_closed(fd));
+	for (int i = 0; i < 200; i++)
+		close(fds[i]);
+	close(fd);
+	node_free(node);
+}
+
 /* Both modules are told the same session: theirs, if they have one, or else a new one. */
 static void sessions(void)
 {
@@ -519,6 +539,7 @@ static const struct test tests[] = {
 	{ "garbage", garbage },
 	{ "random garbage", fuzz },
 	{ "a crowd of strangers", crowd },
+	{ "a crowd of one host", crowd_of_one_host },
 	{ "sessions", sessions },
 	{ "strays", strays },
 	{ "two nodes with one id", same_id },

@@ -354,18 +354,29 @@ bool zero(const unsigned char *at, uint32_t length)
 /*
  * A peer played by hand.
  */
-int raw_connect(struct node *node)
+int raw_connect_from(const char *host, uint16_t port)
 {
-	struct sockaddr_in in = {
-		.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-		.sin_port = htons(node_port(node)),
-	};
+	struct sockaddr_in in = { .sin_family = AF_INET };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int one = 1;
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (connect(fd, (struct sockaddr *)&in, sizeof(in)))
+	if (inet_pton(AF_INET, host, &in.sin_addr) != 1 ||
+	    bind(fd, (struct sockaddr *)&in, sizeof(in)))
+		abort();
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	in.sin_port = htons(port);
+	if (!connect(fd, (struct sockaddr *)&in, sizeof(in)))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+int raw_connect(struct node *node)
+{
+	int fd = raw_connect_from("127.0.0.1", node_port(node));
+
+	if (fd < 0)
 		abort();
 	return fd;
 }

@@ -158,6 +158,7 @@ struct raw_ready {
 #define RAW_SESSION	0x5e5510ULL	/* what a peer played by hand has with every node */
 
 int raw_connect(struct node *node);
+int raw_connect_from(const char *host, uint16_t port);	/* 127.0.0.X; -1: refused */
 void raw_write(int fd, const void *bytes, size_t length);
 struct raw_hello raw_hello(uint16_t id, uint32_t nodes);
 bool raw_closed(int fd);

@@ -325,28 +325,12 @@ static void few_records(void)
  * Somebody on the way between two nodes, who can change what passes.
  */
 struct middle {
-	int listener, to_port;
+	int listener;
+	uint16_t port;	/* where the other one is */
 	_Atomic int change;	/* what of the next bytes: 0 nothing, 1 the first, -1 the last */
 	_Atomic bool stop;
 	pthread_t thread;
 };
-
-static int socket_to(uint16_t port, const char *from)
-{
-	struct sockaddr_in address = { .sin_family = AF_INET };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	inet_pton(AF_INET, from, &address.sin_addr);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)))
-		abort();
-	inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
-	address.sin_port = htons(port);
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
 
 /* False: the end. */
 static bool pass_on(struct middle *middle, int from, int to, bool changes)
@@ -375,7 +359,7 @@ static void *middle_run(void *data)
 		if (poll(fds, 1, 10) <= 0)
 			continue;
 		fds[0].fd = accept(middle->listener, NULL, NULL);
-		fds[1] = (struct pollfd){ socket_to((uint16_t)middle->to_port, "127.0.0.1"), POLLIN, 0 };
+		fds[1] = (struct pollfd){ raw_connect_from("127.0.0.1", middle->port), POLLIN, 0 };
 		while (open && !middle->stop) {
 			poll(fds, 2, 10);
 			if (fds[0].revents)
@@ -396,7 +380,7 @@ static uint16_t middle_start(struct middle *middle, struct node *node)
 	socklen_t length = sizeof(in);
 
 	*middle = (struct middle){ .listener = socket(AF_INET, SOCK_STREAM, 0),
-				   .to_port = node_port(node) };
+				   .port = node_port(node) };
 	if (bind(middle->listener, (struct sockaddr *)&in, sizeof(in)) ||
 	    listen(middle->listener, 8) ||
 	    getsockname(middle->listener, (struct sockaddr *)&in, &length) ||
@@ -459,18 +443,38 @@ static void silence(void)
 }
 
 /*
- * A flood of strangers, by a child.
+ * A flood of strangers, by a child for each kind, as fast as they can.
  */
-#define FLOOD		2000
+enum { SAYS_NOTHING, GARBAGE, HALF_A_HANDSHAKE, ANOTHER_KEY, FLOOD_KINDS };
+
+#define FLOOD		2000	/* of all kinds together, and as many of each at least */
+#define FLOOD_KIND	(FLOOD / FLOOD_KINDS)
 #define FLOOD_OPEN	200
 #define FLOOD_HOST	"127.0.0.2"
 
-enum { SAYS_NOTHING, GARBAGE, HALF_A_HANDSHAKE, ANOTHER_KEY, FLOOD_KINDS };
-
 struct flood {
-	_Atomic unsigned int made, kinds[FLOOD_KINDS];
+	_Atomic unsigned int made[FLOOD_KINDS];
 	_Atomic bool stop;
+	uint16_t port;
+	const struct credentials *credentials;
 };
+
+static unsigned int flood_made(const struct flood *flood)
+{
+	unsigned int made = 0;
+
+	for (int kind = 0; kind < FLOOD_KINDS; kind++)
+		made += flood->made[kind];
+	return made;
+}
+
+static bool flood_complete(const struct flood *flood)
+{
+	for (int kind = 0; kind < FLOOD_KINDS; kind++)
+		if (flood->made[kind] < FLOOD_KIND)
+			return false;
+	return true;
+}
 
 /* The first half of what a client says first. */
 static void half_a_handshake(int fd, const struct credentials *credentials)
@@ -508,50 +512,84 @@ static void whole_handshake(int fd, const struct credentials *credentials)
 	handshake_free(handshake);
 }
 
-static void flood_run(struct flood *flood, uint16_t port, const struct credentials *credentials)
+static void flood_one(const struct flood *flood, int kind, int fd)
+{
+	unsigned char bytes[300];
+
+	switch (kind) {
+	case GARBAGE:
+		for (unsigned int i = 0; i < sizeof(bytes); i++)
+			bytes[i] = (unsigned char)random();
+		raw_write(fd, bytes, sizeof(bytes));
+		break;
+	case HALF_A_HANDSHAKE:
+		half_a_handshake(fd, flood->credentials);
+		break;
+	case ANOTHER_KEY:
+		whole_handshake(fd, flood->credentials);
+		break;
+	}
+}
+
+static void flood_run(struct flood *flood, int kind)
 {
 	int fds[FLOOD_OPEN];
-	unsigned int count = 0;
 
-	while (!flood->stop || count < FLOOD) {
-		int fd = socket_to(port, FLOOD_HOST);
-		unsigned char bytes[300];
+	while (!flood->stop) {
+		unsigned int n = flood->made[kind];
+		int fd = raw_connect_from(FLOOD_HOST, flood->port);
 
 		if (fd < 0)
 			continue;
-		if (count >= FLOOD_OPEN)
-			close(fds[count % FLOOD_OPEN]);
-		fds[count % FLOOD_OPEN] = fd;
-		switch (count % FLOOD_KINDS) {
-		case GARBAGE:
-			for (unsigned int i = 0; i < sizeof(bytes); i++)
-				bytes[i] = (unsigned char)random();
-			raw_write(fd, bytes, sizeof(bytes));
-			break;
-		case HALF_A_HANDSHAKE:
-			half_a_handshake(fd, credentials);
-			break;
-		case ANOTHER_KEY:
-			whole_handshake(fd, credentials);
-			break;
-		}
-		flood->kinds[count % FLOOD_KINDS]++;
-		flood->made = ++count;
+		if (n >= FLOOD_OPEN)
+			close(fds[n % FLOOD_OPEN]);
+		fds[n % FLOOD_OPEN] = fd;
+		flood_one(flood, kind, fd);
+		flood->made[kind]++;
 	}
 	_exit(0);
 }
 
-/* What a link that is up, and a peer that comes, notice of it: nothing. */
+/* A link that is up, and a peer that comes, notice nothing of it. */
+static void flooded(struct flood *flood, struct node *a, struct node *b, struct node *c)
+{
+	uint64_t until = clock_now_ns() + TEST_SECONDS / 2 * NSEC_PER_SEC;
+	size_t before = mallinfo2().uordblks, most = before;
+	unsigned int came = 0;
+	bool up = false;
+
+	while (clock_now_ns() < until && !(up && flood_complete(flood))) {
+		loop_once(&a->loop, 1);
+		loop_once(&b->loop, 0);
+		CHECK(a->links.stranger_count <= STRANGERS_MAX);
+		if (!came && mallinfo2().uordblks > most)
+			most = mallinfo2().uordblks;
+		if (!came && flood_made(flood) > FLOOD / 4) {
+			came = flood_made(flood);
+			secure_start(c);
+		}
+		if (came)
+			loop_once(&c->loop, 0);
+		if (!up && came && node_up(a, 2) && node_up(c, 0)) {
+			up = true;
+			printf("# a peer that came after %u strangers was up after %u\n", came,
+			       flood_made(flood));
+		}
+	}
+	CHECK(up && flood_complete(flood));
+	printf("# %u strangers: %u said nothing, %u garbage, %u half a handshake, %u had another key\n",
+	       flood_made(flood), flood->made[SAYS_NOTHING], flood->made[GARBAGE],
+	       flood->made[HALF_A_HANDSHAKE], flood->made[ANOTHER_KEY]);
+	printf("# they took %zu KiB of memory\n", (most - before) >> 10);
+	CHECK(most - before < STRANGERS_MAX * 128UL << 10);
+}
+
 static void flood(void)
 {
 	struct flood *flood = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
 				   -1, 0);
 	struct node *a = with_key(0, 3, 1, "key"), *b, *c, *other;
-	uint64_t until, up_ns = 0;
-	size_t before, most = 0;
-	unsigned int came = 0;
-	int status;
-	pid_t pid;
+	pid_t pids[FLOOD_KINDS];
 
 	secure_start(a);
 	b = with_key(1, 3, node_port(a), "key");
@@ -562,44 +600,27 @@ static void flood(void)
 	other = with_key(1, 2, 1, "other-key");
 	other->links.credentials = credentials_new(&other->config);
 
-	before = mallinfo2().uordblks;
-	pid = fork();
-	if (!pid)
-		flood_run(flood, node_port(a), other->links.credentials);
-	until = clock_now_ns() + TEST_SECONDS / 2 * NSEC_PER_SEC;
-	while (clock_now_ns() < until && (flood->made < FLOOD || !up_ns)) {
-		loop_once(&a->loop, 1);
-		loop_once(&b->loop, 0);
-		CHECK(a->links.stranger_count <= STRANGERS_MAX);
-		if (!came && mallinfo2().uordblks > most)
-			most = mallinfo2().uordblks;
-		if (!came && flood->made > FLOOD / 4) {
-			came = flood->made;
-			secure_start(c);
-		}
-		if (came)
-			loop_once(&c->loop, 0);
-		if (!up_ns && came && node_up(a, 2) && node_up(c, 0)) {
-			up_ns = clock_now_ns();
-			printf("# a peer that came after %u strangers was up after %u\n", came,
-			       flood->made);
-		}
+	flood->port = node_port(a);
+	flood->credentials = other->links.credentials;
+	for (int kind = 0; kind < FLOOD_KINDS; kind++) {
+		pids[kind] = fork();
+		if (!pids[kind])
+			flood_run(flood, kind);
 	}
-	CHECK(up_ns);
+	flooded(flood, a, b, c);
 	flood->stop = true;
-	while (!waitpid(pid, &status, WNOHANG)) {
-		loop_once(&a->loop, 1);
-		loop_once(&b->loop, 0);
-		loop_once(&c->loop, 0);
+	for (int kind = 0; kind < FLOOD_KINDS; kind++) {
+		int status;
+
+		while (!waitpid(pids[kind], &status, WNOHANG)) {
+			loop_once(&a->loop, 1);
+			loop_once(&b->loop, 0);
+			loop_once(&c->loop, 0);
+		}
+		CHECK(!status);
 	}
-	CHECK(!status && flood->made >= FLOOD);
 	CHECK(!strcmp(a->states[1], "u") && !strcmp(b->states[0], "u"));
 	CHECK(!strcmp(a->states[2], "u") && !strcmp(c->states[0], "u"));
-	printf("# %u strangers: %u said nothing, %u garbage, %u half a handshake, %u had another key\n",
-	       flood->made, flood->kinds[SAYS_NOTHING], flood->kinds[GARBAGE],
-	       flood->kinds[HALF_A_HANDSHAKE], flood->kinds[ANOTHER_KEY]);
-	printf("# they took %zu KiB of memory\n", (most - before) >> 10);
-	CHECK(most - before < STRANGERS_MAX * 128UL << 10);
 	secure_free(other);
 	secure_free(c);
 	pair_free(a, b);

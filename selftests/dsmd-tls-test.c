@@ -144,6 +144,34 @@ static void key(void)
 	pair_free(a, b);
 }
 
+/* If one of two has no instructions for AES, they do without it, whichever one connects. */
+static void ciphers(void)
+{
+	for (int which = 0; which < 4; which++) {
+		bool a_aes = which & 1, b_aes = which & 2;
+		struct node *a = with_key(0, 2, 1, "key"), *b;
+		struct conn *conn;
+
+		secure_start(a);
+		credentials_prefer((struct credentials *)a->links.credentials, true, a_aes);
+		b = with_key(1, 2, node_port(a), "key");
+		b->links.credentials = credentials_new(&b->config);
+		credentials_prefer((struct credentials *)b->links.credentials, true, b_aes);
+		node_start(b);
+		REQUIRE(WAIT(a, b, node_up(a, 1) && node_up(b, 0)));
+		conn = b->links.peers[0].conn;
+		CHECK(!strcmp(conn->cipher,
+			      a_aes && b_aes ? "AES-128-GCM" : "CHACHA20-POLY1305"));
+		CHECK(conn->record_limit == (a_aes && b_aes ? 1 << 24 : 0));
+		fill(b->memory, 16 * PAGE, 3);
+		expect(a, 100, 32 * PAGE, 16 * PAGE);
+		data_send(b, 0, 100, 1, 0, 16 * PAGE);
+		WAIT(a, b, a->told_count == 1);
+		CHECK(a->told[0].in_window && filled(a->memory + 32 * PAGE, 16 * PAGE, 3));
+		pair_free(a, b);
+	}
+}
+
 static void another_key(void)
 {
 	struct node *a = with_key(0, 2, 1, "key"), *b;
@@ -650,6 +678,7 @@ static void whole(void)
 static const struct test tests[] = {
 	{ "keys and certificates are made", whole },
 	{ "a key", key },
+	{ "ciphers", ciphers },
 	{ "another key", another_key },
 	{ "one of two is insecure", one_of_two_is_insecure },
 	{ "certificates", certificates },

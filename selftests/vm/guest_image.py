@@ -18,8 +18,9 @@ DIRECTORIES = ("/dev", "/etc", "/home/user", "/proc", "/root", "/run", "/sys", "
 
 ETC = {
     "passwd": "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/home/user:/bin/sh\n"
+              "dsm:x:900:900:dsmd:/:/bin/false\n"
               "nobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
-    "group": "root:x:0:\nuser:x:1000:\nnogroup:x:65534:\n",
+    "group": "root:x:0:\nuser:x:1000:\ndsm:x:900:\nnogroup:x:65534:\n",
     "hosts": "127.0.0.1 localhost\n" + "".join(f"10.77.0.{i + 1} node{i}\n" for i in range(8)),
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
     "shells": "/bin/sh\n",

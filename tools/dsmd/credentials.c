@@ -232,31 +232,35 @@ static bool x509_init(struct credentials *credentials, const struct config *conf
 	return certificate_is_ours(credentials, config);
 }
 
+/* What is negotiated: with a key, or certificates; AES first, or last. Complains if it fails. */
+bool credentials_prefer(struct credentials *credentials, bool key, bool aes)
+{
+	char priority[256];
+	const char *at;
+
+	if (credentials->priority)
+		gnutls_priority_deinit(credentials->priority);
+	credentials->priority = NULL;
+	snprintf(priority, sizeof(priority), PRIORITY "%s%s", aes ? PRIORITY_AES : PRIORITY_NO_AES,
+		 key ? PRIORITY_KEY : PRIORITY_X509);
+	if (!gnutls_priority_init(&credentials->priority, priority, &at))
+		return true;
+	credentials->priority = NULL;
+	log_error("this GnuTLS does not know '%s'", at);
+	return false;
+}
+
 /* NULL, and a complaint, if they are not good. */
 struct credentials *credentials_new(const struct config *config)
 {
 	struct credentials *credentials = calloc(1, sizeof(*credentials));
-	char priority[256];
-	const char *at;
-	bool ok;
 
 	if (!credentials) {
 		log_error("%s", strerror(ENOMEM));
 		return NULL;
 	}
-	snprintf(priority, sizeof(priority), PRIORITY "%s%s",
-		 aes_is_fast() ? PRIORITY_AES : PRIORITY_NO_AES,
-		 config->key ? PRIORITY_KEY : PRIORITY_X509);
-	if (gnutls_priority_init(&credentials->priority, priority, &at)) {
-		log_error("this GnuTLS does not know '%s'", at);
-		credentials->priority = NULL;
-		ok = false;
-	} else if (config->key) {
-		ok = key_init(credentials, config->key);
-	} else {
-		ok = x509_init(credentials, config);
-	}
-	if (ok)
+	if (credentials_prefer(credentials, config->key, aes_is_fast()) &&
+	    (config->key ? key_init(credentials, config->key) : x509_init(credentials, config)))
 		return credentials;
 	credentials_free(credentials);
 	return NULL;

@@ -2,6 +2,8 @@
 #ifndef DSMD_CREDENTIALS_H
 #define DSMD_CREDENTIALS_H
 
+#include <stdbool.h>
+
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
 
@@ -30,6 +32,7 @@ struct credentials {
 
 struct credentials *credentials_new(const struct config *config);
 void credentials_free(struct credentials *credentials);
+bool credentials_prefer(struct credentials *credentials, bool key, bool aes);
 int certificate_node(gnutls_x509_crt_t certificate);
 
 #endif

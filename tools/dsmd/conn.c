@@ -227,7 +227,6 @@ static void credits_return(struct conn *conn, unsigned int at_least)
 /* What was to be sent, and has not been, the module sends again on the next connection. */
 static void conn_renew(struct conn *conn)
 {
-	conn->renewed = true;
 	conn_fail(conn, LOG_INFO, "made again: %llu records have been written with one key",
 		  (unsigned long long)conn->out.records);
 }

@@ -56,7 +56,6 @@ enum conn_state {
  * @named: the node that its certificate is for, or CERTIFICATE_NAMES_*
  * @cipher: which the kernel uses; NULL: none
  * @record_limit: so many records may be written with the key; 0: any number
- * @renewed: it ends because they have been
  *
  * From its hello on:
  * @claims: who it says that it is
@@ -108,8 +107,6 @@ struct conn {
 	int named;
 	const char *cipher;
 	uint64_t record_limit;
-	bool renewed;
-
 	struct peer *claims;
 	uint64_t incarnation;
 	uint32_t number;

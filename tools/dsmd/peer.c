@@ -23,6 +23,7 @@
 
 #define PEER_BACKOFF_MIN_MS	20
 #define PEER_BACKOFF_MAX_MS	1000
+#define PEER_SUCCESS_RECORDS	64
 
 bool peer_is_ours_to_connect(const struct peer *peer)
 {
@@ -153,8 +154,8 @@ void peer_conn_closed(struct peer *peer, struct conn *conn)
 		peer->session = (peer->session + 1) & PEER_SESSION_MASK;
 		links->up--;
 		status_notify(links);
-		/* One that did not last was no success: the waits go on growing. */
-		if (conn->renewed ||
+		/* One that did not last, and did little, was no success: the waits go on growing. */
+		if (conn->out.records >= PEER_SUCCESS_RECORDS ||
 		    clock_now_ns() - conn->up_ns >= PEER_BACKOFF_MAX_MS * NSEC_PER_MSEC)
 			peer->backoff_ms = PEER_BACKOFF_MIN_MS;
 	}

@@ -100,7 +100,7 @@ static struct node *with_certificate(int id, uint16_t peer_port, int named, cons
 	return node;
 }
 
-/* It starts with a certificate that dsmd itself would not start with. */
+/* Starts it with a certificate that dsmd does not start with. */
 static void start_as(struct node *node, int named)
 {
 	int id = node->config.node;
@@ -387,7 +387,8 @@ static void *middle_run(void *data)
 		if (poll(fds, 1, 10) <= 0)
 			continue;
 		fds[0].fd = accept(middle->listener, NULL, NULL);
-		fds[1] = (struct pollfd){ raw_connect_from("127.0.0.1", middle->port), POLLIN, 0 };
+		fds[1].fd = raw_connect_from("127.0.0.1", middle->port);
+		fds[1].events = POLLIN;
 		while (open && !middle->stop) {
 			poll(fds, 2, 10);
 			if (fds[0].revents)
@@ -404,7 +405,10 @@ static void *middle_run(void *data)
 /* Returns its port. */
 static uint16_t middle_start(struct middle *middle, struct node *node)
 {
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in in = {
+		.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+	};
 	socklen_t length = sizeof(in);
 
 	*middle = (struct middle){ .listener = socket(AF_INET, SOCK_STREAM, 0),

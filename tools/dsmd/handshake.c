@@ -3,8 +3,8 @@
  * The TLS 1.3 handshake of a connection, by GnuTLS, on a socket that does not block.
  * Afterwards the kernel has the keys (ktls.c), and the socket takes and gives plain bytes.
  *
- * There are no session tickets. With TLS 1.3, who connects is done before the other side
- * has judged its certificate: only the first frame says that it has been taken.
+ * There are no session tickets. With TLS 1.3, the side that connects is done before the other
+ * side has judged its certificate: only the first frame says that the certificate is good.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -35,7 +35,8 @@ struct handshake *handshake_new(const struct credentials *credentials, int fd, b
 {
 	const unsigned int flags = GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL | GNUTLS_NO_TICKETS;
 	struct handshake *handshake = calloc(1, sizeof(*handshake));
-	gnutls_credentials_type_t type = credentials->x509 ? GNUTLS_CRD_CERTIFICATE : GNUTLS_CRD_PSK;
+	gnutls_credentials_type_t type = credentials->x509 ? GNUTLS_CRD_CERTIFICATE :
+							     GNUTLS_CRD_PSK;
 	void *ours = credentials->x509 ? (void *)credentials->x509 :
 		     client ? (void *)credentials->psk_client : (void *)credentials->psk_server;
 

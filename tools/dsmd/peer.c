@@ -154,7 +154,7 @@ void peer_conn_closed(struct peer *peer, struct conn *conn)
 		peer->session = (peer->session + 1) & PEER_SESSION_MASK;
 		links->up--;
 		status_notify(links);
-		/* One that did not last, and did little, was no success: the waits go on growing. */
+		/* One that did not last and did little was no success: the waits go on growing. */
 		if (conn->out.records >= PEER_SUCCESS_RECORDS ||
 		    clock_now_ns() - conn->up_ns >= PEER_BACKOFF_MAX_MS * NSEC_PER_MSEC)
 			peer->backoff_ms = PEER_BACKOFF_MIN_MS;

@@ -14,6 +14,9 @@
 
 enum { KNOWN_LOOPS = 1000000, KNOWN_CALLS = 10000, KNOWN_FAULTS = 1000, STRIDE = 2 * BLOCK };
 
+/* The module's, when the window began. */
+static long long frames;
+
 static bool counting(void)
 {
 	return getenv("BENCH_COUNT");
@@ -34,6 +37,7 @@ void insn_begin(struct tcp *tcp)
 {
 	if (!counting())
 		return;
+	frames = frames_exchanged();
 	mark_others(tcp, TCP_MARK_BEGIN);
 	mark_begin();
 }
@@ -44,7 +48,8 @@ void insn_end(struct tcp *tcp, const char *id, const char *whose, int operations
 		return;
 	mark_end();
 	mark_others(tcp, TCP_MARK_END);
-	printf("# counted %s %s %d %d\n", id, whose, operations, tcp ? nodes() : 1);
+	printf("# counted %s %s %d %d %lld\n", id, whose, operations, tcp ? nodes() : 1,
+	       frames_exchanged() - frames);
 	fflush(stdout);
 }
 

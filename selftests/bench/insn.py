@@ -111,8 +111,9 @@ def median(windows):
 def instructions(counted, symbols, files, parts):
     """{id: {whose: [of each node]}}
 
-    counted: (id, whose, operations, nodes) of each window, in order; symbols: lines of
-    each node; files: of each node's plugin; parts: of the functions, as above.
+    counted: (id, whose, operations, nodes, frames of node 0) of each window, in order;
+    symbols: lines of each node; files: of each node's plugin; parts: of the functions, as
+    above.
     """
     for path in files:
         if not os.path.exists(path):
@@ -120,11 +121,13 @@ def instructions(counted, symbols, files, parts):
     windows = [read_windows(path) for path in files]
     named = [Symbols(symbols.get(node, []), parts) for node in range(len(files))]
     taken = {}
-    for name, whose, operations, nodes in counted:
+    for name, whose, operations, nodes, frames in counted:
         for node in range(nodes):
             if not windows[node]:
                 raise NotCounted(f"node {node} has fewer windows than there were")
             of = of_window(windows[node].pop(0), named[node], operations)
+            if not node:
+                of["frames"] = frames / operations
             taken.setdefault(name, {}).setdefault(whose, {}).setdefault(node, []).append(of)
     if any(windows):
         raise NotCounted("there are more windows than there were figures")

@@ -17,7 +17,7 @@ BUILD = os.path.abspath(os.environ.get("O") or os.path.join(TOP, "build"))
 
 LINE = re.compile(r"^\[(\d)\] (.*)$")
 ROUND = re.compile(r"^# bench (\S+) (\S+) (\S+)$")
-COUNTED = re.compile(r"^# counted (\S+) (ours|floor) (\d+) (\d+)$")
+COUNTED = re.compile(r"^# counted (\S+) (ours|floor) (\d+) (\d+) (\d+)$")
 SYMBOL = "# symbol "
 FLOOR = re.compile(r"^# floor (\S+) (\S+) (\S+)$")
 QUANTILE = re.compile(r"^# quantile (\S+) (\S+) (\d+) (\S+)$")
@@ -74,8 +74,8 @@ class Said:
             return
         counted = COUNTED.match(text)
         if counted:
-            name, whose, operations, nodes = counted.groups()
-            self.counted.append((name, whose, int(operations), int(nodes)))
+            name, whose, *numbers = counted.groups()
+            self.counted.append((name, whose, *map(int, numbers)))
             return
         result, floor = ROUND.match(text), FLOOR.match(text)
         quantile, cost = QUANTILE.match(text), COST.match(text)

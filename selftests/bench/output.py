@@ -64,15 +64,16 @@ def instructions_table(rows):
     if not rows:
         return
     yield ""
-    yield f"| instructions | node | {' | '.join(PARTS)} | all | floor | ratio |"
-    yield "|---" * (len(PARTS) + 5) + "|"
+    yield f"| instructions | node | frames | {' | '.join(PARTS)} | all | floor | ratio |"
+    yield "|---" * (len(PARTS) + 6) + "|"
     for row in rows:
         floors = row["instructions"].get("floor", [])
         for node, ours in enumerate(row["instructions"]["ours"]):
             floor = floors[node]["all"] if floors else None
             parts = " | ".join(f"{n:,.0f}" for n in ours["parts"].values())
             against = f"{floor:,.0f} | {ours['all'] / floor:.2f}" if floor else "|"
-            yield f"| `{row['id']}` | {node} | {parts} | {ours['all']:,.0f} | {against} |"
+            frames = f"{ours['frames']:.2f}" if "frames" in ours else ""
+            yield f"| `{row['id']}` | {node} | {frames} | {parts} | {ours['all']:,.0f} | {against} |"
 
 
 def apps_table(rows):

@@ -12,7 +12,6 @@
 #include <linux/fs.h>
 #include <linux/io_uring.h>
 #include <linux/userfaultfd.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -53,22 +52,11 @@ static void *page(const void *base, int index)
 	return (char *)base + index * PAGE;
 }
 
-static void become_user(void)
-{
-	const struct passwd *user = getpwnam("user");
-
-	ASSERT_TRUE(user);
-	ASSERT_OK(setresgid(user->pw_gid, user->pw_gid, user->pw_gid));
-	ASSERT_OK(setresuid(user->pw_uid, user->pw_uid, user->pw_uid));
-}
-
 static void expect_child(pid_t pid)
 {
-	int status;
 
 	ASSERT_OK(pid);
-	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-	EXPECT_EQ(status, 0);
+	EXPECT_EQ(wait_status(pid), 0);
 }
 
 static int remap(void *at, size_t size, size_t page_offset)
@@ -244,7 +232,7 @@ TEST(map_files)
 	expect_no_map_file(map_file(at));
 	pid = fork();
 	if (!pid) {
-		become_user();
+		become_user(0);
 		EXPECT_ERRNO(open(map_file(base), O_RDWR | O_CLOEXEC), EPERM);
 		EXPECT_ERRNO(truncate(map_file(at), 0), EPERM);
 		_exit(0);

@@ -69,7 +69,6 @@ static void start_helper(void)
 static void kill_and_start(char *base, void (*work)(char *base))
 {
 	long long timeout = node_get("timeout_ms");
-	int status;
 	pid_t pid;
 
 	worker = mmap(NULL, sizeof(*worker), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
@@ -101,8 +100,7 @@ static void kill_and_start(char *base, void (*work)(char *base))
 
 	EXPECT_TRUE(WAIT_FOR(worker->done > before + 20, 30));
 	worker->stop = true;
-	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-	EXPECT_EQ(status, 0);
+	EXPECT_EQ(wait_status(pid), 0);
 	note("%llu operations", (unsigned long long)worker->done);
 	ASSERT_EQ(node_set("timeout_ms", timeout), 0);
 	together("stopped");

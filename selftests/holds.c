@@ -413,16 +413,6 @@ static void *with_own_table_until_its_end(void *data)
 	return (void *)syscall(SYS_unshare, CLONE_FILES);
 }
 
-static int in_thread(void *(*run)(void *), void *arg)
-{
-	pthread_t thread;
-	void *result;
-
-	start(&thread, run, arg);
-	ASSERT_EQ(pthread_join(thread, &result), 0);
-	return (int)(intptr_t)result;
-}
-
 static int executes(void *data)
 {
 	(void)data;

@@ -407,7 +407,7 @@ TEST(synchronisation)
 /* ---- nodes, helpers, the module ------------------------------------------ */
 
 /* The exit status of a child that does @what. */
-static int in_child(void (*what)(unsigned int nth), unsigned int nth)
+static int result_of(void (*what)(unsigned int nth), unsigned int nth)
 {
 	int status;
 	pid_t pid = fork();
@@ -446,7 +446,7 @@ TEST(namespaces)
 
 	failing_prepare(NULL);
 	together("prepared");
-	while (!node() && (result = in_child(make_namespace, nth)) != 2 && nth < NTH_MAX) {
+	while (!node() && (result = result_of(make_namespace, nth)) != 2 && nth < NTH_MAX) {
 		ASSERT_LT(result, 2);
 		refused += result;
 		nth++;
@@ -599,7 +599,7 @@ static void load_with_failures(void)
 	int result;
 
 	failing_prepare("do_one_initcall");
-	while ((result = in_child(load_module, nth)) != 2 && nth < NTH_MAX) {
+	while ((result = result_of(load_module, nth)) != 2 && nth < NTH_MAX) {
 		ASSERT_LT(result, 2);
 		EXPECT_EQ(module_there(), !result);
 		/* The module works without these. */

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Invalid uses of /dev/dsm and sysfs: each gets the right error and has no effect. */
 #include <fcntl.h>
-#include <pwd.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -33,14 +32,6 @@ static void expect_error(int line, size_t i, int fd, unsigned int cmd, void *arg
 	if (error ? ret != -1 || is != error : ret)
 		test_failed(__FILE__, line, false, "case %zu: %s, not %s", i,
 			    ret < 0 ? strerror(is) : "success", strerror(error));
-}
-
-static bool wait_child(pid_t pid)
-{
-	int status;
-
-	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-	return !status;
 }
 
 TEST(before_the_handshake)
@@ -462,15 +453,6 @@ TEST(sync_arguments)
 	unshare_region(region);
 }
 
-static void become_user(void)
-{
-	const struct passwd *user = getpwnam("user");
-
-	ASSERT_TRUE(user);
-	ASSERT_OK(setresgid(user->pw_gid, user->pw_gid, user->pw_gid));
-	ASSERT_OK(setresuid(user->pw_uid, user->pw_uid, user->pw_uid));
-}
-
 TEST(window)
 {
 	dsm_region *region = share_region(65536, DSM_HOME_DEFAULT, 0);
@@ -535,7 +517,7 @@ TEST(no_helper)
 		EXPECT_EQ(errno, ENOTCONN);
 		_exit(0);
 	}
-	EXPECT_TRUE(wait_child(pid));
+	EXPECT_EQ(wait_status(pid), 0);
 }
 
 TEST(tunables)
@@ -578,11 +560,11 @@ TEST(tunables)
 
 	ASSERT_OK(pid);
 	if (!pid) {
-		become_user();
+		become_user(0);
 		EXPECT_EQ(node_set("hold_us", 1), EACCES);
 		_exit(0);
 	}
-	EXPECT_TRUE(wait_child(pid));
+	EXPECT_EQ(wait_status(pid), 0);
 }
 
 /* Advice starts a prefetch at once. Nothing is prefetched before. */

@@ -34,16 +34,6 @@ static void *unlock_mutex(void *mutex)
 	return (void *)(intptr_t)dsm_mutex_unlock(mutex);
 }
 
-static int in_thread(void *(*run)(void *), void *arg)
-{
-	pthread_t thread;
-	void *result;
-
-	start(&thread, run, arg);
-	ASSERT_EQ(pthread_join(thread, &result), 0);
-	return (int)(intptr_t)result;
-}
-
 /* An uncontended mutex costs no system call, wherever its home is. */
 TEST(no_system_calls)
 {
@@ -149,11 +139,9 @@ static pid_t fork_holder(dsm_mutex_t *mutex)
 
 static void kill_holder(pid_t pid)
 {
-	int status;
 
 	ASSERT_OK(kill(pid, SIGKILL));
-	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-	EXPECT_TRUE(WIFSIGNALED(status));
+	EXPECT_TRUE(WIFSIGNALED(wait_status(pid)));
 }
 
 static void take_over(dsm_mutex_t *mutex)
@@ -217,7 +205,6 @@ TEST(forked_holder)
 	dsm_region *region = share();
 	dsm_mutex_t *mutex = mutex_at(region, 128 * node());
 	dsm_mutex_t *second = mutex_at(region, 128 * node() + 64);
-	int status;
 	pid_t pid;
 
 	ASSERT_EQ(dsm_mutex_init(mutex, NULL), 0);
@@ -231,8 +218,7 @@ TEST(forked_holder)
 		      dsm_mutex_lock(second) || dsm_mutex_unlock(second) ||
 		      dsm_mutex_lock(second) || dsm_mutex_lock(second) != EDEADLK);
 	}
-	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-	EXPECT_EQ(status, 0);
+	EXPECT_EQ(wait_status(pid), 0);
 	EXPECT_EQ(dsm_mutex_lock(mutex), EDEADLK);
 	EXPECT_EQ(dsm_mutex_unlock(mutex), 0);
 	take_over(second);
@@ -263,7 +249,6 @@ TEST_SECONDS(processes_count, 600)
 	dsm_region *region = share();
 	struct tally *tally = dsm_base(region);
 	pid_t pids[PROCESSES];
-	int status;
 
 	make_mutexes(region, 0, 1);
 	for (int i = 0; i < PROCESSES; i++) {
@@ -273,8 +258,7 @@ TEST_SECONDS(processes_count, 600)
 			count_up(tally, TIMES);
 	}
 	for (int i = 0; i < PROCESSES; i++) {
-		ASSERT_EQ(waitpid(pids[i], &status, 0), pids[i]);
-		EXPECT_EQ(status, 0);
+		EXPECT_EQ(wait_status(pids[i]), 0);
 	}
 	together("counted");
 	EXPECT_EQ(tally->counter, nodes() * PROCESSES * TIMES);

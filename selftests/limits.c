@@ -6,7 +6,6 @@
  */
 #include <endian.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -76,30 +75,11 @@ static long long read_number(const char *path)
 	return strtoll(text, NULL, 10);
 }
 
-static void become_user(void)
+static void become_own_user(void)
 {
-	const struct passwd *user = getpwnam("user");
-
-	ASSERT_TRUE(user);
-	ASSERT_OK(setresgid(user->pw_gid, user->pw_gid, user->pw_gid));
-	ASSERT_OK(setresuid(user->pw_uid, user->pw_uid, user->pw_uid));
+	become_user(0);
 	/* Its own files in /proc are its own again. */
 	ASSERT_OK(prctl(PR_SET_DUMPABLE, 1));
-}
-
-/* The exit status of a child that does @what; a failure in it is the test's. */
-static int in_child(void (*what)(void))
-{
-	pid_t pid = fork();
-	int status;
-
-	ASSERT_OK(pid);
-	if (!pid) {
-		what();
-		_exit(0);
-	}
-	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-	return status;
 }
 
 /* ---- a node of one's own ------------------------------------------------------ */
@@ -189,7 +169,7 @@ static void be_refused(void)
 {
 	int fd, family;
 
-	become_user();
+	become_own_user();
 	enter_own_namespaces();
 	fd = genl_open();
 	family = genl_family(fd);
@@ -218,7 +198,7 @@ static void be_allowed(void)
 	struct dsm_node_info info;
 	int fd, family, device;
 
-	become_user();
+	become_own_user();
 	enter_own_namespaces();
 	fd = genl_open();
 	family = genl_family(fd);
@@ -315,7 +295,7 @@ static void use_up_regions(void)
 {
 	char name[32];
 
-	become_user();
+	become_own_user();
 	for (int i = 0; i < TEST_REGIONS; i++) {
 		snprintf(name, sizeof(name), "mine-%d", i);
 		EXPECT_EQ(create(name, PAGE), 0);
@@ -334,7 +314,7 @@ static void unlink_mine(void)
 {
 	char name[32];
 
-	become_user();
+	become_own_user();
 	for (int i = 0; i < TEST_REGIONS; i++) {
 		snprintf(name, sizeof(name), "mine-%d", i);
 		EXPECT_EQ(unlink_name(name), 0);
@@ -350,7 +330,7 @@ static void exceed_regions(void)
 	};
 
 	ASSERT_OK(prctl(PR_SET_KEEPCAPS, 1));
-	become_user();
+	become_own_user();
 	ASSERT_OK(syscall(SYS_capset, &header, data));
 	EXPECT_EQ(create("exceeding", PAGE), 0);
 	EXPECT_EQ(unlink_name("exceeding"), 0);
@@ -380,7 +360,7 @@ static void use_up_addresses(void)
 {
 	const uint64_t max = DSM_REGION_SIZE_MAX / 4;
 
-	become_user();
+	become_own_user();
 	EXPECT_EQ(create("large", DSM_REGION_SIZE_MAX), EDQUOT);
 	EXPECT_EQ(create("large", max + PAGE), EDQUOT);
 	EXPECT_EQ(create("large", max - (2 << 20)), 0);
@@ -411,14 +391,14 @@ TEST(addresses_of_a_user)
 
 static void unlink_others(void)
 {
-	become_user();
+	become_own_user();
 	EXPECT_EQ(unlink_name("roots"), EACCES);
 	EXPECT_EQ(unlink_name("users"), 0);
 }
 
 static void create_users(void)
 {
-	become_user();
+	become_own_user();
 	EXPECT_EQ(create("users", PAGE), 0);
 	EXPECT_EQ(create("users-2", PAGE), 0);
 }
@@ -477,7 +457,7 @@ static void use_up_frames(void)
 	size_t got;
 	int pipes[2];
 
-	become_user();
+	become_own_user();
 	base = map_new("users", 4 * FRAMES_MAX, 0666);
 	got = writable_bytes(base, 4 * FRAMES_MAX);
 	/* A part is what threads that ask at the same time may go beyond it. */
@@ -572,7 +552,7 @@ static void use_up_anothers_frames(void)
 
 static void share_frames(void)
 {
-	become_user();
+	become_own_user();
 	map_new("users", 2 * FRAMES_MAX, 0666);
 }
 
@@ -605,7 +585,7 @@ static void use_up_mutexes(void)
 	uint64_t i, offset = 0;
 	int fd;
 
-	become_user();
+	become_own_user();
 	fd = open_bound(0);
 	for (i = 0; i < TEST_MUTEXES; i++, offset += 8)
 		EXPECT_EQ(sync_op(fd, DSM_SYNC_LOCK, offset), 0);
@@ -633,7 +613,7 @@ static void lock_again(void)
 	struct dsm_sync_arg arg = { .op = DSM_SYNC_LOCK };
 	int fd;
 
-	become_user();
+	become_own_user();
 	fd = open_bound(0);
 	for (int i = 0; i < TEST_MUTEXES; i++, arg.offset += 8) {
 		ASSERT_OK(ioctl(fd, DSM_IOC_SYNC, &arg));

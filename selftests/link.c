@@ -192,7 +192,6 @@ TEST_SECONDS(work_goes_on, 600)
 	long long timeout = node_get("timeout_ms");
 	struct { _Atomic bool stop; _Atomic uint64_t done; } *worker;
 	char *base = dsm_base(region);
-	int status;
 	pid_t pid;
 
 	worker = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -225,8 +224,7 @@ TEST_SECONDS(work_goes_on, 600)
 		together("up-%d", round);
 	}
 	worker->stop = true;
-	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-	EXPECT_EQ(status, 0);
+	EXPECT_EQ(wait_status(pid), 0);
 	atomic_fetch_add(word(base, 4), worker->done);
 	together("stopped");
 	if (!node()) {

@@ -4,7 +4,6 @@
  *
  * MAPPINGS=N: how many mappings each of the processes of the last test has.
  */
-#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -55,26 +54,9 @@ static void unshare(void)
 	together("unlinked");
 }
 
-static void become_user(uid_t plus)
-{
-	const struct passwd *user = getpwnam("user");
-
-	ASSERT_TRUE(user);
-	ASSERT_OK(setgid(user->pw_gid));
-	ASSERT_OK(setuid(user->pw_uid + plus));
-}
-
 static char *map(size_t pages)
 {
 	return mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-}
-
-static int wait_status(pid_t pid)
-{
-	int status;
-
-	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-	return status;
 }
 
 /* In a child that is the user @plus; what fails there fails the test. */

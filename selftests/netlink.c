@@ -6,7 +6,6 @@
  */
 #include <endian.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -95,20 +94,6 @@ static void find_seq(struct forger *f)
 
 /* ---- a stranger -------------------------------------------------------------- */
 
-static bool in_child(void (*what)(void))
-{
-	pid_t pid = fork();
-	int status;
-
-	ASSERT_OK(pid);
-	if (!pid) {
-		what();
-		_exit(0);
-	}
-	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-	return !status;
-}
-
 static void expect_all_to_fail(int error_of_register, int error)
 {
 	int fd = genl_open(), family = genl_family(fd);
@@ -139,11 +124,7 @@ static void expect_all_to_fail(int error_of_register, int error)
 
 static void speak_as_user(void)
 {
-	const struct passwd *user = getpwnam("user");
-
-	ASSERT_TRUE(user);
-	ASSERT_OK(setresgid(user->pw_gid, user->pw_gid, user->pw_gid));
-	ASSERT_OK(setresuid(user->pw_uid, user->pw_uid, user->pw_uid));
+	become_user(0);
 	expect_all_to_fail(EPERM, EPERM);
 }
 
@@ -156,7 +137,7 @@ TEST(stranger)
 	if (nodes() < 2)
 		skip("needs two nodes");
 	expect_all_to_fail(EBUSY, EPERM);
-	EXPECT_TRUE(in_child(speak_as_user));
+	EXPECT_EQ(in_child(speak_as_user), 0);
 	/* Commands that are the module's to give, and such as there are none. */
 	for (int cmd = 0; cmd < 256; cmd++) {
 		if (cmd == DSM_CMD_REGISTER || cmd == DSM_CMD_PEER || cmd == DSM_CMD_CREDIT ||

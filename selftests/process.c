@@ -4,7 +4,6 @@
  * core dumps.
  */
 #include <fcntl.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -38,14 +37,6 @@ static dsm_region *share_filled(void)
 	}
 	together("filled");
 	return region;
-}
-
-static int wait_status(pid_t pid)
-{
-	int status;
-
-	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-	return status;
 }
 
 #define IN_CHILD(code) ({			\
@@ -512,9 +503,7 @@ TEST(rights)
 		{ 0606, 0, 0 },
 		{ 0602, EACCES, EACCES },
 	};
-	const struct passwd *user = getpwnam("user");
 
-	ASSERT_TRUE(user);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		struct dsm_attr attr = { .mode = cases[i].mode };
 		dsm_region *region = NULL;
@@ -527,8 +516,7 @@ TEST(rights)
 		}
 		together("made-%zu", i);
 		EXPECT_EQ(IN_CHILD({
-			ASSERT_OK(setresgid(user->pw_gid, user->pw_gid, user->pw_gid));
-			ASSERT_OK(setresuid(user->pw_uid, user->pw_uid, user->pw_uid));
+			become_user(0);
 			errno = 0;
 			EXPECT_EQ(!!dsm_open(name, O_RDONLY, 0, NULL), !cases[i].read_error);
 			EXPECT_EQ(errno, cases[i].read_error);

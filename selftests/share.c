@@ -32,15 +32,6 @@ static void become(uid_t uid)
 	ASSERT_OK(setresuid(uid, uid, uid));
 }
 
-/* Ends the child with what it found. */
-static int child_end(pid_t pid)
-{
-	int status = -1;
-
-	ASSERT_EQ(waitpid(pid, &status, 0), pid);
-	return status;
-}
-
 #define AS_USER(uid, ...) ({						\
 	pid_t pid_ = fork();						\
 									\
@@ -49,7 +40,7 @@ static int child_end(pid_t pid)
 		__VA_ARGS__;						\
 		_exit(0);						\
 	}								\
-	child_end(pid_);						\
+	wait_status(pid_);						\
 })
 
 /* ---- which regions are taken -------------------------------------------- */
@@ -352,7 +343,7 @@ TEST_SECONDS(hostile_sharer, 600)
 	}
 	if (!node()) {
 		ASSERT_OK(close(open(stop, O_CREAT | O_WRONLY, 0600)));
-		EXPECT_EQ(child_end(quiet), 0);
+		EXPECT_EQ(wait_status(quiet), 0);
 		ASSERT_OK(unlink(stop));
 	}
 	together("end");

@@ -96,4 +96,14 @@ static inline void join(pthread_t thread)
 	ASSERT_EQ(pthread_join(thread, NULL), 0);
 }
 
+static inline int in_thread(void *(*run)(void *), void *arg)
+{
+	pthread_t thread;
+	void *result;
+
+	start(&thread, run, arg);
+	ASSERT_EQ(pthread_join(thread, &result), 0);
+	return (int)(intptr_t)result;
+}
+
 #endif /* SELFTESTS_SYNC_H */

@@ -362,7 +362,6 @@ TEST(futex_of_two_processes)
 	dsm_region *region = share_filled();
 	_Atomic uint64_t *at = word((char *)dsm_base(region) + SIZE, 3);
 	pid_t pid = 0;
-	int status;
 
 	if (caller()) {
 		/*
@@ -387,8 +386,7 @@ TEST(futex_of_two_processes)
 	if (caller()) {
 		*at = 1;
 		EXPECT_EQ(futex(at, FUTEX_WAKE, 100), 1);
-		ASSERT_EQ(waitpid(pid, &status, 0), pid);
-		EXPECT_EQ(status, 0);
+		EXPECT_EQ(wait_status(pid), 0);
 	}
 	unshare_region(region);
 }

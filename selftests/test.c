@@ -5,6 +5,7 @@
 #include <fnmatch.h>
 #include <glob.h>
 #include <setjmp.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -259,6 +260,35 @@ int access_signal(const void *at, bool write)
 	sigaction(SIGSEGV, &old_segv, NULL);
 	sigaction(SIGBUS, &old_bus, NULL);
 	return signo;
+}
+
+int wait_status(pid_t pid)
+{
+	int status = -1;
+
+	ASSERT_EQ(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+int in_child(void (*what)(void))
+{
+	pid_t pid = fork();
+
+	ASSERT_OK(pid);
+	if (!pid) {
+		what();
+		_exit(0);
+	}
+	return wait_status(pid);
+}
+
+void become_user(uid_t plus)
+{
+	const struct passwd *user = getpwnam("user");
+
+	ASSERT_TRUE(user);
+	ASSERT_OK(setresgid(user->pw_gid, user->pw_gid, user->pw_gid));
+	ASSERT_OK(setresuid(user->pw_uid + plus, user->pw_uid + plus, user->pw_uid + plus));
 }
 
 static long long read_number(const char *path)

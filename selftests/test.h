@@ -147,6 +147,14 @@ const char *region_name(void);
 /* Run a program found in PATH; returns its exit status, or 128 + a signal's number. */
 int run(const char *program, ...) __attribute__((sentinel));
 
+/* The status with which a child ends. */
+int wait_status(pid_t pid);
+/* The same of a new child that calls @what. Its failures are the test's. */
+int in_child(void (*what)(void));
+
+/* Give up root's rights, as the user whose number is @plus above the unprivileged one's. */
+void become_user(uid_t plus);
+
 /* The process id of this node's dsmd. */
 int helper_pid(void);
 

@@ -115,7 +115,6 @@ void skip(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn
 #define ASSERT_GE(a, b)		TEST_COMPARE(a, >=, b, true)
 #define ASSERT_GT(a, b)		TEST_COMPARE(a, >, b, true)
 #define ASSERT_TRUE(a)		TEST_COMPARE((bool)(a), ==, true, true)
-#define ASSERT_ERRNO(call, error) TEST_ERRNO(call, error, true)
 #define ASSERT_OK(call)		TEST_OK(call, true)
 
 /* ---- the cluster --------------------------------------------------------- */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Runs what measures, in clusters, and gathers what it says."""
+"""Runs benchmarks in clusters, and collects their output."""
 import json
 import os
 import re
@@ -41,9 +41,9 @@ def ask(*argv):
 
 
 def cluster(nodes, vms, kernel, files, command, mib=None, count=None):
-    """Runs a command on all nodes; yields (node, text) for each line that they say.
+    """Runs a command on all nodes; yields (node, text) for each line of output.
 
-    With count, a directory gets the instructions of each.
+    With count, a directory that gets the instruction counts of each node.
     """
     argv = [os.path.join(TOP, "selftests", "vm", "cluster"), "-n", str(nodes), "-k", kernel,
             # The programs that it is compared with do not encrypt either.
@@ -59,7 +59,7 @@ def cluster(nodes, vms, kernel, files, command, mib=None, count=None):
 
 
 class Said:
-    """What the tests of one cluster have reported."""
+    """The reports of the tests of one cluster."""
 
     def __init__(self):
         self.rounds, self.floors, self.quantiles, self.costs, self.traces = {}, {}, {}, {}, {}
@@ -112,7 +112,7 @@ def run_tests(nodes, vms, kernel, tests, count=None):
 
 
 def count_tests(nodes, kernel, tests):
-    """The instructions of these tests' figures: see insn.py. Each node is a machine."""
+    """The instruction counts of these tests' figures: see insn.py. Each node is a machine."""
     parts = parts_of_functions(ask(os.path.join(TOP, "selftests/vm/kernel"), kernel, "build"))
     with tempfile.TemporaryDirectory() as count:
         said = run_tests(nodes, True, kernel, ["symbols", *tests], count)
@@ -121,7 +121,7 @@ def count_tests(nodes, kernel, tests):
 
 
 def count_rows(rows, kernel):
-    """Adds to rows what they take in instructions, of those that may run in a few machines."""
+    """Adds instruction counts to those rows that few machines suffice for."""
     runs = {}
     for name in rows:
         row = ROWS.get(name)
@@ -140,7 +140,7 @@ def count_rows(rows, kernel):
 
 
 def summary(rounds, ratios=None):
-    """Of (ours, other) each round: medians, and the spread of the ratios."""
+    """The medians of (ours, other) over the rounds, and the spread of the ratios."""
     ratios = ratios or [ours / other for ours, other in rounds]
     return {"value": statistics.median(ours for ours, _ in rounds),
             "ratio": statistics.median(ratios), "spread": [min(ratios), max(ratios)],
@@ -152,7 +152,7 @@ def place(nodes, vms):
 
 
 def rows_of(names, kernel, beside):
-    """Measures rows, as few clusters as do; returns them, by id."""
+    """Measures rows in as few clusters as possible; returns them by id."""
     runs, rows = {}, {}
     for name in names:
         row = ROWS.get(name)
@@ -192,7 +192,7 @@ def rows_of(names, kernel, beside):
 
 
 def spare_threads(row, tcp_gain):
-    """More than raw TCP gains from eight threads is not asked of faults."""
+    """Eight threads need not gain more for faults than they gain for raw TCP."""
     if tcp_gain < ROWS[row["id"]].bar[1]:
         bar = (">=", round(tcp_gain, 2))
         row.update(bar=f"{bar_text(bar)}, raw TCP's gain", ok=meets(bar, row["ratio"]))
@@ -207,7 +207,7 @@ def costs_row(costs):
 
 
 def legs_row(traces):
-    """What dsmctl makes of both kernels' recordings: of the way that most faults took."""
+    """dsmctl's analysis of both kernels' recordings, for the largest group of faults."""
     files = []
     for node, lines in sorted(traces.items()):
         files.append(os.path.join(BUILD, f"bench-trace.{node}"))
@@ -234,7 +234,7 @@ def app_size(name, seconds):
 
 
 def words_file():
-    """What is counted, over and over: the licenses that every Debian machine has."""
+    """The text to be counted, repeated: the licenses in every Debian installation."""
     path = os.path.join(BUILD, "bench-words")
     with open(path, "wb") as words:
         for license in sorted(os.listdir("/usr/share/common-licenses")):
@@ -244,7 +244,7 @@ def words_file():
 
 
 def run_app(name, nodes, kernel, seconds, rounds):
-    """Returns of each round: (with all nodes, alone, the share of it that was waited)."""
+    """Returns for each round: (seconds on all nodes, seconds alone, share of waiting)."""
     size = app_size(name, seconds)
     # At most half of a machine's memory may be files.
     mib = 1024 + int(2 * size * APPS[name].bytes) // 2**20

@@ -9,7 +9,7 @@ from rows import APP_IDS, COSTS, LEGS, ROWS
 
 
 def text_of(value, unit):
-    """A figure for people."""
+    """A readable figure."""
     if unit == "s":
         if value >= 1:
             return f"{value:.1f} s"
@@ -59,7 +59,7 @@ def table(rows):
 
 
 def instructions_table(rows):
-    """Ours, by parts, and the floor's, of each machine."""
+    """The instructions of each machine: DSM's, by parts, and the floor's."""
     rows = [row for row in rows if "instructions" in row]
     if not rows:
         return
@@ -128,7 +128,7 @@ def plot(path, settings, curves):
 
 
 def plot_latency(rows, path):
-    """Of each row that has them, the quantiles."""
+    """The quantiles of each row that has them."""
     curves = [(f"{row['id']}: {whose}", [(value * 1e6, percent) for percent, value in points],
                "lines lw 2") for row in rows
               for whose, points in row.get("quantiles", {}).items()]

@@ -356,7 +356,7 @@ static void explain_cycle(const struct walker *w, const u64 *start, u32 i)
 	fprintf(w->limits->chart, "    From here on, round and round:\n");
 	while (tail-- && find_step(w, &m, queue[tail], &step))
 		chart_step(w, &m, ++number, &step);
-	fprintf(w->limits->chart, "    WRONG: this never ends, and what is asked for is never done\n");
+	fprintf(w->limits->chart, "    WRONG: a cycle: these requests are never served\n");
 	free(from);
 	free(queue);
 }

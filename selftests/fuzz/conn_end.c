@@ -144,7 +144,8 @@ static bool said_one(struct end *end)
 	if (left < HDR)
 		return false;
 	memcpy(&hdr, at, HDR);
-	FUZZ_CHECK(le32toh(hdr.magic) == DSM_WIRE_MAGIC, "what is written is no frame");
+	FUZZ_CHECK(le32toh(hdr.magic) == DSM_WIRE_MAGIC,
+		   "dsmd writes something that is not a frame");
 	if (left < HDR + le32toh(hdr.len))
 		return false;
 

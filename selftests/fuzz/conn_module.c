@@ -60,7 +60,7 @@ static void slot_filled(const struct dsm_wire_hdr *hdr, const unsigned char *bod
 
 		FUZZ_CHECK(slot && !slot->spent && slot->length * n == le32toh(hdr->len) &&
 			   le32toh(hdr->region) == REGION_IN,
-			   "bytes that nobody expects, in a window");
+			   "bytes in a window that were not expected");
 		FUZZ_CHECK(!memcmp(w.in + at, body, slot->length),
 			   "the bytes are not in their place");
 		memcpy(shadow + at, body, slot->length);
@@ -164,7 +164,7 @@ static void fake_peer_up(struct module *module, uint32_t peer, uint32_t session,
 		FUZZ_CHECK(end_next(end, &hdr, &body) == PARSED_FRAME,
 			   "up, and it has not said a hello, a session and ready that will do");
 	FUZZ_CHECK(end->peer == peer && end->incarnation == incarnation, "up as another");
-	FUZZ_CHECK(agreed == SESSION, "in a session that nobody has");
+	FUZZ_CHECK(agreed == SESSION, "a session that does not exist");
 	FUZZ_TRACE("up: peer %u session %u", peer, session);
 	end->up = true;
 	end->session = session;

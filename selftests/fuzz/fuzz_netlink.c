@@ -116,7 +116,7 @@ void dsm_node_set_helper(struct dsm_node *node, u32 port)
 
 static int configure(struct dsm_node *node, u32 id, u32 nodes)
 {
-	FUZZ_CHECK(node->helper_lock.lock.held, "who we are is said by two at a time");
+	FUZZ_CHECK(node->helper_lock.lock.held, "two threads report our identity at a time");
 	FUZZ_CHECK(id < DSM_NODES_MAX && nodes && nodes <= DSM_NODES_MAX, "limits");
 	if (node->configured)
 		return node->id == id && node->nodes == nodes ? 0 : -EINVAL;
@@ -166,7 +166,7 @@ static int ask(struct dsm_node *node, u32 region)
 void dsm_wakes_run(struct dsm_wakes *wakes)
 {
 	for (size_t i = 0; i < sizeof(wakes->queues) / sizeof(wakes->queues[0]); i++)
-		FUZZ_CHECK(!wakes->queues[i], "somebody to be woken");
+		FUZZ_CHECK(!wakes->queues[i], "a wake-up of a wait queue");
 }
 
 static int receive(struct dsm_node *node, struct dsm_msg *msg, bool in_window,
@@ -177,7 +177,7 @@ static int receive(struct dsm_node *node, struct dsm_msg *msg, bool in_window,
 	/* The index of the block in the frame. */
 	u64 nth = msg->seq - le64_to_cpu(hdr->seq), n = le16_to_cpu(hdr->more) + 1ULL;
 
-	FUZZ_CHECK(w.receiving, "a message that nobody sent");
+	FUZZ_CHECK(w.receiving, "a message that was not sent");
 	FUZZ_CHECK(m->link == DSM_LINK_UP, "from a peer that is not up");
 	FUZZ_CHECK(msg->seq == m->delivered + 1 && nth < n,
 		   "number %llu after %llu", (unsigned long long)msg->seq,
@@ -235,7 +235,7 @@ static void sent_check(struct nlattr **attrs)
 		   (unsigned long long)le64_to_cpu(hdr.ack), (unsigned long long)m->delivered);
 	if (hdr.type == DSM_ACK) {
 		FUZZ_CHECK(!seq, "an ack that is numbered");
-		FUZZ_CHECK(!hdr.flags || m->gap, "it asks for what it has");
+		FUZZ_CHECK(!hdr.flags || m->gap, "it asks for messages that it has");
 		return;
 	}
 	FUZZ_TRACE("  to %u: seq %llu type %u", peer, (unsigned long long)seq, hdr.type);
@@ -244,8 +244,10 @@ static void sent_check(struct nlattr **attrs)
 		   (unsigned long long)m->said_count);
 	said = &m->said[seq - 1];
 	n = le16_to_cpu(hdr.more) + 1ULL;
-	FUZZ_CHECK(n <= DSM_WIRE_RUN_MAX && n <= m->said_count - seq + 1, "a run of what is not said");
-	FUZZ_CHECK(n == 1 || seq > m->sent, "what was sent before goes again in a run");
+	FUZZ_CHECK(n <= DSM_WIRE_RUN_MAX && n <= m->said_count - seq + 1,
+		   "a run of messages that were not queued");
+	FUZZ_CHECK(n == 1 || seq > m->sent,
+		   "messages that were sent before are sent again in a run");
 	for (i = 0; i < n; i++)
 		FUZZ_CHECK(hdr.type == said[i].type && said[i].region == said->region &&
 			   said[i].place == said->place && le64_to_cpu(hdr.block) == seq,
@@ -269,7 +271,7 @@ static int sent(u32 port, u8 cmd, struct nlattr **attrs)
 		w.replied = true;
 		return 0;
 	case DSM_CMD_SEND:
-		FUZZ_CHECK(port == w.helper, "%u is sent something, who is not the helper", port);
+		FUZZ_CHECK(port == w.helper, "a message to %u, which is not the helper", port);
 		sent_check(attrs);
 		return 0;
 	case DSM_CMD_EXPECT:

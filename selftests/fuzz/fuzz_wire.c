@@ -68,7 +68,8 @@ static bool decode(struct dsm_msg *msg, const void *bytes, size_t length, u16 pe
 		FUZZ_CHECK(msg->from == peer, "in another's name");
 		FUZZ_CHECK(dsm_msg_name(msg->type)[0] != '?', "a type without a name");
 		dsm_msg_encode(msg, peer, VIEW, ack, again);
-		FUZZ_CHECK(!memcmp(again, frame, length), "what is understood is not what was said");
+		FUZZ_CHECK(!memcmp(again, frame, length),
+				   "the decoded frame differs from the frame");
 	} else {
 		FUZZ_CHECK(err == -EBADMSG || err == -EPROTO || err == -ESTALE, "error %d", err);
 	}

@@ -72,11 +72,11 @@ static bool check_access(const struct model *m, unsigned int b, struct model_rep
 		if (copy->pte == ACCESS_NONE)
 			continue;
 		if (copy->line.lost)
-			return wrong(report, "node %u can read what is lost", n);
+			return wrong(report, "node %u can read lost data", n);
 		readers++;
 		writers += copy->pte == ACCESS_WRITE;
 		if (!copy->fresh)
-			return wrong(report, "node %u can read what is not the last value", n);
+			return wrong(report, "node %u can read stale data", n);
 	}
 	if (writers > 1)
 		return wrong(report, "two nodes can write");
@@ -144,7 +144,8 @@ static bool check_quiet(const struct model *m, unsigned int b, struct model_repo
 			return wrong(report, "a dead end: node %u discards for ever", n);
 	}
 	if (dir->state == DSM_DIR_S && !dsm_sharers_has(&block->sharers, dir->owner))
-		return wrong(report, "node %u is to supply bytes it does not have", dir->owner);
+		return wrong(report,
+			     "node %u has to supply bytes that it does not have", dir->owner);
 	return true;
 }
 
@@ -249,7 +250,7 @@ static bool check_answer(struct happening *h, const struct dsm_coh_msg *msg)
 	u8 left = owed->type == DSM_FWD_GET_S && !migrates ? ACCESS_READ : ACCESS_NONE;
 
 	if (!owed->type)
-		return wrong(h->report, "node %u sends %s that nobody asked for", h->node,
+		return wrong(h->report, "node %u sends an unsolicited %s", h->node,
 			     model_msg_name(msg->type));
 	if (msg->type != type || msg->flags != flags || msg->to != owed->node ||
 	    msg->req != owed->req || msg->acks != acks)
@@ -272,12 +273,12 @@ static bool check_discarded(struct happening *h)
 
 	for (n = 0; n < h->m->nodes; n++) {
 		if (block->copy[n].pte != ACCESS_NONE)
-			return wrong(h->report, "node %u has access to what is discarded", n);
+			return wrong(h->report, "node %u has access to a discarded block", n);
 		block->copy[n].fresh = false;
 	}
 	for (n = 0; n < h->m->n_flight; n++)
 		if (h->m->flight[n].block == h->b && carries(h->m->flight[n].coh.type))
-			return wrong(h->report, "bytes of what is discarded are under way");
+			return wrong(h->report, "bytes of a discarded block are under way");
 	block->written = false;
 	block->lost = false;
 	return true;
@@ -287,7 +288,8 @@ static bool check_request(struct happening *h, const struct dsm_coh_msg *msg)
 {
 	if (msg->type == DSM_PUT_S) {
 		if (h->copy->pte != ACCESS_NONE)
-			return wrong(h->report, "node %u has access to what it says it has dropped",
+			return wrong(h->report,
+				     "node %u has access to a copy that it reports as dropped",
 				     h->node);
 		return true;
 	}
@@ -398,7 +400,7 @@ static void engine_revoke(struct dsm_engine *engine, u8 how)
 	if (!h->wait)
 		wrong(h->report, "node %u revokes, and cannot wait", h->node);
 	if (how == DSM_ACT_DROP && copy->line.fwd.type && !(copy->owed.flags & DSM_WIRE_ZERO))
-		wrong(h->report, "node %u frees frames whose bytes it is to send", h->node);
+		wrong(h->report, "node %u frees frames whose bytes it has to send", h->node);
 	if (copy->revoke)
 		wrong(h->report, "node %u revokes twice at a time", h->node);
 	copy->revoke = how;
@@ -492,10 +494,12 @@ static bool promise(struct happening *h, const struct dsm_line *was)
 	if (h->ev.type == DSM_EV_READ || h->ev.type == DSM_EV_WRITE) {
 		if (line->state == DSM_LINE_I ||
 		    (line->state == DSM_LINE_S && h->ev.type == DSM_EV_WRITE && !line->lost))
-			return wrong(h->report, "node %u does not ask for what it wants", h->node);
+			return wrong(h->report,
+				     "node %u does not request the block that it wants", h->node);
 		if (was->state == DSM_LINE_S && was->lost && line->state != DSM_LINE_S &&
 		    !h->ev.prefetch)
-			return wrong(h->report, "node %u takes good copies from others, for nothing",
+			return wrong(h->report,
+				     "node %u takes good copies from others, for nothing",
 				     h->node);
 		if (!h->ev.prefetch && dsm_line_outstanding(line))
 			copy->wanted = true;
@@ -507,8 +511,8 @@ static bool promise(struct happening *h, const struct dsm_line *was)
 	copy->wanted &= !line->lost;
 	if (copy->wanted != h->begins)
 		return wrong(h->report, "node %u %s", h->node, copy->wanted ?
-			     "gets what its thread waits for, and begins no hold" :
-			     "begins a hold for nobody");
+			     "gets the block that its thread waits for, and begins no hold" :
+			     "begins a hold without a waiting thread");
 	if (copy->wanted)
 		copy->promised = dsm_line_writable(line) ? ACCESS_WRITE : ACCESS_READ;
 	copy->wanted = false;
@@ -692,7 +696,8 @@ static bool happen(struct model *m, unsigned int b, u16 node, const struct dsm_e
 	/* Every hold is reported as running, so only the home's WRITE can follow. */
 	if (dsm_engine_follow(&h.engine, &follows)) {
 		if (follows.type != DSM_EV_WRITE || !follows.prefetch)
-			return wrong(report, "node %u: what follows is event %u", node, follows.type);
+			return wrong(report,
+				     "node %u: what follows is event %u", node, follows.type);
 		block->pull = true;
 	}
 	threads_run(m, b);

@@ -276,7 +276,7 @@ void check_transaction(struct sim *sim, u32 number)
 		for (word = dir->sharers[i]; word; word &= word - 1)
 			n++;
 	if (dir->state == DSM_DIR_ZERO && block->last)
-		check_fail(sim, number, "the home takes for zeroes what has been written");
+		check_fail(sim, number, "the home takes a written block for zeroes");
 	if ((n != block->readers + block->granted &&
 	     n != block->readers + block->granted + dropped(sim, number)) || block->writers)
 		check_fail(sim, number,
@@ -292,7 +292,7 @@ void check_discarded(struct sim *sim, u32 number)
 	struct block *block = &sim->block[number];
 
 	if (block->readers)
-		check_fail(sim, number, "%u nodes can read what is discarded", block->readers);
+		check_fail(sim, number, "%u nodes can read a discarded block", block->readers);
 	block->last = 0;
 }
 

@@ -61,7 +61,7 @@ static const struct option options[] = {
 	OPT("accesses", NUMBER, accesses, 1, 1ULL << 40, "100000", "by all threads together"),
 	OPT("warmup", NUMBER, warmup, 0, 1ULL << 40, "0", "accesses that the figures leave out"),
 	OPT("blocks", NUMBER, blocks, 0, MAX_BLOCKS, "0",
-	    "how many there are; 0: what suits the workload"),
+	    "number of blocks; 0: the workload's default"),
 	OPT("write", CHANCE, write, 0, 0, "0.1",
 	    "part of the accesses that write; read-mostly: a tenth of it"),
 	OPT("skew", NUMBER, skew, 0, 4000, "990", "zipf: the exponent, in 1/1000"),
@@ -394,8 +394,8 @@ void config_help(void)
 	size_t i;
 
 	puts("usage: dsm-sim [OPTION]...\n\n"
-	     "Simulates a cluster around module/coherence.c, checks what must hold at every step,\n"
-	     "and prints what accesses cost. Exits with 1 if something did not hold, with the seed\n"
+	     "Simulates a cluster around module/coherence.c, checks its invariants at every step,\n"
+	     "and prints the cost of accesses. Exits with 1 if an invariant failed, with the seed\n"
 	     "and the last steps of the block; with 2 if the options are wrong.\n\n"
 	     "TIME is 250ns, 20us, 1.5ms or 2s; DIST is TIME, const:TIME, uniform:TIME:TIME,\n"
 	     "exp:TIME (the mean) or pareto:TIME:SHAPE (the least); P is from 0 to 1.");

@@ -399,7 +399,7 @@ static void engine_decided(struct dsm_engine *engine, const struct dsm_event *ev
 	if (ev->type == DSM_EV_MSG && ev->msg.type == DSM_PUT_S && !step->deferred)
 		node_copy_find(sim, copy->block, ev->msg.from)->dropped = false;
 	if (step->put && !dir->busy && !engine->pull)
-		check_fail(sim, copy->block, "the home does not take what it is asked to");
+		check_fail(sim, copy->block, "the home does not take the block as requested");
 	if (step->alone)
 		check_granted(sim, copy->block, step->requester, ev->msg.req,
 			      ev->msg.flags & DSM_WIRE_MODIFIED);

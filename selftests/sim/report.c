@@ -149,7 +149,7 @@ void report_print(const struct sim *sim)
 	       f.bytes, f.fault_messages);
 	printf("  a fault takes  p50 %.1f us, p90 %.1f, p99 %.1f, max %.1f\n", f.p50 / 1e3,
 	       f.p90 / 1e3, f.p99 / 1e3, stats->latency.max / 1e3);
-	printf("  busiest home   %.2f%% of what homes do\n", 100 * f.busiest);
+	printf("  busiest home   %.2f%% of the work of homes\n", 100 * f.busiest);
 	printf("  directory      %u bytes a block at home, sharer sets of %u: %.1f a block, %llu at the worst home\n",
 	       f.entry_bytes, f.sharers_bytes, f.sharers_block,
 	       (unsigned long long)f.sharers_home);

@@ -162,7 +162,7 @@ static int compare(const struct app *app, void *job, double shared, double wait)
 		printf("%s: ok: %ld, %d nodes, %.3f s, alone %.3f s, waited %.3f s\n",
 		       name, app_size, nodes, shared, own, wait);
 	else
-		printf("%s: FAILED: not what one node computes\n", name);
+		printf("%s: FAILED: the result differs from that of one node\n", name);
 	return !ok;
 }
 

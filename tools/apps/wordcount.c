@@ -493,7 +493,7 @@ static int time_alone(const struct job *job, char *text, struct entry **list, si
 		printf("wordcount: ok: %zu, %d nodes, %.3f s, alone %.3f s, waited %.3f s\n",
 		       job->len, nodes, together, took, waited);
 	else
-		printf("wordcount: FAILED: not what one node counts\n");
+		printf("wordcount: FAILED: the result differs from that of one node\n");
 	for (size_t i = 0; i < n_own; i++)
 		dsm_free(own[i]);
 	free(own);

@@ -329,7 +329,7 @@ static int trace_latency(char **files)
 
 	if (!*files) {
 		if (!*here)
-			return complain("%s", "nothing is recorded: see 'dsmctl trace start'");
+			return complain("%s", "no recording: run 'dsmctl trace start' first");
 		files = here;
 	}
 	for (; *files; files++) {
@@ -357,11 +357,11 @@ static int trace(char **argv)
 	if (!strcmp(*argv, "latency"))
 		return trace_latency(argv + 1);
 	if (argv[1] || (strcmp(*argv, "start") && strcmp(*argv, "stop"))) {
-		complain("trace %s: is it start, stop or latency [FILE]...?", *argv);
+		complain("trace %s: expected start, stop or latency [FILE]...", *argv);
 		return 2;
 	}
 	if (!strcmp(*argv, "stop"))
-		return trace_stop() ? complain("nothing is recorded: %s", strerror(errno)) : 0;
+		return trace_stop() ? complain("no recording: %s", strerror(errno)) : 0;
 	if (!trace_start(&path))
 		return 0;
 	fprintf(stderr, "dsmctl: %s: %s\n", path, strerror(errno));
@@ -399,7 +399,7 @@ static const struct command {
 	{ "peers",   "",	 "the other nodes",			0, 0, true,  peers },
 	{ "regions", "",	 "regions this node knows",		0, 0, true,  regions },
 	{ "stat",    "[REGION]", "a region's counters, or all added up", 0, 1, true, stat_show },
-	{ "heap",    "REGION",	 "what is in a region's heap, by node and size", 1, 1, false, heap },
+	{ "heap",    "REGION",	 "a region's heap, by node and object size", 1, 1, false, heap },
 	{ "trace",   "WHAT...",	 "where faults' time goes: start, stop, latency [FILE]...",
 	  1, 16, false, trace },
 	{ "destroy", "REGION",	 "remove a region's name, on all nodes", 1, 1, false, destroy },

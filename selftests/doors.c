@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Doors: every way from a mapping of a region back to the file behind it.
+ * Doors: every way from a mapping of a region to the file behind it.
  *
- * A mapping's file is the frames of this node. Whoever could map, read, write
- * or truncate that file would go round the protocol and round the region's
- * mode. So each test tries one system call that gets at a mapping's file, and
- * then shows that the region is what it was: coherent, and not written by who
- * may only read it.
+ * A mapping's file is this node's frames. A process that could map, read, write or truncate
+ * that file would bypass the protocol and the region's mode. So each test tries one system
+ * call on a mapping's file. Then it shows that the region is intact: it is coherent, and a
+ * reader has not written to it.
  */
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -91,7 +90,7 @@ static char *share_numbered(dsm_region **region)
 	return base;
 }
 
-/* What the doors led to is as node 0 made it, and each node sees what another writes next. */
+/* The mapping has the contents that node 0 wrote, and each node sees what another writes next. */
 static void finish(dsm_region *region)
 {
 	char *base = dsm_base(region);
@@ -110,7 +109,7 @@ static void finish(dsm_region *region)
 	unshare_region(region);
 }
 
-/* A mapping of who has opened the region for reading. */
+/* A mapping of a process that has opened the region for reading. */
 static char *map_readonly(int *fd)
 {
 	char *at;
@@ -131,7 +130,7 @@ TEST(file_pages_remapped)
 	finish(region);
 }
 
-/* What each call is told of a mapping that may only read. */
+/* The results of each call on a mapping that may only be read. */
 static void expect_readonly(char *at)
 {
 	char *other = mmap(NULL, SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -162,18 +161,20 @@ TEST(a_reader_stays_one)
 	EXPECT_ERRNO(mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), EACCES);
 	EXPECT_ERRNO(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0), EINVAL);
 
-	/* As a debugger does, which may write to mappings that may only read: not to these. */
+	/* A debugger may write to read-only mappings of other files, but not to these. */
 	mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
 	ASSERT_OK(mem);
 	EXPECT_ERRNO(pwrite(mem, &byte, 1, (uintptr_t)at), EIO);
 	EXPECT_EQ(pread(mem, &byte, 1, (uintptr_t)at), 1);
 	close(mem);
-	/* Without the descriptor, too. */
+	/* The same without the descriptor. */
 	close(fd);
 	expect_readonly(at);
 	ASSERT_OK(munmap(at, SIZE));
 
-	/* One who opens the device for reading maps what may be written for reading. */
+	/*
+	 * A process that opens the device for reading can map a writable region only for reading.
+	 */
 	fd = open("/dev/dsm", O_RDONLY | O_CLOEXEC);
 	ASSERT_OK(fd);
 	struct dsm_api api = { .version = DSM_API_VERSION };
@@ -204,7 +205,7 @@ static void expect_no_map_file(const char *path)
 	EXPECT_ERRNO(truncate(path, 0), EPERM);
 	EXPECT_ERRNO(truncate(path, SIZE + PAGE), EPERM);
 	EXPECT_ERRNO(execl(path, path, NULL), ENXIO);
-	/* A descriptor that stands for the place may be had: nothing can be done with it. */
+	/* A descriptor that only names the place (O_PATH) is allowed: it permits no access. */
 	fd = open(path, O_PATH | O_CLOEXEC);
 	ASSERT_OK(fd);
 	snprintf(again, sizeof(again), "/proc/self/fd/%d", fd);
@@ -218,7 +219,7 @@ static void expect_no_map_file(const char *path)
 	close(fd);
 }
 
-/* As CRIU does for memory that is shared. */
+/* As CRIU does for shared memory. */
 TEST(map_files)
 {
 	dsm_region *region;
@@ -255,7 +256,7 @@ TEST(moved_or_copied)
 	EXPECT_ERRNO(mremap(base, SIZE, SIZE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP), EINVAL);
 	EXPECT_ERRNO(mremap(base, SIZE, 2 * SIZE, MREMAP_MAYMOVE), EFAULT);
 	EXPECT_ERRNO(mremap(base, SIZE, 2 * SIZE, fixed, other), EFAULT);
-	/* An old size of nothing asks for a second mapping. */
+	/* An old size of 0 requests a second mapping. */
 	EXPECT_EQ(mremap(base, 0, SIZE, fixed, other), MAP_FAILED);
 	EXPECT_EQ(mremap(base, 0, SIZE, MREMAP_MAYMOVE), MAP_FAILED);
 	ASSERT_OK(munmap(other, 2 * SIZE));
@@ -320,8 +321,8 @@ static int uffd_protect(int fd, void *at, bool protect)
 }
 
 /*
- * Since Linux 6.7 a process may have any mapping write-protected to find out
- * what it writes. Taking that back must not make a page writable.
+ * Since Linux 6.7 a process may have any mapping write-protected to see what it writes.
+ * Undoing that must not make a page writable.
  */
 TEST(userfaultfd_that_only_watches)
 {
@@ -364,7 +365,7 @@ static long advise(pid_t pid, void *at, size_t size, int advice)
 	return ret;
 }
 
-/* A page that is written out or cold is the same page. */
+/* Advice to write out or deactivate a page leaves the page as it is. */
 TEST(advised_by_another)
 {
 	dsm_region *region;
@@ -406,7 +407,7 @@ static long smaps(const void *base, const char *field)
 	return value;
 }
 
-/* A huge page would be all blocks' at once: nobody gets one, however they ask. */
+/* A huge page would belong to many blocks at once. No process gets one, whatever it asks for. */
 TEST(huge_pages)
 {
 	dsm_region *region = share_region(2 * HUGE, DSM_HOME_INTERLEAVED, 0);
@@ -420,7 +421,7 @@ TEST(huge_pages)
 		ASSERT_EQ(*word(page(huge, i), 0), i);
 	together("read");
 	EXPECT_EQ(madvise(huge, HUGE, MADV_COLLAPSE), -1);
-	/* The kernel may take this advice; it must not follow it. */
+	/* The kernel may accept this advice, but must not follow it. */
 	madvise(huge, HUGE, MADV_HUGEPAGE);
 	EXPECT_EQ(madvise(huge, HUGE, MADV_COLLAPSE), -1);
 	EXPECT_EQ(smaps(base, "ShmemPmdMapped"), 0);
@@ -434,7 +435,7 @@ TEST(huge_pages)
 	unshare_region(region);
 }
 
-/* By who may write, through any mapping of theirs: on all nodes, or not at all. */
+/* A process that may write can discard through any of its mappings: on all nodes, or not at all. */
 TEST(discarding)
 {
 	dsm_region *region;
@@ -445,7 +446,7 @@ TEST(discarding)
 	if (node() == nodes() - 1) {
 		EXPECT_ERRNO(madvise(at, PAGE, MADV_REMOVE), EACCES);
 		EXPECT_OK(madvise(page(base, 3), PAGE, MADV_REMOVE));
-		/* For writing, but mapped for reading: the rights are the descriptor's. */
+		/* Opened for writing, and mapped for reading: the descriptor's rights count. */
 		EXPECT_OK(mprotect(page(base, 4), PAGE, PROT_READ));
 		if (madvise(page(base, 4), PAGE, MADV_REMOVE))
 			EXPECT_EQ(errno, EACCES);
@@ -462,7 +463,7 @@ TEST(discarding)
 	finish(region);
 }
 
-/* ---- pins that last ------------------------------------------------------- */
+/* ---- long-term pins ----------------------------------------------------- */
 
 static bool kernel_before(int major, int minor)
 {
@@ -501,9 +502,9 @@ static bool pins_mapped_pages(void)
 }
 
 /*
- * Register a page that this node does not have, in vain, and one that it has
- * just written, so that it is mapped for writing. Returns the ring that pins it,
- * on kernels on which it can.
+ * Try to register a page that this node does not have, then one that it has just written,
+ * which is mapped for writing. Returns the ring that pins the page, on kernels that allow
+ * that.
  */
 static int pin_page(char *base)
 {
@@ -513,7 +514,7 @@ static int pin_page(char *base)
 	EXPECT_ERRNO(ring_register(ring, page(base, 1)), error);
 	*word(page(base, 5), 1) = 7;
 	if (pins_mapped_pages())
-		/* As dsm(7) says: the page may have gone again, so try again. */
+		/* As dsm(7) says: another node may have taken the page, so try again. */
 		EXPECT_TRUE(WAIT_FOR(!madvise(page(base, 5), PAGE, MADV_POPULATE_WRITE) &&
 				     !ring_register(ring, page(base, 5)), 20));
 	else
@@ -522,9 +523,9 @@ static int pin_page(char *base)
 }
 
 /*
- * A buffer of io_uring's is pinned for as long as the ring is there. Another
- * node waits for it, gets SIGBUS, and gets the page when the ring is gone. What
- * lies beside it is had as ever.
+ * An io_uring buffer is pinned as long as the ring exists. Another node that wants the page
+ * waits, gets SIGBUS, and gets the page when the ring is gone. Neighbouring pages are not
+ * affected.
  */
 TEST(pinned_for_long)
 {
@@ -549,7 +550,7 @@ TEST(pinned_for_long)
 	}
 	together("waited");
 	if (!node()) {
-		/* Since another node asked for the page, this one waits for it as well. */
+		/* Since another node has asked for the page, this node waits for it, too. */
 		ASSERT_EQ(node_set("timeout_ms", 2000), 0);
 		EXPECT_EQ(access_signal(page(base, 5), true), signal);
 		ASSERT_EQ(node_set("timeout_ms", timeout), 0);
@@ -557,7 +558,7 @@ TEST(pinned_for_long)
 	}
 	together("closed");
 	if (node() == 1) {
-		/* The kernel unpins what a closed ring had a little later. */
+		/* The kernel unpins the buffers of a closed ring a little later. */
 		EXPECT_TRUE(WAIT_FOR(!access_signal(page(base, 5), true), 20));
 		EXPECT_EQ(*word(page(base, 5), 1), 7);
 		*word(page(base, 5), 1) = 8;
@@ -567,7 +568,7 @@ TEST(pinned_for_long)
 	finish(region);
 }
 
-/* Very many references to a page, by who may only read it; they look like a pin. */
+/* A reader takes so many references to a page that they look like a pin. */
 static void pipe_references(int fds[REFERENCE_PIPES][2], void *at)
 {
 	struct iovec parts[PIPE_PAGES];
@@ -581,7 +582,7 @@ static void pipe_references(int fds[REFERENCE_PIPES][2], void *at)
 	}
 }
 
-/* A reader can make writers wait, for that block alone, and for no longer than it is there. */
+/* A reader can make writers wait for that block only, and only while it holds the references. */
 TEST(referenced_by_a_reader)
 {
 	dsm_region *region;
@@ -636,7 +637,7 @@ static void *map_window(int fd)
 	return mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 }
 
-/* A process that has all that the helper has, but is not the helper. */
+/* A process that has everything that the helper has, and is not the helper. */
 static void be_another(int window, int unbound, const char *at)
 {
 	struct dsm_spin_arg spin = { .fd = window };
@@ -646,11 +647,11 @@ static void be_another(int window, int unbound, const char *at)
 	EXPECT_EQ(errno, EPERM);
 	EXPECT_ERRNO(open_window(unbound), EPERM);
 	EXPECT_ERRNO(ioctl(unbound, DSM_IOC_SPIN, &spin), EPERM);
-	/* Nor is it left the mapping by fork(2). */
+	/* fork(2) does not keep the mapping either. */
 	EXPECT_ERRNO(mincore((void *)at, PAGE, &resident), ENOMEM);
 }
 
-/* Nothing but mmap(2) can be done with the descriptor, and nothing with the mapping's file. */
+/* The descriptor supports only mmap(2), and the mapping's file supports nothing. */
 static void try_window(int fd, char *at)
 {
 	char buffer[8];
@@ -668,8 +669,8 @@ static void try_window(int fd, char *at)
 }
 
 /*
- * A window shows a region's frames to whoever has it, whatever the region's mode
- * is: it is for the process that is the registered helper, and for no other.
+ * A window shows a region's frames regardless of the region's mode. Only the registered helper
+ * may have one.
  */
 TEST(window_is_the_helpers)
 {
@@ -694,7 +695,10 @@ TEST(window_is_the_helpers)
 		_exit(0);
 	}
 	expect_child(pid);
-	/* The socket makes the helper: without it, this process is none. */
+	/*
+	 * The helper is the process with the registered socket. Without the socket, this process
+	 * is not the helper.
+	 */
 	close(helper);
 	ASSERT_TRUE(WAIT_FOR(map_window(fd) == MAP_FAILED, 20));
 	EXPECT_EQ(errno, EPERM);

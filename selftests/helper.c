@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The helper holds nothing that matters: it is killed under load and started
- * again, on one node after the other and on all at once, and every result is
- * right.
+ * The helper holds no essential state. It is killed under load and started again, on one node
+ * after the other and on all at once, and every result is right.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -17,7 +16,7 @@ enum {
 	PAGES	= 32,
 };
 
-/* What a node's worker and its parent share; private to the node. */
+/* Shared by a node's worker and its parent; private to the node. */
 struct worker {
 	_Atomic bool stop;
 	_Atomic uint64_t done;
@@ -26,7 +25,7 @@ struct worker {
 
 static struct worker *worker;
 
-/* Words 0 to nodes() - 1 of a page are each a node's own, the next is everybody's. */
+/* Words 0 to nodes() - 1 of a page belong to one node each, the next one to all. */
 static void increment(char *base)
 {
 	uint64_t state = seed();
@@ -65,7 +64,7 @@ static void start_helper(void)
 	ASSERT_EQ(run("dsmd-ctl", "start", NULL), 0);
 }
 
-/* Runs @work on all nodes meanwhile; it gets somewhere after each start. */
+/* Runs @work on all nodes meanwhile. The work must progress after each start. */
 static void kill_and_start(char *base, void (*work)(char *base))
 {
 	long long timeout = node_get("timeout_ms");
@@ -138,7 +137,7 @@ TEST_SECONDS(mutex_while_helpers_die, 600)
 	unshare_region(region);
 }
 
-/* What is in the pages outlives all helpers. */
+/* The contents of pages outlive all helpers. */
 TEST(memory_outlives_helpers)
 {
 	dsm_region *region = share_region(PAGES * PAGE, DSM_HOME_FIRST_TOUCH, 0);
@@ -148,7 +147,7 @@ TEST(memory_outlives_helpers)
 		*word(base + page * PAGE, 5) = random_hash(page, 5);
 	together("written");
 	kill_helper();
-	/* One's own is there meanwhile. */
+	/* Meanwhile a node's own blocks are available. */
 	for (int page = node(); page < PAGES; page += nodes())
 		EXPECT_EQ(*word(base + page * PAGE, 5), random_hash(page, 5));
 	together("killed");
@@ -160,15 +159,15 @@ TEST(memory_outlives_helpers)
 }
 
 /*
- * An access that nobody answers ends after timeout_ms, and not after twice that, where it
- * waits for a block of a home that is known, and where it waits to hear which node that is.
+ * An access without an answer ends after timeout_ms, and not after twice that, both where it
+ * waits for a block whose home is known and where it waits to learn the home.
  */
 TEST(accesses_time_out_once)
 {
 	enum { TIMEOUT = 6 };
 	dsm_region *region = share_region(4 * nodes() * DSM_CHUNK_SIZE, DSM_HOME_FIRST_TOUCH, 0);
 	const char *known = dsm_base(region);
-	/* Nobody has touched it, and the node that gives it away is the last one. */
+	/* No node has touched the chunk. The last node assigns its home. */
 	const char *unknown = known + (2 * nodes() - 1) * DSM_CHUNK_SIZE;
 	long long timeout = node_get("timeout_ms"), before = region_stat("timeouts");
 	double start, took;
@@ -202,7 +201,7 @@ TEST(accesses_time_out_once)
 	if (node() == nodes() - 1)
 		start_helper();
 	together("started");
-	/* That was all: both are to be had. */
+	/* The timeouts had no other effect: both can be accessed. */
 	EXPECT_EQ(*word(known, 0), 2);
 	EXPECT_EQ(*word(unknown, 0), 0);
 	unshare_region(region);

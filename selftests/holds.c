@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What ends a process's hold of a mutex: its end, execve(2), close(2), in every way in
- * which it may share its descriptors. And what does not: the same of another process.
+ * The ways in which a process ends its hold of a mutex: exit, execve(2) and close(2), with
+ * descriptors shared in every possible way. The same actions of another process do not end it.
  */
 #include <fcntl.h>
 #include <sched.h>
@@ -15,10 +15,10 @@
 
 #include "sync.h"
 
-int fd;			/* what mutexes are held through */
-static int look;	/* what others take them through: another open file */
+int fd;			/* mutexes are held through this descriptor */
+static int look;	/* other processes take them through this one: another open file */
 
-/* How the holder has come to its descriptor. */
+/* How the holder got its descriptor. */
 enum sharing {
 	INHERITS,	/* fork(2) */
 	OPENS,
@@ -34,7 +34,7 @@ static const char *const sharing_names[] = {
 	"shares memory",
 };
 
-/* What becomes of the holder. */
+/* How the hold ends. */
 enum ending {
 	KILLED,
 	EXITS,
@@ -52,7 +52,7 @@ struct holder {
 	enum sharing sharing;
 	enum ending ending;
 	uint64_t mutex;
-	bool word;		/* the mutex's word says who holds it */
+	bool word;		/* the mutex's word names the holder */
 	int ready[2];		/* the holder has the mutex; has closed its descriptor */
 	int go[2];
 	int by[2];		/* RECEIVES: where from */
@@ -122,7 +122,7 @@ static int holders_descriptor(struct holder *holder)
 	default:
 		break;
 	}
-	/* Of a table that is shared it is the parent's flag, too, and of no use to that. */
+	/* In a shared table, the flag is also the parent's, and of no use. */
 	fcntl(own, F_SETFD, holder->ending == EXECUTES_OPEN ? 0 : FD_CLOEXEC);
 	return own;
 }
@@ -174,7 +174,7 @@ static void holder_start(struct holder *holder)
 		send_descriptor(holder->by[0], fd);
 	holder->pid = clone(hold, holder->stack + sizeof(holder->stack), flags, holder);
 	ASSERT_OK(holder->pid);
-	/* Without a holder there is nobody who could write: that is seen by its time. */
+	/* Without a holder, no process could write this. The time limit detects that. */
 	ASSERT_EQ(read(holder->ready[0], &byte, 1), 1);
 }
 
@@ -231,7 +231,7 @@ static void holder_clean(struct holder *holder)
 	}
 }
 
-/* Who takes the mutex next. */
+/* The next process to take the mutex. */
 struct taker {
 	uint64_t mutex;
 	_Atomic pid_t tid;
@@ -258,7 +258,7 @@ static void *take_waiting(void *data)
 	return NULL;
 }
 
-/* Nobody waits for it, so that nobody but the taker looks at the holder. */
+/* Nobody waits for it, so only the taker checks the holder. */
 static void take_trying(struct taker *taker)
 {
 	WAIT_FOR((taker->err = op_through(look, DSM_SYNC_TRYLOCK, taker->mutex, 0,
@@ -271,7 +271,7 @@ static void expect_orphan(enum sharing sharing, enum ending ending, bool word, b
 {
 	static struct holder holder;
 	struct taker taker = {
-		/* Homed at this node, or at another. */
+		/* With its home at this node, or at another. */
 		.mutex = DSM_CHUNK_SIZE * (sharing % 4) + 4096 * node(),
 	};
 	uint32_t result;
@@ -300,7 +300,7 @@ static void expect_orphan(enum sharing sharing, enum ending ending, bool word, b
 			    word ? "by a word" : "without a word",
 			    waits ? "one waits" : "nobody waits",
 			    strerror(taker.err), taker.result);
-	/* It is told once. */
+	/* The taker is told once. */
 	EXPECT_EQ(op_through(look, DSM_SYNC_TRYLOCK, taker.mutex, 0, &taker.result), 0);
 	EXPECT_EQ(taker.result, 0);
 	unlock_through_look(taker.mutex);
@@ -341,7 +341,7 @@ TEST_SECONDS(endings_of_words_while_one_waits, 600)
 	all_endings(true, true);
 }
 
-/* Another node waits; nobody of the holder's does. */
+/* Another node waits, and no process of the holder's node does. */
 static void seen_elsewhere(enum sharing sharing, enum ending ending)
 {
 	static struct holder holder;
@@ -395,7 +395,7 @@ TEST(end_with_shared_table_seen_by_another_node)
 	seen_elsewhere(SHARES_TABLE, KILLED);
 }
 
-/* ---- what ends no hold ---------------------------------------------------- */
+/* ---- what does not end a hold ------------------------------------------- */
 
 static void *with_own_table(void *data)
 {
@@ -403,7 +403,7 @@ static void *with_own_table(void *data)
 
 	if (syscall(SYS_unshare, CLONE_FILES))
 		return (void *)-1;
-	/* One by one, and what is left by the end of the thread. */
+	/* Closed one by one; the end of the thread closes the rest. */
 	return (void *)(intptr_t)close(*descriptor);
 }
 
@@ -420,7 +420,7 @@ static int executes(void *data)
 	return 1;
 }
 
-/* What other descriptors, processes, and threads with tables of their own do. */
+/* The actions of other descriptors, processes, and threads with tables of their own. */
 static void kept(bool word)
 {
 	static char stack[65536] __attribute__((aligned(16)));
@@ -484,7 +484,7 @@ TEST(others_end_no_word)
 
 /* ---- many ------------------------------------------------------------------ */
 
-/* Others go on while a process that has very many leaves them. */
+/* Others continue while a process abandons very many mutexes. */
 TEST_SECONDS(many_at_once, 600)
 {
 	enum { MANY = 20000, STRIDE = 64 };
@@ -509,6 +509,6 @@ TEST_SECONDS(many_at_once, 600)
 		EXPECT_EQ(result, DSM_SYNC_OWNERDEAD);
 		ASSERT_EQ(unlock(STRIDE * i), 0);
 	}
-	/* What is left goes with the region. */
+	/* The rest is freed with the region. */
 	unshare_all(region);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What one user can take from the others: no node of their own, regions, addresses,
- * memory and mutexes up to a limit, and next to no memory of the kernel that is not
- * charged to the user's own cgroup.
+ * What one user can take from others: no node of its own; regions, addresses, memory and
+ * mutexes up to a limit; and almost no kernel memory that is not charged to the user's own
+ * cgroup.
  */
 #include <endian.h>
 #include <fcntl.h>
@@ -30,10 +30,10 @@
 
 enum {
 	PAGE		= 4096,
-	TEST_REGIONS	= 6,		/* limits, while they are tested */
+	TEST_REGIONS	= 6,		/* limits that the tests set */
 	FRAMES_MAX	= 16 << 20,
 	TEST_MUTEXES	= 20,
-	OTHER_USER	= 4711,		/* nobody has this uid */
+	OTHER_USER	= 4711,		/* no user has this uid */
 	FORGED_PEERS	= 3,
 	FORGED_ID	= 100,		/* of a forged region */
 };
@@ -44,7 +44,7 @@ static bool chosen(void)
 	return node() == nodes() - 1;
 }
 
-/* As write(2) of all of it. */
+/* Like write(2), but fails unless everything is written. */
 static int write_once(const char *path, const char *text)
 {
 	int fd = open(path, O_WRONLY), err;
@@ -78,11 +78,11 @@ static long long read_number(const char *path)
 static void become_own_user(void)
 {
 	become_user(0);
-	/* Its own files in /proc are its own again. */
+	/* The process owns its files in /proc again. */
 	ASSERT_OK(prctl(PR_SET_DUMPABLE, 1));
 }
 
-/* ---- a node of one's own ------------------------------------------------------ */
+/* ---- a user's own node -------------------------------------------------- */
 
 static void enter_own_namespaces(void)
 {
@@ -116,7 +116,7 @@ static int say_peer_up(int fd, int family, uint32_t id)
 	return genl_say(fd, &m);
 }
 
-/* Node 0, which is the registry, says that there is a region. */
+/* Node 0, which is the registry, announces a region. */
 static int say_region_new(int fd, int family, uint64_t seq, uint32_t id, const char *name)
 {
 	struct {
@@ -148,7 +148,7 @@ static int say_region_new(int fd, int family, uint64_t seq, uint32_t id, const c
 	return genl_say(fd, &m);
 }
 
-/* /dev/dsm of a network namespace that has no node. */
+/* /dev/dsm in a network namespace without a node. */
 static void expect_no_node(void)
 {
 	static const unsigned int commands[] = {
@@ -182,12 +182,12 @@ static void be_refused(void)
 	expect_no_node();
 }
 
-/* A user's own user and network namespaces are no place for a node. */
+/* A user cannot make a node in its own user and network namespaces. */
 TEST(node_in_a_users_namespace_is_refused)
 {
 	if (chosen()) {
 		EXPECT_EQ(in_child(be_refused), 0);
-		/* Root's namespaces are, which the cluster has shown. */
+		/* Root can, as the cluster has shown. */
 		EXPECT_EQ(node_get("up"), nodes());
 	}
 	together("tried");
@@ -209,7 +209,10 @@ static void be_allowed(void)
 	EXPECT_EQ(info.count, FORGED_PEERS);
 	ASSERT_EQ(say_peer_up(fd, family, 0), 0);
 	EXPECT_EQ(say_region_new(fd, family, 1, FORGED_ID, "forged"), 0);
-	/* Again, under other numbers: the kernel's log, which the cluster reads, has no stack. */
+	/*
+	 * Again, with other numbers: the kernel's log, which the cluster reads, has no stack
+	 * trace.
+	 */
 	for (int i = 1; i <= 100; i++)
 		EXPECT_NE(say_region_new(fd, family, 2, FORGED_ID + i, "forged"), 0);
 	EXPECT_NE(say_region_new(fd, family, 2, FORGED_ID, "other"), 0);
@@ -219,7 +222,7 @@ static void be_allowed(void)
 	close(fd);
 }
 
-/* ... unless the administrator says that they are. */
+/* ... unless the administrator allows it. */
 TEST(node_in_a_users_namespace_is_allowed)
 {
 	if (chosen()) {
@@ -233,7 +236,7 @@ TEST(node_in_a_users_namespace_is_allowed)
 
 /* ---- regions, addresses ------------------------------------------------------- */
 
-/* A limit of node @where, for as long as a test takes. */
+/* Sets a limit on node @where for the duration of a test. */
 static long long limit_set(int where, const char *limit, long long value)
 {
 	long long before = node_get(limit);
@@ -249,7 +252,7 @@ static void limit_restore(int where, const char *limit, long long before)
 		ASSERT_EQ(node_set(limit, before), 0);
 }
 
-/* 0 or an error number; the region is not kept open. */
+/* Returns 0 or an error number. Does not keep the region open. */
 static int create(const char *name, uint64_t size)
 {
 	struct dsm_region_arg arg = { .size = size, .mode = 0600 };
@@ -272,7 +275,7 @@ static int unlink_name(const char *name)
 	return err;
 }
 
-/* What is unlinked counts until it is freed, which takes the other nodes. */
+/* An unlinked region counts until it is freed, which needs the other nodes. */
 static bool can_create(const char *name, uint64_t size)
 {
 	int err = create(name, size);
@@ -281,7 +284,7 @@ static bool can_create(const char *name, uint64_t size)
 	return !err;
 }
 
-/* The limits as they are at first. */
+/* The default limits. */
 TEST(defaults)
 {
 	EXPECT_EQ(node_get("user_regions_max"), 32);
@@ -321,7 +324,7 @@ static void unlink_mine(void)
 	}
 }
 
-/* A user with CAP_SYS_RESOURCE, and no other right. */
+/* A user whose only right is CAP_SYS_RESOURCE. */
 static void exceed_regions(void)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -336,7 +339,7 @@ static void exceed_regions(void)
 	EXPECT_EQ(unlink_name("exceeding"), 0);
 }
 
-/* The registry counts: it does not matter on which node a user asks. */
+/* The registry counts, so the node on which a user asks does not matter. */
 TEST(regions_of_a_user)
 {
 	long long before = limit_set(0, "user_regions_max", TEST_REGIONS);
@@ -346,7 +349,7 @@ TEST(regions_of_a_user)
 		EXPECT_EQ(in_child(use_up_regions), 0);
 	together("used-up");
 	if (!node()) {
-		/* Not the super-user's. */
+		/* Not the super-user's regions. */
 		EXPECT_EQ(create("roots", PAGE), 0);
 		EXPECT_EQ(unlink_name("roots"), 0);
 		EXPECT_EQ(in_child(exceed_regions), 0);
@@ -364,7 +367,7 @@ static void use_up_addresses(void)
 	EXPECT_EQ(create("large", DSM_REGION_SIZE_MAX), EDQUOT);
 	EXPECT_EQ(create("large", max + PAGE), EDQUOT);
 	EXPECT_EQ(create("large", max - (2 << 20)), 0);
-	/* Addresses are given out in pieces of 2 MiB. */
+	/* Addresses are allocated in units of 2 MiB. */
 	EXPECT_EQ(create("small", (2 << 20) + PAGE), EDQUOT);
 	EXPECT_EQ(create("small", PAGE), 0);
 	EXPECT_EQ(create("smaller", PAGE), EDQUOT);
@@ -374,7 +377,7 @@ static void use_up_addresses(void)
 	EXPECT_EQ(unlink_name("large"), 0);
 }
 
-/* One user's regions, none of them kept open, leave the others most of the addresses. */
+/* A user's regions, none of them open, leave most addresses to the others. */
 TEST(addresses_of_a_user)
 {
 	long long before = limit_set(0, "user_address_bytes_max", DSM_REGION_SIZE_MAX / 4);
@@ -403,7 +406,7 @@ static void create_users(void)
 	EXPECT_EQ(create("users-2", PAGE), 0);
 }
 
-/* Whoever owns a region may unlink it, on every node, and whoever administers one. */
+/* A region's owner and an administrator may unlink it, on every node. */
 TEST(who_may_unlink)
 {
 	if (!node()) {
@@ -422,7 +425,7 @@ TEST(who_may_unlink)
 
 /* ---- frames --------------------------------------------------------------------- */
 
-/* Bytes from the start of what is mapped that can be written; the rest gets SIGBUS. */
+/* The number of mapped bytes, from the start, that can be written. The rest gets SIGBUS. */
 static size_t writable_bytes(char *base, size_t size)
 {
 	for (size_t i = 0; i < size; i += PAGE) {
@@ -460,20 +463,20 @@ static void use_up_frames(void)
 	become_own_user();
 	base = map_new("users", 4 * FRAMES_MAX, 0666);
 	got = writable_bytes(base, 4 * FRAMES_MAX);
-	/* A part is what threads that ask at the same time may go beyond it. */
+	/* Threads that ask at the same time may exceed the limit by this part. */
 	note("%zu KiB of %u could be written", got >> 10, FRAMES_MAX >> 10);
 	EXPECT_GE(got, FRAMES_MAX / 2);
 	EXPECT_LE(got, FRAMES_MAX + (1 << 20));
-	/* What is here already can be used as before. */
+	/* Memory that is present can still be used. */
 	EXPECT_EQ(access_signal(base, true), 0);
 	EXPECT_EQ(access_signal(base + got - PAGE, true), 0);
 	/* Through a system call. */
 	ASSERT_OK(pipe(pipes));
 	ASSERT_EQ(write(pipes[1], "x", 1), 1);
 	EXPECT_ERRNO(read(pipes[0], base + got, 1), EFAULT);
-	/* A region that is not the user's own, which the user may write. */
+	/* A region of another owner, which the user may write. */
 	EXPECT_EQ(access_signal(map_new("users-2", PAGE, 0600), true), SIGBUS);
-	/* What is given back can be had again. */
+	/* Memory that was given back can be had again. */
 	ASSERT_OK(madvise(base, got / 2, MADV_REMOVE));
 	EXPECT_EQ(writable_bytes(base + got, got / 4), got / 4);
 	EXPECT_EQ(unlink_name("users-2"), 0);
@@ -489,7 +492,7 @@ TEST(frames_of_a_user)
 		char *base;
 
 		EXPECT_EQ(in_child(use_up_frames), 0);
-		/* The super-user's own have no limit of this kind. */
+		/* The super-user's regions have no such limit. */
 		base = map_new("roots", 2 * FRAMES_MAX, 0600);
 		EXPECT_EQ(writable_bytes(base, 2 * FRAMES_MAX), 2 * FRAMES_MAX);
 		EXPECT_EQ(unlink_name("roots"), 0);
@@ -498,7 +501,7 @@ TEST(frames_of_a_user)
 	limit_restore(nodes() - 1, "user_frames_bytes_max", before);
 }
 
-/* All regions together have half of the memory, or what the administrator says. */
+/* All regions together may use half of the memory, or what the administrator allows. */
 TEST(frames_of_all)
 {
 	if (chosen()) {
@@ -519,7 +522,7 @@ TEST(frames_of_all)
 		EXPECT_GE(got, FRAMES_MAX / 2);
 		EXPECT_LE(got, FRAMES_MAX);
 		EXPECT_EQ(access_signal(base, true), 0);
-		/* More at once, where it is allowed; what is not memory is refused. */
+		/* More at a time, where that is allowed. A limit beyond the memory is refused. */
 		write_file(FRAMES_BYTES, "0");
 		EXPECT_EQ(read_number(FRAMES_BYTES), all);
 		EXPECT_EQ(writable_bytes(base, 4 * FRAMES_MAX), 4 * FRAMES_MAX);
@@ -531,7 +534,7 @@ TEST(frames_of_all)
 	together("used-up");
 }
 
-/* Of another user, who may write to the region: it is the owner's memory that is used up. */
+/* Another user, who may write to the region, uses up memory that counts for the owner. */
 static void use_up_anothers_frames(void)
 {
 	struct dsm_region_arg arg = {};
@@ -595,19 +598,19 @@ static void use_up_mutexes(void)
 	EXPECT_EQ(sync_op(fd, DSM_SYNC_LOCK, offset), 0);
 	for (i = 1; i <= TEST_MUTEXES; i++)
 		EXPECT_EQ(sync_op(fd, DSM_SYNC_UNLOCK, 8 * i), 0);
-	/* Those that the node keeps, in case they are taken again, are in nobody's way. */
+	/* Mutexes that the node keeps for reuse count for nobody. */
 	ASSERT_OK(ioctl(fd, DSM_IOC_ATTACH, &attach));
 	for (i = 0, offset = 0; i < 3 * TEST_MUTEXES; i++, offset += 8) {
 		EXPECT_EQ(sync_op(fd, DSM_SYNC_LOCK, offset), 0);
 		EXPECT_EQ(sync_op(fd, DSM_SYNC_UNLOCK, offset), 0);
 	}
-	/* What a process still has when it ends is not counted any more. */
+	/* The mutexes of a process that ends are no longer counted. */
 	for (i = 0; i < TEST_MUTEXES; i++)
 		EXPECT_EQ(sync_op(fd, DSM_SYNC_LOCK, 8 * i), 0);
 	EXPECT_EQ(sync_op(fd, DSM_SYNC_LOCK, 8 * TEST_MUTEXES), EDQUOT);
 }
 
-/* Another process of the user's, of the mutexes that the first has left. */
+/* Another process of the user gets the mutexes that the first has left. */
 static void lock_again(void)
 {
 	struct dsm_sync_arg arg = { .op = DSM_SYNC_LOCK };
@@ -621,7 +624,7 @@ static void lock_again(void)
 	}
 }
 
-/* In regions homed here and elsewhere: on the node where the user asks. */
+/* In regions with homes here and elsewhere: the node on which the user asks counts. */
 TEST(mutexes_of_a_user)
 {
 	long long before = limit_set(nodes() - 1, "user_mutexes_max", TEST_MUTEXES);
@@ -655,7 +658,7 @@ TEST(mutexes_of_a_user)
 	limit_restore(nodes() - 1, "user_mutexes_max", before);
 }
 
-/* ---- what nobody uses ----------------------------------------------------------- */
+/* ---- unused regions ----------------------------------------------------- */
 
 static long long shmem_bytes(void)
 {
@@ -678,8 +681,8 @@ static void fill(char *base, size_t size, int value)
 }
 
 /*
- * The last node is down, and has closed the region: that is freed when it is unlinked. A
- * region that the node still uses is not, and is whole when the node is back.
+ * The last node is down and has closed the region, so an unlinked region is freed. A region
+ * that the node still uses is not freed, and is intact when the node is back.
  */
 TEST(unlinked_while_a_node_is_down)
 {
@@ -725,7 +728,7 @@ TEST(unlinked_while_a_node_is_down)
 	if (node() == 1)
 		EXPECT_TRUE(WAIT_FOR(shmem_bytes() - before < FRAMES_MAX + FRAMES_MAX / 2, 20));
 	together("freed");
-	/* As often as one likes: what the node need not hear is not kept for it. */
+	/* Any number of times: messages that the node need not hear are not kept for it. */
 	if (!node()) {
 		char file[64];
 

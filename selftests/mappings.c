@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Mappings of a region: how many a user may have, and what very many of them do to others.
+ * Mappings of a region: how many a user may have, and how very many of them affect others.
  *
- * MAPPINGS=N: how many mappings each of the processes of the last test has.
+ * MAPPINGS=N: how many mappings each process of the last test makes.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -28,7 +28,7 @@ static void share(void)
 {
 	struct dsm_region_arg arg = { .size = SIZE, .mode = 0666, .home = DSM_HOME_CREATOR };
 
-	/* All may write to it, which share_region()'s does not say. */
+	/* All users may write to this region. Those of share_region() do not allow that. */
 	strcpy(arg.name, region_name());
 	if (!node()) {
 		fd = open_device();
@@ -59,7 +59,7 @@ static char *map(size_t pages)
 	return mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 }
 
-/* In a child that is the user @plus; what fails there fails the test. */
+/* In a child that runs as the user @plus. Its failures fail the test. */
 #define AS_USER(plus, code) ({			\
 	pid_t pid_ = fork();			\
 						\
@@ -86,11 +86,11 @@ static void limited(void)
 	char *at[LIMIT], *one;
 
 	all_up_to_the_limit(at);
-	/* Nor can there be two of one: its middle is changed, or goes. */
+	/* Nor can one mapping be split, by changing or unmapping its middle. */
 	EXPECT_ERRNO(mprotect(at[0] + PAGE, PAGE, PROT_READ), ENOMEM);
 	EXPECT_ERRNO(munmap(at[0] + PAGE, PAGE), ENOMEM);
 	EXPECT_EQ(access_signal(at[0] + PAGE, true), 0);
-	/* The end of one makes room for one. */
+	/* Removing one makes room for another one. */
 	ASSERT_OK(munmap(at[0], 4 * PAGE));
 	EXPECT_OK(mprotect(at[1] + 3 * PAGE, PAGE, PROT_READ));
 	EXPECT_ERRNO(map(4), ENOMEM);
@@ -99,7 +99,7 @@ static void limited(void)
 		at[i] = map(4);
 		ASSERT_NE(at[i], MAP_FAILED);
 	}
-	/* Another process of the user's has none left, and its copies of these count. */
+	/* Another process of the user has none left, and its copies of these count. */
 	AS_USER(0, {
 		EXPECT_ERRNO(map(4), ENOMEM);
 		for (int i = 1; i < LIMIT; i++)
@@ -111,7 +111,7 @@ static void limited(void)
 	ASSERT_OK(munmap(at[0], 4 * PAGE));
 	one = map(4);
 	ASSERT_NE(one, MAP_FAILED);
-	/* What there is works. */
+	/* Existing mappings work. */
 	*word(one, 1) = 5;
 	EXPECT_EQ(*word(at[LIMIT - 1], 1), 5);
 }
@@ -126,7 +126,7 @@ TEST(limit)
 	ASSERT_EQ(node_set("user_mappings_max", LIMIT), 0);
 	EXPECT_EQ(node_get("user_mappings_max"), LIMIT);
 	AS_USER(0, limited());
-	/* It has left nothing, and others have their own. */
+	/* The process has left nothing, and other users have their own limit. */
 	AS_USER(0, {
 		all_up_to_the_limit(at);
 		AS_USER(0, EXPECT_ERRNO(map(4), ENOMEM));
@@ -137,7 +137,7 @@ TEST(limit)
 		ASSERT_NE(at[i], MAP_FAILED);
 		EXPECT_OK(mprotect(at[i] + PAGE, PAGE, PROT_READ));
 	}
-	/* Root's do not count for a user. */
+	/* Root's mappings do not count for a user. */
 	AS_USER(1, {
 		for (int i = 0; i < 2 * LIMIT; i++)
 			ASSERT_OK(munmap(at[i], 4 * PAGE));
@@ -149,7 +149,7 @@ TEST(limit)
 	unshare();
 }
 
-/* How often a link of this node's has fallen, as its helper says. */
+/* How often a link of this node went down, as its helper reports. */
 static int links_fallen(void)
 {
 	FILE *log = fopen("/run/dsmd.log", "re");
@@ -163,7 +163,7 @@ static int links_fallen(void)
 	return n;
 }
 
-/* Maps one page @n times, and reads it by each of them again and again. */
+/* Maps one page @n times, and reads it through each mapping again and again. */
 static void map_and_read(int n, int ready)
 {
 	char *at = mmap(NULL, (size_t)n * PAGE, PROT_NONE,
@@ -180,7 +180,7 @@ static void map_and_read(int n, int ready)
 	for (uint64_t last = 0;; last = seen)
 		for (int i = 0; i < n; i++) {
 			seen = *word(at + (size_t)i * PAGE, 0);
-			/* What was taken away once is not there, wherever it was mapped. */
+			/* A page that was taken away is not accessible through any mapping. */
 			if (seen < last)
 				_exit(1);
 			last = seen;
@@ -188,8 +188,8 @@ static void map_and_read(int n, int ready)
 }
 
 /*
- * A user of node 1 has one page mapped very often. It is written at node 0: that takes its
- * time, and takes nobody else's. No link falls, and what others do on both nodes goes on.
+ * A user of node 1 has mapped one page very often. Writing it at node 0 takes long, and delays
+ * nothing else: no link goes down, and other accesses on both nodes continue.
  */
 TEST_SECONDS(very_many_of_one_page, 900)
 {
@@ -225,7 +225,10 @@ TEST_SECONDS(very_many_of_one_page, 900)
 	for (int i = 0; i < WRITES; i++) {
 		double start = seconds();
 
-		/* A page of one's own, that node 0 is the home of; but node 0 the page itself. */
+		/*
+		 * Each node has a page of its own, whose home is node 0. Node 0 uses the shared
+		 * page.
+		 */
 		page[node() * PAGE / 8] = i + 2;
 		atomic_fetch_add(word((void *)page, (PAGES - 1) * PAGE / 8), 1);
 		start = seconds() - start;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The module does not trust its helper. Here a stranger speaks to it, and
- * then, with the helper dead, a false helper: whatever is wrong gets an error,
- * changes nothing, and the true helper goes on where it was.
+ * The module does not trust its helper. First an unregistered process talks to the module.
+ * Then, with the helper dead, a false helper does. Every wrong message gets an error and
+ * changes nothing. Afterwards the true helper continues where it was.
  */
 #include <endian.h>
 #include <fcntl.h>
@@ -25,13 +25,13 @@ enum {
 
 /* ---- frames ---------------------------------------------------------------- */
 
-/* Whom the false helper speaks for, and what it has found out. */
+/* The peer that the false helper speaks for, and what it has found out about that peer. */
 struct forger {
 	int fd;
 	int family;
 	uint16_t peer;
 	uint32_t region;
-	uint64_t seq;		/* the next that the module takes from the peer */
+	uint64_t seq;		/* the number that the module expects next from the peer */
 };
 
 static struct dsm_wire_hdr header(const struct forger *f, uint8_t type)
@@ -64,7 +64,10 @@ static int receive_header(const struct forger *f, struct dsm_wire_hdr hdr)
 	return receive(f, f->peer, &hdr, sizeof(hdr), false);
 }
 
-/* What nobody has asked for: of the next number it is wrong, while earlier ones are dropped. */
+/*
+ * An unsolicited message: with the next number it is an error, with an earlier one it is
+ * dropped.
+ */
 static struct dsm_wire_hdr unasked_grant(const struct forger *f)
 {
 	struct dsm_wire_hdr hdr = header(f, DSM_GRANT);
@@ -81,7 +84,7 @@ static void find_seq(struct forger *f)
 	int err;
 
 	snprintf(file, sizeof(file), "peers/%u/rx_frames", f->peer);
-	/* A frame may stand for several. */
+	/* A frame may stand for several messages. */
 	most = node_get(file) * DSM_WIRE_RUN_MAX + 1;
 	for (f->seq = 1; f->seq <= most; f->seq++) {
 		err = receive_header(f, unasked_grant(f));
@@ -92,7 +95,7 @@ static void find_seq(struct forger *f)
 	ASSERT_TRUE(!"a number that the module waits for");
 }
 
-/* ---- a stranger -------------------------------------------------------------- */
+/* ---- an unregistered process -------------------------------------------- */
 
 static void expect_all_to_fail(int error_of_register, int error)
 {
@@ -138,7 +141,7 @@ TEST(stranger)
 		skip("needs two nodes");
 	expect_all_to_fail(EBUSY, EPERM);
 	EXPECT_EQ(in_child(speak_as_user), 0);
-	/* Commands that are the module's to give, and such as there are none. */
+	/* Commands that only the module sends, and unknown commands. */
 	for (int cmd = 0; cmd < 256; cmd++) {
 		if (cmd == DSM_CMD_REGISTER || cmd == DSM_CMD_PEER || cmd == DSM_CMD_CREDIT ||
 		    cmd == DSM_CMD_RECEIVE || cmd == DSM_CMD_SESSION)
@@ -147,7 +150,7 @@ TEST(stranger)
 		EXPECT_EQ(genl_say(fd, &m), EOPNOTSUPP);
 	}
 	close(fd);
-	/* The end of a socket that is not the helper's is nothing. */
+	/* Closing a socket that is not the helper's has no effect. */
 	EXPECT_EQ(node_get("helper"), helper);
 	EXPECT_EQ(node_get("up"), nodes());
 	together("said");
@@ -188,7 +191,7 @@ static void bad_attributes(const struct forger *f)
 			test_failed(__FILE__, __LINE__, false, "attributes of case %zu", i);
 	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
-		/* One that there is none of, and ones of a wrong length. */
+		/* An unknown attribute, and attributes of a wrong length. */
 		genl_begin(&m, f->family, commands[i]);
 		genl_put_u32(&m, DSM_A_PEER, f->peer);
 		genl_put_u32(&m, DSM_A_MAX + 1, 1);
@@ -204,7 +207,7 @@ static void bad_attributes(const struct forger *f)
 		((struct nlattr *)m.attrs)->nla_len = 200;
 		EXPECT_NE(genl_say(f->fd, &m), 0);
 	}
-	/* Not this node, not a peer, not a state. */
+	/* Neither this node nor a peer, and invalid states. */
 	genl_begin(&m, f->family, DSM_CMD_REGISTER);
 	genl_put_u32(&m, DSM_A_NODE, !node());
 	genl_put_u32(&m, DSM_A_NODES, nodes());
@@ -285,7 +288,7 @@ static bool refused(int error)
 	return error == EPROTO || error == EBADMSG || error == EAGAIN;
 }
 
-/* What no node would say, or not this one, or not now. */
+/* Messages that no node would send, or not this node, or not now. */
 static void out_of_turn(const struct forger *f)
 {
 	static const uint8_t block_types[] = {
@@ -293,7 +296,7 @@ static void out_of_turn(const struct forger *f)
 		DSM_INV, DSM_INV_ACK, DSM_DATA, DSM_GRANT, DSM_DONE, DSM_DISCARD,
 		DSM_DISCARDED, DSM_LOST,
 	};
-	/* Of a block that this node does not have and has not asked for. */
+	/* About a block that this node does not have and has not requested. */
 	static const uint8_t unasked[] = {
 		DSM_GRANT, DSM_DATA, DSM_FWD_GET_S, DSM_FWD_GET_M, DSM_DISCARDED,
 	};
@@ -325,7 +328,7 @@ static void out_of_turn(const struct forger *f)
 					    strerror(error));
 		}
 	}
-	/* Bytes of a wrong length; a requester that is no node. */
+	/* Bytes of a wrong length; a requester that is not a node. */
 	struct dsm_wire_hdr hdr = header(f, DSM_DATA);
 
 	hdr.block = htole64(0);
@@ -341,7 +344,7 @@ static void out_of_turn(const struct forger *f)
 	EXPECT_TRUE(refused(receive_header(f, hdr)));
 }
 
-/* Only the registry announces regions, and only such as can be. */
+/* Only the registry announces regions, and only valid ones. */
 static void false_regions(const struct forger *f)
 {
 	struct {
@@ -354,7 +357,7 @@ static void false_regions(const struct forger *f)
 	EXPECT_TRUE(refused(receive(f, f->peer, &frame, sizeof(frame), false)));
 	frame.hdr.type = DSM_REGION_UNLINK;
 	EXPECT_TRUE(refused(receive(f, f->peer, &frame, sizeof(frame), false)));
-	/* No size, no block size, no base. */
+	/* Invalid sizes, block sizes and addresses. */
 	frame.hdr.type = DSM_REGION_NEW;
 	frame.hdr.region = htole32(1 << 30);
 	EXPECT_TRUE(refused(receive(f, f->peer, &frame, sizeof(frame), false)));
@@ -386,12 +389,12 @@ static void random_bytes(const struct forger *f)
 		case 0:
 			EXPECT_NE(receive(f, f->peer, bytes, len, i & 4), 0);
 			break;
-		case 1: {	/* A header that is wrong in its first half, too. */
+		case 1: {	/* With errors in the first half of the header, too. */
 			struct dsm_wire_hdr hdr = header(f, DSM_INV);
 
 			hdr.block = htole64(UINT64_MAX);
 			((uint8_t *)&hdr)[random_next(&state) % 16] ^= 1 + random_next(&state) % 255;
-			/* Of another type it may be right. */
+			/* As a message of another type it may be valid. */
 			hdr.type = DSM_INV;
 			EXPECT_NE(receive_header(f, hdr), 0);
 			break;
@@ -412,7 +415,7 @@ static void random_bytes(const struct forger *f)
 	}
 }
 
-/* A number of a peer's that sysfs shows in hexadecimal */
+/* A peer's number that sysfs shows in hexadecimal */
 static uint64_t hex_of(int peer, const char *file)
 {
 	char path[100];
@@ -462,13 +465,13 @@ static void be_false_helper(uint32_t region, int peer)
 	genl_put_u32(&m, DSM_A_NODE, node());
 	genl_put_u32(&m, DSM_A_NODES, nodes());
 	ASSERT_EQ(genl_say(f.fd, &m), 0);
-	/* Nothing comes from a peer that is down. */
+	/* A peer that is down sends nothing. */
 	EXPECT_EQ(receive_header(&f, header(&f, DSM_INV)), ENOTCONN);
-	/* Asking changes nothing. */
+	/* A query changes nothing. */
 	EXPECT_EQ(ask_session(&f, incarnation + 1), ESTALE);
 	EXPECT_EQ(ask_session(&f, incarnation), 0);
 	EXPECT_EQ(hex_of(peer, "session"), session);
-	/* With a region, a module that counts anew has lost its part of it. */
+	/* A restarted module has lost its part of the region. */
 	EXPECT_EQ(say_up(&f, incarnation + 1, session + 1), ESTALE);
 	EXPECT_EQ(say_up(&f, incarnation, session + 1), ESTALE);
 	EXPECT_EQ(say_up(&f, incarnation + 1, session), EINVAL);
@@ -486,7 +489,7 @@ static void be_false_helper(uint32_t region, int peer)
 	false_regions(&f);
 	random_bytes(&f);
 	EXPECT_GT(node_get(file), rejected + 1000);
-	/* None of all that was taken. */
+	/* None of those that were accepted. */
 	EXPECT_EQ(receive_header(&f, unasked_grant(&f)), EPROTO);
 	close(f.fd);
 }
@@ -506,7 +509,7 @@ TEST_SECONDS(false_helper, 600)
 			*word(base + i * PAGE, 0) = random_hash(i, 3);
 	}
 	together("written");
-	/* The last node has some to read, and one to write; not the last one. */
+	/* The last node has blocks to read and one to write. The other nodes do not. */
 	if (node() == nodes() - 1) {
 		long long prefetch = node_get("prefetch_blocks");
 

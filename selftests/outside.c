@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * How much memory a user can make the kernel hold that is not charged to the user's own
- * memory cgroup: a process of the user does what it may, up to its limits, and each node
- * looks how much memory its kernel has more than before, what the cgroup is charged with
- * left out. So each node needs a kernel of its own.
+ * How much kernel memory a user can occupy that is not charged to the user's own memory
+ * cgroup. A process of the user exhausts its limits. Each node measures how much its kernel's
+ * memory has grown, minus what is charged to the cgroup. So each node needs a kernel of its
+ * own.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -27,10 +27,10 @@ enum {
 	MIB		= 1 << 20,
 	CHUNK		= 2 * MIB,
 	CHUNKS		= 24,
-	ENTRY_MIN	= 64,	/* bytes that a home keeps of a block at least */
-	BLOCK_PART	= 32,	/* of the bytes of blocks: what their homes keep of them */
-	REGIONS		= 32,	/* user_regions_max, as it is at first */
-	MUTEXES		= 2048,	/* user_mutexes_max, as it is at first */
+	ENTRY_MIN	= 64,	/* the least that a home keeps for a block, in bytes */
+	BLOCK_PART	= 32,	/* what homes keep for blocks, as a part of the blocks' bytes */
+	REGIONS		= 32,	/* the default of user_regions_max */
+	MUTEXES		= 2048,	/* the default of user_mutexes_max */
 	ALLOWED		= MIB,
 };
 
@@ -60,7 +60,7 @@ static bool users_node(void)
 	return node() == nodes() - 1;
 }
 
-/* The sum of the numbers behind @names, in the file's unit. */
+/* The sum of the numbers after @names, in the file's unit. */
 static long long sum_of(const char *path, const char *const *names)
 {
 	FILE *file = fopen(path, "re");
@@ -79,7 +79,7 @@ static long long sum_of(const char *path, const char *const *names)
 	return sum;
 }
 
-/* The kernel's memory that a cgroup is charged with. */
+/* The kernel's memory that is charged to a cgroup. */
 static long long charged(const char *stat)
 {
 	static const char *const names[] = {
@@ -89,7 +89,10 @@ static long long charged(const char *stat)
 	return sum_of(stat, names);
 }
 
-/* The kernel's memory that is not charged to the user's cgroup, if that is on this node. */
+/*
+ * The kernel's memory on this node that is not charged to the user's cgroup, if the cgroup is
+ * on this node.
+ */
 static long long outside(void)
 {
 	static const char *const all[] = {
@@ -97,13 +100,13 @@ static long long outside(void)
 	};
 	long long bytes;
 
-	/* What the kernel keeps of files and names that nobody uses. */
+	/* Drop the kernel's caches of unused files and names. */
 	write_file("/proc/sys/vm/drop_caches", "%lld", 2);
 	bytes = sum_of("/proc/meminfo", all) * 1024;
 	return users_node() ? bytes - charged(CGROUP "/memory.stat") : bytes;
 }
 
-/* A process of the user, which does @what when a byte comes, tells, and waits. */
+/* A process of the user. When it receives a byte, it does @what, answers, and waits. */
 struct user {
 	pid_t pid;
 	int tell, hear;
@@ -158,7 +161,7 @@ static const char *name_of(unsigned int n)
 {
 	static char name[DSM_NAME_MAX];
 
-	/* As long as a name may be. */
+	/* The longest possible name. */
 	snprintf(name, sizeof(name), "%0*u", DSM_NAME_MAX - 1, n);
 	return name;
 }
@@ -222,13 +225,13 @@ static int regions_here(void)
 	return n;
 }
 
-/* Each node's kernel has less than @allowed for what the user does. */
+/* Each node's kernel has less than @allowed more memory because of the user. */
 static void stays_within(void (*what)(void), unsigned int regions, long long allowed)
 {
 	long long before, grown;
 	struct user user = { 0 };
 
-	/* Those of the test before may still be going. */
+	/* The workers of the previous test may still be running. */
 	EXPECT_TRUE(WAIT_FOR(!regions_here(), 60));
 	if (users_node()) {
 		cgroup_make(CGROUP);
@@ -256,7 +259,7 @@ TEST(all)
 	stays_within(use_all, REGIONS, ALLOWED);
 }
 
-/* What a home keeps of blocks is a small part of them. */
+/* What a home keeps for blocks is a small part of their size, */
 TEST(blocks)
 {
 	stays_within(use_blocks, 1, (long long)CHUNKS * CHUNK / BLOCK_PART);
@@ -282,7 +285,7 @@ TEST(cgroup_of_the_helper)
 		user_go(&user);
 	together("used");
 	if (!users_node()) {
-		/* Counters of a cgroup's are brought up to date now and then. */
+		/* The kernel updates a cgroup's counters now and then. */
 		EXPECT_TRUE(WAIT_FOR(charged(HELPERS_CGROUP "/memory.stat") - before >
 				     blocks * ENTRY_MIN, 20));
 		note("%lld bytes for %lld blocks",

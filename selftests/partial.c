@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * One link is cut, and the others are not: what a node has not heard of yet does not
- * harm the links that it has.
+ * One link is cut, and the others are not. A node's missing knowledge does not harm its other
+ * links.
  *
- * And the registry is started again: what others remember of the one before it does
- * not harm what it makes.
+ * Then the registry is restarted. What other nodes remember of the previous registry does not
+ * harm what the new one creates.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@
 enum {
 	PAGE		= 4096,
 	CHUNK		= 2 << 20,
-	/* So long that nobody gives up while the link is down. */
+	/* Long enough that no access times out while the link is down. */
 	TIMEOUT_MS	= 200 * 1000,
 	LAST		= 2,	/* the node that node 0 cannot reach */
 };
@@ -46,7 +46,7 @@ static long long peer_get(int peer, const char *counter)
 	return node_get(file);
 }
 
-/* How often the helper says that a link has ended. */
+/* How often the helper reported the end of a link. */
 static int ends_of_link(int peer)
 {
 	FILE *f = fopen("/run/dsmd.log", "r");
@@ -69,7 +69,7 @@ static void route(const char *what, int peer)
 	ASSERT_EQ(run("ip", "route", what, "blackhole", address, NULL), 0);
 }
 
-/* Between node 0 and the last one. */
+/* The link between node 0 and the last node. */
 static void cut_link(void)
 {
 	if (!node() || node() == LAST) {
@@ -88,7 +88,7 @@ static void mend_link(void)
 	together("mended");
 }
 
-/* A child that accesses one word; the parent sees whether it got through. */
+/* A child that accesses one word. The parent sees whether the access succeeded. */
 static pid_t writer(char *at, uint64_t value)
 {
 	pid_t pid = fork();
@@ -102,8 +102,8 @@ static pid_t writer(char *at, uint64_t value)
 }
 
 /*
- * Node 0 makes a region of which node 2 cannot hear; node 1 asks node 2 for what that
- * one is the home, or the steward, of. The link between those two goes on.
+ * Node 0 creates a region while node 2 cannot hear of it. Node 1 asks node 2 for blocks whose
+ * home, or whose chunk's steward, is node 2. The link between nodes 1 and 2 stays up.
  */
 static void region_unheard_of(int home)
 {
@@ -141,7 +141,7 @@ static void region_unheard_of(int home)
 		ASSERT_TRUE(WAIT_FOR(peer_get(1, "parked") > 0, 60));
 	}
 	together("parked");
-	/* All that can be had is had, there and back. */
+	/* Everything that should be accessible is, in both directions. */
 	for (int i = 0; i < 8 && (node() == 1 || node() == LAST); i++) {
 		together("turn-%d", i);
 		if (i % 2 == (node() == LAST))
@@ -217,7 +217,7 @@ static void set_clock(time_t seconds)
 	ASSERT_OK(clock_settime(CLOCK_REALTIME, &now));
 }
 
-/* Node 0's module is started again, at a time that is long past. */
+/* Node 0's module is restarted with its clock long in the past. */
 TEST_SECONDS(registry_of_the_past, 600)
 {
 	struct utsname name;
@@ -241,7 +241,7 @@ TEST_SECONDS(registry_of_the_past, 600)
 	together("started");
 	ASSERT_TRUE(WAIT_FOR(node_get("up") == nodes(), 60));
 	together("up");
-	/* Made by each, for all. */
+	/* Created by each node, and used by all. */
 	for (int n = 0; n < nodes(); n++) {
 		char file[32];
 

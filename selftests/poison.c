@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A page with a memory error: the block that it belongs to is lost, for as long as nobody
- * makes it zeroes or has a good copy to write to. Nothing else is disturbed: other blocks,
- * other regions, links.
+ * A page with a memory error: its block is lost until a node discards it or writes to a good
+ * copy. Nothing else is disturbed: no other blocks, regions or links.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -25,7 +24,7 @@ enum {
 	BAD	= 7,		/* the block */
 };
 
-/* Everything that a test looks at. */
+/* The state of a test. */
 struct place {
 	dsm_region *region;
 	char *base;
@@ -45,9 +44,10 @@ static char *block_at(const struct place *p, int n)
 }
 
 /*
- * How often this node's helper has closed a connection because of what was to be sent or
- * received on it; what is new is shown. Silence is not counted: a busy machine is silent, too.
- * Nor is a page that cannot be written: its bytes are dropped, and the connection stays.
+ * How often this node's helper has closed a connection because of what it sent or received.
+ * New closings are shown. Silence is not counted, since a busy machine is silent, too. A page
+ * that cannot be written is not counted either: its bytes are dropped, and the connection
+ * stays.
  */
 static int downs(int known)
 {
@@ -66,7 +66,7 @@ static int downs(int known)
 	return count;
 }
 
-/* The region that every node knows beside the test's own. */
+/* A second region, which every node knows. */
 static dsm_region *open_other(const char *name)
 {
 	dsm_region *region = NULL;
@@ -113,7 +113,7 @@ static struct place begin(int owner, size_t block_size)
 	return p;
 }
 
-/* This node's frame of the bad block's last page gets a memory error. */
+/* Gives the frame of the bad block's last page on this node a memory error. */
 static void poison(const struct place *p)
 {
 	char *page = block_at(p, BAD) + p->block - PAGE;
@@ -122,7 +122,7 @@ static void poison(const struct place *p)
 	pid_t pid;
 
 	EXPECT_EQ(access_signal(page, false), 0);
-	/* In a process of its own: who does that is sent a SIGBUS. */
+	/* In a process of its own, which gets a SIGBUS. */
 	pid = fork();
 	ASSERT_OK(pid);
 	if (!pid) {
@@ -137,7 +137,7 @@ static void poison(const struct place *p)
 	EXPECT_EQ(access_signal(page, false), SIGBUS);
 }
 
-/* It fails at once, and not because somebody did not answer. */
+/* The access fails at once, and not because an answer is missing. */
 static void expect_lost(const struct place *p)
 {
 	long long timeouts = region_stat("timeouts");
@@ -148,7 +148,7 @@ static void expect_lost(const struct place *p)
 	EXPECT_EQ(access_signal(page, true), SIGBUS);
 	EXPECT_EQ(access_signal(page, false), SIGBUS);
 	ASSERT_OK(pipe(fds));
-	/* The kernel says this of any memory that cannot be accessed. */
+	/* The kernel prints this for any inaccessible memory. */
 	EXPECT_ERRNO(write(fds[1], page, 8), EFAULT);
 	close(fds[0]);
 	close(fds[1]);
@@ -204,7 +204,7 @@ static void end(struct place *p)
 	EXPECT_EQ(downs(p->downs), p->downs);
 }
 
-/* @owner's page goes bad, all others ask for it, and @who discards it. */
+/* @owner's page goes bad, all others request it, and @who discards it. */
 static void owner_cannot_read(int owner, size_t block_size, int who)
 {
 	struct place p = begin(owner, block_size);
@@ -212,7 +212,7 @@ static void owner_cannot_read(int owner, size_t block_size, int who)
 	if (node() == owner)
 		poison(&p);
 	together("poisoned");
-	/* One after the other, for reading and for writing: the home's answers differ. */
+	/* One after the other, for reading and for writing, since the home's answers differ. */
 	for (int n = 0; n < nodes(); n++) {
 		if (node() == n && node() != owner) {
 			expect_lost(&p);
@@ -253,7 +253,7 @@ TEST(block_of_many_pages)
 	owner_cannot_read(0, 65536, 0);
 }
 
-/* What is asked for in order to write it is lost with all who have had it. */
+/* A block that is requested for writing is lost together with all its previous owners' copies. */
 static void writer_asks(int owner)
 {
 	struct place p = begin(owner, PAGE);
@@ -265,7 +265,7 @@ static void writer_asks(int owner)
 	if (node() == writer)
 		EXPECT_EQ(access_signal(block_at(&p, BAD), true), SIGBUS);
 	together("asked");
-	/* The owner of before has no frame with an error any more, and still no bytes. */
+	/* The previous owner's frame no longer has an error, and still no bytes. */
 	expect_lost(&p);
 	together("all-asked");
 	if (node() == writer)
@@ -285,7 +285,7 @@ TEST(writer_is_the_home)
 	writer_asks(last_node());
 }
 
-/* Who has a copy keeps it; when it writes, the block is there for all again. */
+/* A node with a copy keeps it. When it writes, all nodes can access the block again. */
 TEST(copy_elsewhere_is_good)
 {
 	struct place p = begin(0, PAGE);
@@ -310,7 +310,7 @@ TEST(copy_elsewhere_is_good)
 	end(&p);
 }
 
-/* A region whose page is lost can be removed. */
+/* A region with a lost page can be removed. */
 TEST(unlinked_as_it_is)
 {
 	struct place p = begin(0, PAGE);

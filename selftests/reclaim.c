@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A node's memory is bounded: the last node goes through a region that the others have
- * written, with less memory than that takes. What it reads and writes is exact, it stays
- * within its limit, and nothing is killed.
+ * A node's memory is bounded. The last node goes through a region that the others have
+ * written, and has less memory than the region. Its reads and writes are exact, it stays
+ * within its limit, and no process is killed.
  *
- * RECLAIM_MIB is the region's size, 4 if it is not set. With RECLAIM_CGROUP_MIB, cgroup_bounds
- * gives the last node's process that much memory, and not a part of the region's size.
+ * RECLAIM_MIB is the region's size, by default 4. With RECLAIM_CGROUP_MIB, cgroup_bounds gives
+ * the last node's process that much memory instead of a part of the region's size.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -23,9 +23,9 @@ enum {
 	PAGE		= 4096,
 	MIB		= 1 << 20,
 	SIZE_MIB	= 4,
-	PART		= 4,	/* of the region: what the last node may keep */
+	PART		= 4,	/* of the region: the last node's limit */
 	SCANS		= 2,
-	SPEED_MIB	= 32,	/* of whose quarter readahead's longest window is a small part */
+	SPEED_MIB	= 32,	/* a quarter is much more than the readahead window */
 	SPEED_ROUNDS	= 15,
 	LONG_SECONDS	= 3000,	/* for a region of a gigabyte */
 	FAIL_PERCENT	= 2,	/* of the module's allocations */
@@ -64,7 +64,7 @@ static bool last_node(void)
 	return node() == nodes() - 1;
 }
 
-/* A line "NAME NUMBER" of a file; -1: there is none. */
+/* The number in the line "NAME NUMBER" of a file; -1 if there is none. */
 static long long line_of(const char *path, const char *name)
 {
 	char line[128];
@@ -82,7 +82,7 @@ static long long line_of(const char *path, const char *name)
 	return value;
 }
 
-/* ---- what the region has in it ------------------------------------------- */
+/* ---- contents of the region --------------------------------------------- */
 
 static uint64_t content(size_t page, unsigned int version)
 {
@@ -107,7 +107,7 @@ static bool page_is(char *base, size_t page, unsigned int version)
 	return false;
 }
 
-/* All nodes but the last write a part each, which makes it theirs under first touch. */
+/* All nodes but the last write a part each, and become its home under first touch. */
 static dsm_region *share_written(size_t size, int home, size_t block_size)
 {
 	dsm_region *region = share_region(size, home, block_size);
@@ -121,7 +121,7 @@ static dsm_region *share_written(size_t size, int home, size_t block_size)
 	return region;
 }
 
-/* The most of a file of the region's that was seen. */
+/* The largest value of a region's file that was seen. */
 static long long cached_max;
 
 static void look(size_t page)
@@ -136,9 +136,9 @@ static void look(size_t page)
 }
 
 /*
- * Scans twice, the second time writing every fourth page; then reads and writes at random.
- * @versions is what every page is to have, and becomes what it has. Returns how many
- * pages were wrong.
+ * Scans twice, and the second time writes every fourth page. Then reads and writes at random.
+ * @versions are the expected versions of the pages, and are updated. Returns how many pages
+ * were wrong.
  */
 static size_t go_through(char *base, size_t pages, uint8_t *versions)
 {
@@ -165,8 +165,8 @@ static size_t go_through(char *base, size_t pages, uint8_t *versions)
 }
 
 /*
- * The others read what they have written at first, as the last node has left it: the sum of
- * each one's part is to be what the last node knows it to be, and tells by page 0.
+ * The others read what they wrote at first, after the last node's changes. The sum of each
+ * part must be the one that the last node expects, which it writes to page 0.
  */
 static void read_by_others(char *base, size_t pages, const uint8_t *versions)
 {
@@ -242,7 +242,7 @@ TEST_SECONDS(stays_within_interleaved_64k, LONG_SECONDS)
 	stays_within(DSM_HOME_INTERLEAVED, 65536);
 }
 
-/* A limit that is set, or lowered, is reached by and by, with nobody touching anything. */
+/* After a limit is set or lowered, the memory shrinks to it even if no process accesses memory. */
 TEST(lowered_limit_is_reached)
 {
 	size_t size = region_bytes(), pages = size / PAGE;
@@ -274,7 +274,7 @@ TEST(lowered_limit_is_reached)
 	unshare_region(region);
 }
 
-/* Copies go and come back while allocations fail, in this kernel and at the homes. */
+/* Copies are evicted and fetched while allocations fail, in this kernel and at the homes. */
 static void allocations_fail(int home, size_t block_size)
 {
 	size_t size = region_bytes(), pages = size / PAGE;
@@ -316,7 +316,7 @@ TEST_SECONDS(allocations_fail_interleaved_64k, 900)
 	allocations_fail(DSM_HOME_INTERLEAVED, 65536);
 }
 
-/* What is used again and again stays, while what is used once goes by. */
+/* Frequently used blocks stay, while blocks that are used once are evicted. */
 TEST(used_ones_stay)
 {
 	size_t size = region_bytes(), pages = size / PAGE, hot = pages / PART / 4;
@@ -338,7 +338,10 @@ TEST(used_ones_stay)
 		}
 		after = region_stat("faults_remote_read");
 		note("%zu pages went by %zu; %lld faults waited", pages - hot, hot, after - before);
-		/* The hot ones alone would have been lost several times over. */
+		/*
+		 * Evictions in the order of arrival would have evicted the hot blocks several
+		 * times.
+		 */
 		EXPECT_LT(after - before, (long long)(hot + (pages - hot) / 4));
 	}
 	together("read");
@@ -360,7 +363,7 @@ static void file_write(const char *path, const char *format, long long value)
 		test_failed(__FILE__, __LINE__, true, "%s: %s", path, strerror(errno));
 }
 
-/* In it this thread is from now on. */
+/* Moves this thread into the cgroup. */
 static void cgroup_enter(long long bytes)
 {
 	mkdir(CGROUP_ROOT, 0755);
@@ -393,7 +396,7 @@ static long long cgroup_get(const char *file)
 	return value;
 }
 
-/* The memory of a process in a cgroup is bounded by that, copies included. */
+/* A cgroup limits the memory of its processes, including copies. */
 static void cgroup_bounds(int home, size_t block_size)
 {
 	bool given = getenv("RECLAIM_CGROUP_MIB");
@@ -436,7 +439,7 @@ TEST_SECONDS(cgroup_bounds_first_touch_64k, LONG_SECONDS)
 
 /* ---- the machine ---------------------------------------------------------- */
 
-/* Where the region is larger than the last node's memory, no limit is needed. */
+/* If the region is larger than the last node's memory, no limit has to be set. */
 static void machine_bounds(size_t block_size)
 {
 	size_t size = region_bytes(), pages = size / PAGE;
@@ -511,7 +514,7 @@ static int by_size(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Reading all with a quarter of the memory costs little more. */
+/* Reading everything with a quarter of the memory costs little more. */
 TEST_SECONDS(scan_speed, 600)
 {
 	size_t size = environment_bytes("RECLAIM_MIB", SPEED_MIB * MIB), pages = size / PAGE;
@@ -520,7 +523,7 @@ TEST_SECONDS(scan_speed, 600)
 	double ratios[SPEED_ROUNDS];
 
 	if (last_node()) {
-		/* Which chunk is whose is known after this. */
+		/* Afterwards this node knows the home of each chunk. */
 		scan_seconds(base, pages, 0);
 		for (int i = 0; i < SPEED_ROUNDS; i++) {
 			double without = scan_seconds(base, pages, 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Regions of other users: which of them a program takes for its own, and what somebody
- * who may write to one can do to those who use it. dsm(7) says it, "A hostile sharer".
+ * Regions of other users: which of them a program accepts, and what a user that may write to a
+ * region can do to its other users. See dsm(7), "A hostile sharer".
  */
 #include <fcntl.h>
 #include <pwd.h>
@@ -43,7 +43,7 @@ static void become(uid_t uid)
 	wait_status(pid_);						\
 })
 
-/* ---- which regions are taken -------------------------------------------- */
+/* ---- which regions are accepted ----------------------------------------- */
 
 static const struct squat {
 	bool owner_user, caller_user;
@@ -52,7 +52,7 @@ static const struct squat {
 	int create;	/* ... with O_CREAT, */
 	int named;	/* ... and with that mode in the attributes */
 } squats[] = {
-	{ true,  false, 0666, 0, EACCES, EACCES },	/* what a stranger left */
+	{ true,  false, 0666, 0, EACCES, EACCES },	/* what another user left */
 	{ true,  false, 0600, 0, EACCES, EACCES },
 	{ true,  false, 0644, 0, EACCES, EACCES },
 	{ false, false, 0600, 0, 0, 0 },
@@ -138,7 +138,7 @@ TEST(squatting)
 	}
 }
 
-/* Each user's is its own. */
+/* Each user has a region of its own. */
 TEST(default_name)
 {
 	ASSERT_OK(unsetenv("DSM_REGION"));
@@ -161,7 +161,10 @@ TEST(default_name)
 
 /* ---- a preloaded malloc -------------------------------------------------- */
 
-/* The status of a program that allocates; DSM_MALLOC_REQUIRED: from the region or not at all. */
+/*
+ * The status of a program that allocates. With DSM_MALLOC_REQUIRED, it must use the region or
+ * fail.
+ */
 static int run_preloaded(void)
 {
 	int status = AS_USER(0, {
@@ -195,7 +198,7 @@ TEST(preloaded_refuses)
 
 enum { ROUNDS = 8, OBJECTS = 200 };
 
-/* Of the heap that somebody else destroys: it may crash, or wait for ever. */
+/* A user of a heap that another process destroys: it may crash, or wait for ever. */
 static void use_forever(dsm_region *region, _Atomic uint64_t *uses)
 {
 	void *object[OBJECTS] = { NULL };
@@ -210,7 +213,7 @@ static void use_forever(dsm_region *region, _Atomic uint64_t *uses)
 	}
 }
 
-/* Its own region, which nobody else may write to: everything must stay as it is. */
+/* A region that no other user may write: everything in it must stay as it is. */
 static void use_apart(const char *name, const char *stop)
 {
 	dsm_region *region = dsm_open(name, O_RDWR | O_CREAT | O_EXCL, SIZE, NULL);
@@ -235,7 +238,7 @@ static void use_apart(const char *name, const char *stop)
 	ASSERT_OK(dsm_unlink(name));
 }
 
-/* Every kind of nonsense, everywhere, also where the heap's own data is. */
+/* All kinds of nonsense, everywhere, including the heap's own data. */
 static void destroy(const char *name, int round)
 {
 	dsm_region *region = dsm_open(name, O_RDWR, 0, NULL);
@@ -269,13 +272,13 @@ struct victim {
 	pid_t pid;
 };
 
-/* The kernel logs a fault that no handler takes, and the cluster takes that for a failure. */
+/* The kernel logs a fault without a handler, which the cluster would count as a failure. */
 static void crash(int sig)
 {
 	_exit(128 + sig);
 }
 
-/* A process that uses a heap which others may write to. */
+/* A process that uses a heap that others may write to. */
 static void victim_start(struct victim *victim)
 {
 	struct dsm_attr attr = { .mode = 0666 };
@@ -292,7 +295,7 @@ static void victim_start(struct victim *victim)
 		signal(SIGBUS, crash);
 		signal(SIGILL, crash);
 		signal(SIGFPE, crash);
-		/* it reports what it finds wrong, and that is a lot */
+		/* the heap reports misuse, which is a lot of output */
 		ASSERT_TRUE(freopen("/dev/null", "w", stderr));
 		use_forever(victim->region, uses);
 	}
@@ -300,7 +303,7 @@ static void victim_start(struct victim *victim)
 	munmap((void *)uses, sizeof(*uses));
 }
 
-/* Whatever has become of it, it can be ended. */
+/* Whatever has happened to the process, it can be killed. */
 static void victim_end(struct victim *victim)
 {
 	int status = 0;

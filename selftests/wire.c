@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Garbage at a helper's TCP port: it closes the connection, and serves its
- * peers as before.
+ * Garbage at a helper's TCP port: the helper closes the connection, and serves its peers as
+ * before.
  */
 #include <arpa/inet.h>
 #include <endian.h>
@@ -22,7 +22,7 @@ enum {
 	PORT		= 7717,
 	RANDOM		= 60,
 	STRANGERS	= 200,
-	/* The time a helper gives a stranger, and more. */
+	/* More than the time that a helper waits for a handshake. */
 	PATIENCE_MS	= 20 * 1000,
 };
 
@@ -44,7 +44,7 @@ static int connect_to(int whom)
 	return fd;
 }
 
-/* The other side ends it, whatever it says before. */
+/* The helper closes the connection, whatever it sends before. */
 static bool is_closed(int fd)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
@@ -61,14 +61,14 @@ static void send_garbage(int whom, const void *bytes, size_t len)
 {
 	int fd = connect_to(whom);
 
-	/* It may have been closed before all is sent. */
+	/* The connection may be closed before everything is sent. */
 	if (send(fd, bytes, len, MSG_NOSIGNAL) < 0)
 		EXPECT_TRUE(errno == ECONNRESET || errno == EPIPE);
 	EXPECT_TRUE(is_closed(fd));
 	close(fd);
 }
 
-/* One that would be taken, were it not for what the caller changes. */
+/* A hello that would be accepted without the caller's changes. */
 static struct hello make_hello(void)
 {
 	struct hello hello = {
@@ -98,7 +98,7 @@ static struct hello make_hello(void)
 	send_garbage(whom, &h, sizeof(h));			\
 } while (0)
 
-/* Whether the helper's log has a line with all of the words. */
+/* Does the helper's log have a line with all of the words? */
 static bool logged(const char *a, const char *b)
 {
 	FILE *f = fopen("/run/dsmd.log", "r");
@@ -139,8 +139,8 @@ static void finish(dsm_region *region, int times)
 }
 
 /*
- * Of another version: the log names both. First of all, while the log has
- * room: there is little for strangers.
+ * A hello of another version: the log names both versions. This comes first, because the log
+ * has little room for unknown connections.
  */
 TEST(other_versions)
 {
@@ -205,7 +205,7 @@ TEST(wrong_hello)
 	finish(region, 2);
 }
 
-/* Those who say nothing, or only half of it, are not waited for for ever. */
+/* The helper does not wait for ever for a connection that sends nothing, or half a hello. */
 TEST(half_a_hello)
 {
 	dsm_region *region = share_counters();
@@ -242,7 +242,7 @@ TEST(many_strangers)
 	finish(region, 2);
 }
 
-/* A hello that says that this node's module is another; and what may follow it. */
+/* A hello with another incarnation of this node's module, and what may follow it. */
 struct stray {
 	struct hello hello;
 	struct dsm_wire_hdr session_hdr;
@@ -281,7 +281,7 @@ static uint64_t session_with(int peer)
 	return session;
 }
 
-/* Every node makes a region, and all others know it. */
+/* Every node creates a region, and all other nodes know it. */
 static void everybody_makes_a_region(const char *when)
 {
 	for (int n = 0; n < nodes(); n++) {
@@ -309,8 +309,9 @@ static void everybody_makes_a_region(const char *when)
 }
 
 /*
- * While there is no region, nobody has anything to lose. A stray with another
- * incarnation must not make one side alone count anew, be the true node up or down.
+ * While there is no region, a restarted module loses nothing. A false node with another
+ * incarnation must not make only one side restart its numbers, nor make the true node go up or
+ * down.
  */
 TEST_SECONDS(stray_hello, 600)
 {
@@ -344,7 +345,7 @@ TEST_SECONDS(stray_hello, 600)
 				int fd = connect_to(to);
 				char bytes[16];
 
-				/* It answers, so it has heard. */
+				/* It answers, so it has received the message. */
 				ASSERT_EQ(send(fd, &stray, lengths[i], MSG_NOSIGNAL), lengths[i]);
 				EXPECT_EQ(recv(fd, bytes, sizeof(bytes), MSG_WAITALL), sizeof(bytes));
 				close(fd);

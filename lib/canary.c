@@ -9,8 +9,8 @@
 #include "arena.h"
 #include "check.h"
 #include "class.h"
+#include "misuse.h"
 #include "object.h"
-#include "remote.h"
 #include "slab.h"
 
 _Static_assert(CLASS_SIZE_MAX / UNIT_SIZE == 2 && UNIT_SIZE / 1280 <= LENGTHS_MAX, "lengths");
@@ -57,7 +57,7 @@ void dsm_canary_check_front(const struct dsm_heap *heap, void *ptr)
 	if (heap->checks)
 		dsm_check_take(front, sizeof(*front));
 	if (differs(heap, (char *)front)) {
-		dsm_heap_abuse(ptr, "something wrote in front of this object, or behind the one before it");
+		dsm_misuse(ptr, "something wrote in front of this object, or behind the one before it");
 		*front = heap->canary;
 	}
 	if (heap->checks)
@@ -91,9 +91,9 @@ static __attribute__((noinline)) void behind_report(const struct dsm_heap *heap,
 						    size_t length, size_t size)
 {
 	if (differs(heap, ptr + length))
-		dsm_heap_abuse(ptr, "something wrote behind the object that was here");
+		dsm_misuse(ptr, "something wrote behind the object that was here");
 	else
-		dsm_heap_abuse(ptr + size, "something wrote in front of this object");
+		dsm_misuse(ptr + size, "something wrote in front of this object");
 }
 
 /* @length: as it was recorded. */

@@ -11,15 +11,15 @@
  */
 #include "check.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "arena.h"
 #include "canary.h"
 #include "class.h"
 #include "guard.h"
+#include "misuse.h"
 #include "object.h"
-#include "remote.h"
+#include "options.h"
 
 #if __has_include(<valgrind/memcheck.h>)
 #include <valgrind/memcheck.h>
@@ -55,13 +55,6 @@ struct trailer {
 	_Atomic uint64_t mark;	/* 0 while the slot is being changed */
 };
 
-static bool is_set(const char *value)
-{
-	const char *text = secure_getenv("DSM_HEAP_CHECK");
-
-	return text && !strcmp(text, value);
-}
-
 static bool has_tools(void)
 {
 	return RUNNING_ON_VALGRIND || __asan_poison_memory_region;
@@ -70,15 +63,16 @@ static bool has_tools(void)
 uint32_t dsm_checks(struct dsm_heap *heap)
 {
 	uint32_t redzones = heap->arena ? 0 : atomic_load(&heap->super->redzones);
+	uint64_t wanted = dsm_option_number(OPTION_HEAP_CHECK, NULL);
 	uint32_t checks = 0;
 
 	if (heap->arena &&
 	    atomic_compare_exchange_strong(&heap->super->redzones, &redzones,
-					   is_set("1") ? 2 : 1))
+					   wanted == 1 ? 2 : 1))
 		redzones = atomic_load(&heap->super->redzones);
 	if (redzones == 2)
 		checks |= CHECK_REDZONES;
-	if (has_tools() && !is_set("0"))
+	if (has_tools() && wanted)
 		checks |= CHECK_TOOLS;
 	return checks;
 }
@@ -265,7 +259,7 @@ void dsm_check_units(const struct dsm_heap *heap, char *start, size_t size)
 		wrong = freed_check(&place, &at);
 	mark_set(&place, 0);
 	if (wrong)
-		dsm_heap_abuse(at, wrong);
+		dsm_misuse(at, wrong);
 }
 
 /* What was never allocated is as what was freed: who writes to it is found, too. */
@@ -303,7 +297,7 @@ void *dsm_check_alloc(struct dsm_heap *heap, size_t align, size_t size,
 	if (redzones && (place.slab || place.unit % UNITS) && mark_is(&place, MARK_FREE))
 		wrong = freed_check(&place, &at);
 	if (wrong)
-		dsm_heap_abuse(at, wrong);
+		dsm_misuse(at, wrong);
 	ptr += front;
 	if (redzones)
 		redzone_make(&place, front, size);
@@ -388,7 +382,7 @@ static unsigned int slot_sweep(const struct dsm_heap *heap, char *start, size_t 
 		tools_refuse(start, size);
 	if (!wrong || atomic_load(&trailer->mark) != mark)
 		return 0;
-	dsm_heap_abuse(at, wrong);
+	dsm_misuse(at, wrong);
 	return 1;
 }
 

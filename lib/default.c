@@ -5,53 +5,28 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "dsm.h"
 #include "error.h"
+#include "options.h"
 #include "process.h"
 #include "region.h"
-
-#define DEFAULT_SIZE	((size_t)256 << 20)
 
 static _Atomic(dsm_region *) default_region;
 static pthread_mutex_t default_lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* "64M": bytes, or 0 if that is no size. */
-static size_t size_parse(const char *text)
-{
-	static const char suffixes[] = "KMG";
-	unsigned long long n;
-	const char *suffix;
-	char *end;
-	int shift = 0;
-
-	if (*text < '0' || *text > '9')
-		return 0;
-	errno = 0;
-	n = strtoull(text, &end, 10);
-	suffix = *end ? strchr(suffixes, *end & ~0x20) : NULL;
-	if (suffix && *suffix) {
-		shift = 10 * (suffix - suffixes + 1);
-		end++;
-	}
-	if (errno || *end || n > DSM_REGION_SIZE_MAX >> shift)
-		return 0;
-	return n << shift;
-}
-
 static dsm_region *default_open(void)
 {
-	const char *name = secure_getenv("DSM_REGION");
-	const char *text = secure_getenv("DSM_SIZE");
-	const char *block = secure_getenv("DSM_BLOCK_SIZE");
-	const char *share = secure_getenv("DSM_SHARED_HEAP");
-	size_t size = text ? size_parse(text) : DEFAULT_SIZE;
-	size_t block_size = block ? size_parse(block) : 0;
-	struct dsm_attr attr = { .block_size = block_size };
-	struct dsm_attr found = { .flags = share && !strcmp(share, "1") ? DSM_ATTR_SHARED : 0 };
+	const char *name = dsm_option_text(OPTION_REGION);
+	const char *size_wrong = NULL, *block_wrong = NULL;
+	size_t size = dsm_option_number(OPTION_SIZE, &size_wrong);
+	struct dsm_attr attr = {
+		.block_size = dsm_option_number(OPTION_BLOCK_SIZE, &block_wrong),
+	};
+	struct dsm_attr found = {
+		.flags = dsm_option_number(OPTION_SHARED_HEAP, NULL) ? DSM_ATTR_SHARED : 0,
+	};
 	char own_name[DSM_NAME_MAX];
 	dsm_region *region;
 
@@ -60,14 +35,10 @@ static dsm_region *default_open(void)
 		snprintf(own_name, sizeof(own_name), "default-%u", geteuid());
 		name = own_name;
 	}
-	if (!size) {
-		dsm_fail(EINVAL, "DSM_SIZE=%s: a number of bytes, with K, M or G, up to %llu",
-			 text, DSM_REGION_SIZE_MAX);
-		return NULL;
-	}
-	if (block && (!block_size || block_size > DSM_BLOCK_SIZE_MAX)) {
-		dsm_fail(EINVAL, "DSM_BLOCK_SIZE=%s: a power of two from the page size to %u", block,
-			 DSM_BLOCK_SIZE_MAX);
+	if (size_wrong || block_wrong) {
+		dsm_fail(EINVAL, "%s=%s: it must be %s", size_wrong ? "DSM_SIZE" : "DSM_BLOCK_SIZE",
+			 dsm_option_text(size_wrong ? OPTION_SIZE : OPTION_BLOCK_SIZE),
+			 size_wrong ? size_wrong : block_wrong);
 		return NULL;
 	}
 	/* whoever makes it decides its sizes */

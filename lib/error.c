@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "dsm.h"
 #include "error.h"
 #include "local.h"
+#include "options.h"
 
 /* A thread that has no memory for it goes without. */
 static void detail_set(const char *fmt, va_list args)
@@ -18,7 +18,7 @@ static void detail_set(const char *fmt, va_list args)
 	if (!detail)
 		return;
 	vsnprintf(detail, sizeof(local->detail), fmt, args);
-	if (*detail && secure_getenv("DSM_DEBUG"))
+	if (*detail && dsm_option_text(OPTION_DEBUG))
 		fprintf(stderr, "libdsm: %s\n", detail);
 }
 

@@ -17,7 +17,6 @@
  */
 #include "fork.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -28,6 +27,7 @@
 #include "class.h"
 #include "guard.h"
 #include "keep.h"
+#include "options.h"
 #include "slab.h"
 #include "thread.h"
 
@@ -36,10 +36,9 @@
 
 bool dsm_fork_private(struct dsm_heap *heap)
 {
-	const char *text = secure_getenv("DSM_FORK");
 	void *mine;
 
-	if (text && !strcmp(text, "share"))
+	if (dsm_option_number(OPTION_FORK, NULL))
 		return true;
 	mine = mmap(NULL, heap->chunks * sizeof(*heap->mine), PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -2,7 +2,7 @@
 /* What guard.h describes. */
 #include "guard.h"
 
-#include "remote.h"
+#include "misuse.h"
 
 #define GUARD		0x6472617567736dd5ULL
 
@@ -45,7 +45,7 @@ static unsigned int guard_look(uint64_t *guard, const char *wrong)
 
 	if (__builtin_expect(!at, 1))
 		return 0;
-	dsm_heap_abuse(at, wrong);
+	dsm_misuse(at, wrong);
 	guard_write(guard);
 	return 1;
 }

@@ -15,15 +15,13 @@
 #include "heap.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "arena.h"
 #include "canary.h"
 #include "check.h"
 #include "object.h"
+#include "options.h"
 #include "remote.h"
 #include "thread.h"
 
@@ -92,21 +90,6 @@ static uint64_t canary_settle(struct dsm_heap *heap, bool writable)
 	return canary == 1 ? 0 : canary;
 }
 
-/* $DSM_HEAP_KEEP is in MiB. */
-static uint32_t keep_chunks(void)
-{
-	const char *text = secure_getenv("DSM_HEAP_KEEP");
-	unsigned long mib;
-	char *end;
-
-	if (!text)
-		return KEEP_CHUNKS;
-	mib = strtoul(text, &end, 10);
-	if (!*text || *end || mib > UINT32_MAX)
-		return KEEP_CHUNKS;
-	return mib >> (CHUNK_SHIFT - 20);
-}
-
 int dsm_heap_attach(struct dsm_heap *heap, void *base, size_t size,
 		    size_t block_size, unsigned int node, unsigned int nodes,
 		    bool writable)
@@ -157,7 +140,7 @@ int dsm_heap_attach(struct dsm_heap *heap, void *base, size_t size,
 	}
 	heap->checks = dsm_checks(heap);
 	heap->canary = canary_settle(heap, writable);
-	heap->keep = keep_chunks();
+	heap->keep = dsm_option_number(OPTION_HEAP_KEEP, NULL) >> (CHUNK_SHIFT - 20);
 	heap->index = writable ? dsm_threads_attach(heap) : HEAPS_MAX;
 	return 0;
 }
@@ -267,22 +250,6 @@ void *dsm_heap_resize(struct dsm_heap *heap, void *ptr, size_t size,
 		return ptr;
 	moved = resize_by_copy(heap, ptr, most, size, wrong);
 	return moved || size > least ? moved : ptr;
-}
-
-/* ---- what is wrong ----------------------------------------------------- */
-
-void dsm_heap_abuse(const void *ptr, const char *wrong)
-{
-	const char *aborts = secure_getenv("DSM_HEAP_ABORT");
-	char line[128];
-	int n = snprintf(line, sizeof(line), "libdsm: dsm_free(%p): %s\n", ptr,
-			 wrong);
-
-	if (write(STDERR_FILENO, line, n) < 0) {
-		/* then there is nobody to tell */
-	}
-	if (!aborts || strcmp(aborts, "0"))
-		abort();
 }
 
 void dsm_heap_trim(struct dsm_heap *heap)

@@ -52,7 +52,6 @@ enum dsm_heap_limits {
 	CLASS_SIZE_MAX	= 2 * UNIT_SIZE,
 	CLASS_NONE	= CLASSES,
 	THREADS_MAX	= DSM_THREADS_MAX,
-	KEEP_CHUNKS	= 8,			/* empty ones that are kept, unless told */
 	DSM_HEAP_NODES_MAX = 4096,	/* as the module's DSM_NODES_MAX */
 	LINE_SIZE	= 64,
 	TABLE_OFF	= 6 * LINE_SIZE,	/* of the chunk table, in its first block */

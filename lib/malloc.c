@@ -7,9 +7,9 @@
 
 #include "check.h"
 #include "error.h"
+#include "misuse.h"
 #include "process.h"
 #include "region.h"
-#include "remote.h"
 #include "stats.h"
 #include "thread.h"
 
@@ -95,10 +95,9 @@ static struct dsm_heap *ptr_heap(void *ptr, bool to_free)
 	if (segment && !heap && !to_free)
 		wrong = "in a region that has no heap";
 	if (!heap)
-		dsm_heap_abuse(ptr, wrong);
+		dsm_misuse(ptr, wrong);
 	return heap;
 }
-
 
 /* ---- allocating ------------------------------------------------------- */
 
@@ -149,7 +148,7 @@ static void heap_free(struct dsm_heap *heap, void *ptr)
 	const char *wrong = dsm_heap_free(heap, ptr);
 
 	if (wrong)
-		dsm_heap_abuse(ptr, wrong);
+		dsm_misuse(ptr, wrong);
 	errno = saved;
 }
 
@@ -164,7 +163,7 @@ static void *heap_realloc(struct dsm_heap *heap, void *ptr, size_t size)
 	}
 	it = dsm_heap_resize(heap, ptr, size, &wrong);
 	if (wrong)
-		dsm_heap_abuse(ptr, wrong);
+		dsm_misuse(ptr, wrong);
 	if (!it && wrong)
 		errno = EINVAL;
 	else if (!it)
@@ -301,7 +300,7 @@ size_t dsm_malloc_usable_size(void *ptr)
 	size_t usable = heap ? dsm_heap_usable(heap, ptr, &wrong) : 0;
 
 	if (wrong)
-		dsm_heap_abuse(ptr, wrong);
+		dsm_misuse(ptr, wrong);
 	return usable;
 }
 

@@ -17,12 +17,11 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "local.h"
+#include "options.h"
 
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK	18
@@ -57,13 +56,7 @@ void *dsm_process_map(size_t bytes)
 
 void dsm_process_end(const char *why)
 {
-	char line[300];
-	int n = snprintf(line, sizeof(line), "libdsm: process %d ends: %s\n", (int)getpid(),
-			 why);
-
-	if (write(STDERR_FILENO, line, n) < 0) {
-		/* then there is nobody to tell */
-	}
+	dsm_complain("libdsm: process %d ends: %s\n", (int)getpid(), why);
 	_exit(127);
 }
 

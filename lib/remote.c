@@ -25,6 +25,7 @@
 #include "chunk.h"
 #include "check.h"
 #include "class.h"
+#include "misuse.h"
 #include "object.h"
 #include "slab.h"
 #include "thread.h"
@@ -334,7 +335,7 @@ static void window_report(struct dsm_heap *heap, uint32_t unit, unsigned int w,
 		const char *wrong = window_free(heap, unit, w, bits & -bits);
 
 		if (wrong)
-			dsm_heap_abuse(start + (w * 64 + __builtin_ctzll(bits)) * size, wrong);
+			dsm_misuse(start + (w * 64 + __builtin_ctzll(bits)) * size, wrong);
 	}
 }
 
@@ -365,7 +366,7 @@ static void homeless_drain(struct dsm_heap *heap, void *ptr, bool parcel)
 	else
 		heap->counters->homecomings++;
 	if (wrong)
-		dsm_heap_abuse(ptr, wrong);
+		dsm_misuse(ptr, wrong);
 }
 
 /* Everything in the mailbox, but only if nothing is left of what was. */

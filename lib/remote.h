@@ -33,7 +33,4 @@ void dsm_remote_recover(struct dsm_heap *heap, struct dsm_slot *slot);
 /* With the arena's lock, after a death. */
 void dsm_remote_rebuild(struct dsm_heap *heap);
 
-/* Report on stderr, and abort, unless the user wants to go on. */
-void dsm_heap_abuse(const void *ptr, const char *wrong);
-
 #endif /* _DSM_REMOTE_H */

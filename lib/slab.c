@@ -22,7 +22,7 @@
 #include "check.h"
 #include "chunk.h"
 #include "class.h"
-#include "remote.h"
+#include "misuse.h"
 #include "thread.h"
 
 /* How many slabs to look at for one that others have freed in, before one is made. */
@@ -49,7 +49,7 @@ static void collect(struct slab *slab, bool again)
 		if (free & bits && !again) {
 			unsigned int i = w * 64 + __builtin_ctzll(free & bits);
 
-			dsm_heap_abuse(slab_start(slab) + (size_t)i * slab->size,
+			dsm_misuse(slab_start(slab) + (size_t)i * slab->size,
 				       "double free");
 		}
 		hot->used -= __builtin_popcountll(bits & ~free);

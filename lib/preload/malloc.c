@@ -23,7 +23,8 @@
 
 #include "../fork.h"
 #include "../heap.h"
-#include "../remote.h"
+#include "../misuse.h"
+#include "../options.h"
 #include "../thread.h"
 #include "libc.h"
 #include "preload.h"
@@ -75,16 +76,10 @@ static _Atomic bool use_libc;	/* there is no heap; never unset */
 /* Says why, in one line, and ends the process where the user wants no other memory. */
 static void heap_missing(const char *why)
 {
-	const char *required = secure_getenv("DSM_MALLOC_REQUIRED");
-	bool end = (required && !strcmp(required, "1")) || !dsm_libc_present();
-	char line[400];
-	int n = snprintf(line, sizeof(line), "libdsm-malloc: %.300s: %s\n",
-			 why && *why ? why : "there is no heap",
-			 end ? "the program ends" : "using the C library's malloc");
+	bool end = dsm_option_number(OPTION_MALLOC_REQUIRED, NULL) || !dsm_libc_present();
 
-	if (write(STDERR_FILENO, line, n) < 0) {
-		/* then there is nobody to tell */
-	}
+	dsm_complain("libdsm-malloc: %.300s: %s\n", why && *why ? why : "there is no heap",
+		     end ? "the program ends" : "using the C library's malloc");
 	if (end)
 		_exit(127);
 	atomic_store(&use_libc, true);
@@ -178,7 +173,7 @@ static size_t usable(void *ptr)
 		return dsm_libc_usable(ptr);
 	size = dsm_heap_usable(heap_get(), ptr, &wrong);
 	if (wrong)
-		dsm_heap_abuse(ptr, wrong);
+		dsm_misuse(ptr, wrong);
 	return wrong ? 0 : size;
 }
 
@@ -207,7 +202,7 @@ static __attribute__((noinline)) void free_slow(void *ptr)
 	}
 	wrong = dsm_heap_free(heap_get(), ptr);
 	if (wrong)
-		dsm_heap_abuse(ptr, wrong);
+		dsm_misuse(ptr, wrong);
 	errno = saved;
 }
 
@@ -245,7 +240,7 @@ EXPORT void *realloc(void *ptr, size_t size)
 		return dsm_libc_realloc(ptr, size);
 	it = dsm_heap_resize(heap_get(), ptr, size, &wrong);
 	if (wrong)
-		dsm_heap_abuse(ptr, wrong);
+		dsm_misuse(ptr, wrong);
 	errno = it ? saved : ENOMEM;
 	return it;
 }

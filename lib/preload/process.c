@@ -36,6 +36,7 @@
 #include <unistd.h>
 
 #include "../heap.h"
+#include "../options.h"
 #include "../process.h"
 #include "../thread.h"
 
@@ -130,15 +131,11 @@ static void other_stack_main(unsigned int low, unsigned int high)
 /* On another stack; may return twice, if the child can use the first one by then. */
 static long run_elsewhere(long (*run)(void *arg), void *arg)
 {
-	static const char refused[] =
-		"libdsm-malloc: no process is made on a stack that malloc() gave: DSM_FORK is share, so parent and child would both run on it\n";
 	struct other_stack *other;
 	long result;
 
 	if (!has_copies()) {
-		if (write(STDERR_FILENO, refused, sizeof(refused) - 1) < 0) {
-			/* then there is nobody to tell */
-		}
+		dsm_complain("libdsm-malloc: DSM_FORK is share, so a process cannot be made on a stack that malloc() gave: parent and child would both run on it\n");
 		errno = EOPNOTSUPP;
 		return -1;
 	}

@@ -28,15 +28,12 @@
 #include <errno.h>
 #include <string.h>
 
-#include "check.h"
 #include "chunk.h"
 #include "class.h"
 #include "guard.h"
-#include "keep.h"
 #include "process.h"
-#include "remote.h"
-#include "slab.h"
-#include "thread.h"
+#include "redzone.h"
+#include "tools.h"
 
 enum {
 	PURGE_CHUNKS	= 64,	/* at a time */
@@ -101,7 +98,7 @@ static void chunk_make(struct dsm_heap *heap, uint32_t chunk, bool fresh)
 	struct chunk_public *public = chunk_public(heap, chunk);
 	struct chunk_private *private = chunk_private(heap, chunk);
 
-	dsm_check_take(public, CHUNK_SIZE);
+	dsm_tools_take(public, CHUNK_SIZE);
 	for (unsigned int u = 0; u < UNITS; u++)
 		WRITE(public->unit[u], u < heap->meta_units ? UNIT_META : UNIT_FREE);
 	if (!fresh) {
@@ -193,16 +190,12 @@ uint32_t dsm_units_alloc(struct dsm_heap *heap, unsigned int n,
 {
 	/* a long search costs more than a chunk that is left for later */
 	uint32_t unit = units_find(heap, n, align, UNITS_TRIES, fresh);
-	struct dsm_thread *thread = dsm_threads[heap->index];
 	uint32_t chunk;
 	bool zero;
 
 	if (unit)
 		return unit;
-	dsm_thread_release(heap);
-	if (thread)
-		dsm_keep_release(thread);
-	dsm_slabs_sweep(heap, false);
+	heap->ops->reclaim(heap, false);
 	unit = units_find(heap, n, align, UNITS_TRIES, fresh);
 	if (unit)
 		return unit;
@@ -210,14 +203,14 @@ uint32_t dsm_units_alloc(struct dsm_heap *heap, unsigned int n,
 	if (chunk)
 		chunk_make(heap, chunk, zero);
 	else
-		dsm_threads_rob(heap);
+		heap->ops->reclaim(heap, true);
 	return units_find(heap, n, align, UINT32_MAX, fresh);
 }
 
 void dsm_units_free(struct dsm_heap *heap, uint32_t unit, unsigned int n)
 {
 	dsm_guard_check(heap, unit / UNITS, dsm_guard_off(heap));
-	dsm_check_units(heap, heap->base + ((size_t)unit << UNIT_SHIFT), (size_t)n << UNIT_SHIFT);
+	dsm_redzone_units(heap, heap->base + ((size_t)unit << UNIT_SHIFT), (size_t)n << UNIT_SHIFT);
 	for (unsigned int i = 0; i < n; i++)
 		atomic_store_explicit(unit_word(heap, unit + i), UNIT_FREE,
 				      memory_order_release);
@@ -259,7 +252,7 @@ static void *alloc_chunks(struct dsm_heap *heap, size_t align, size_t size,
 	if (!chunk)
 		return NULL;
 	public = chunk_public(heap, chunk);
-	dsm_check_take(public, n << CHUNK_SHIFT);
+	dsm_tools_take(public, n << CHUNK_SHIFT);
 	atomic_store(&public->run_chunks, n);
 	atomic_store(&public->run_off, off);
 	dsm_guard_make(heap, chunk, off);
@@ -489,8 +482,7 @@ void dsm_arena_rebuild(struct dsm_heap *heap)
 			dsm_chunk_release(heap, chunk++, false);
 		}
 	}
-	dsm_slabs_rebuild(heap);
-	dsm_remote_rebuild(heap);
+	heap->ops->rebuild(heap);
 }
 
 /* ---- locks ------------------------------------------------------------ */

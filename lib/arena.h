@@ -33,6 +33,19 @@ static inline _Atomic uint32_t *unit_word(const struct dsm_heap *heap,
 	return &chunk_public(heap, unit / UNITS)->unit[unit % UNITS];
 }
 
+/*
+ * This process has the slab, or the object, at @ptr: a child has a copy of that. With the
+ * arena's lock, or of a run that was kept, whose bits nobody clears.
+ */
+static inline void dsm_units_note(struct dsm_heap *heap, const void *ptr)
+{
+	size_t unit = ((const char *)ptr - heap->base) >> UNIT_SHIFT;
+	uint32_t bit = 1U << unit % UNITS;
+
+	if (heap->mine && ptr && !(READ(heap->mine[unit / UNITS]) & bit))
+		atomic_fetch_or_explicit(&heap->mine[unit / UNITS], bit, memory_order_relaxed);
+}
+
 /* NULL: there is no place. @size: not 0. *@fresh is set if it is all zero. */
 void *dsm_run_alloc(struct dsm_heap *heap, size_t align, size_t size,
 		    bool *fresh);

@@ -7,11 +7,11 @@
 #include <time.h>
 
 #include "arena.h"
-#include "check.h"
 #include "class.h"
 #include "misuse.h"
-#include "object.h"
+#include "redzone.h"
 #include "slab.h"
+#include "tools.h"
 
 _Static_assert(CLASS_SIZE_MAX / UNIT_SIZE == 2 && UNIT_SIZE / 1280 <= LENGTHS_MAX, "lengths");
 
@@ -34,10 +34,10 @@ void dsm_canary_arm(const struct dsm_heap *heap, char *ptr, size_t size, unsigne
 		uint64_t *front = dsm_canary_front(ptr + i * size);
 
 		if (heap->checks)
-			dsm_check_take(front, sizeof(*front));
+			dsm_tools_take(front, sizeof(*front));
 		*front = heap->canary;
 		if (heap->checks)
-			dsm_check_given_back(heap, front, sizeof(*front));
+			dsm_redzone_given_back(heap, front, sizeof(*front));
 	}
 }
 
@@ -55,13 +55,13 @@ void dsm_canary_check_front(const struct dsm_heap *heap, void *ptr)
 	uint64_t *front = dsm_canary_front(ptr);
 
 	if (heap->checks)
-		dsm_check_take(front, sizeof(*front));
+		dsm_tools_take(front, sizeof(*front));
 	if (differs(heap, (char *)front)) {
 		dsm_misuse(ptr, "something wrote in front of this object, or behind the one before it");
 		*front = heap->canary;
 	}
 	if (heap->checks)
-		dsm_check_given_back(heap, front, sizeof(*front));
+		dsm_redzone_given_back(heap, front, sizeof(*front));
 }
 
 /* ---- behind a larger object ------------------------------------------- */
@@ -80,7 +80,7 @@ static inline uint32_t behind_set(const struct dsm_heap *heap, char *ptr, size_t
 	if (length > size - WORD)
 		return 0;
 	if (heap->checks)
-		dsm_check_take(ptr + length, size - length);
+		dsm_tools_take(ptr + length, size - length);
 	memcpy(ptr + length, &heap->canary, WORD);
 	if (length <= size - 2 * WORD)
 		memcpy(ptr + size - WORD, &heap->canary, WORD);
@@ -102,7 +102,7 @@ static inline void behind_check(const struct dsm_heap *heap, char *ptr, size_t l
 	if (!length)
 		return;
 	if (heap->checks)
-		dsm_check_take(ptr + length, size - length);
+		dsm_tools_take(ptr + length, size - length);
 	if (__builtin_expect(differs(heap, ptr + length), 0) ||
 	    (length <= size - 2 * WORD &&
 	     __builtin_expect(differs(heap, ptr + size - WORD), 0)))

@@ -15,12 +15,7 @@
 #ifndef _DSM_CHECK_H
 #define _DSM_CHECK_H
 
-#include "layout.h"
-
-enum dsm_checks {
-	CHECK_REDZONES	= 1,
-	CHECK_TOOLS	= 2,
-};
+#include "redzone.h"
 
 /* Those of a heap in this process. */
 uint32_t dsm_checks(struct dsm_heap *heap);
@@ -35,20 +30,5 @@ size_t dsm_check_usable(const struct dsm_heap *heap, const void *ptr, const char
  * if the arena's lock is not to be had.
  */
 int dsm_check_sweep(struct dsm_heap *heap);
-
-/* The heap itself uses what is, or was, an object. */
-void dsm_check_take(void *ptr, size_t size);
-
-/* ... and it is as freed objects are. */
-void dsm_check_given_back(const struct dsm_heap *heap, void *ptr, size_t size);
-
-/* There were objects here, and are others from now on. */
-void dsm_check_clear(const struct dsm_heap *heap, void *ptr, size_t size);
-
-/* ... and units that an object had, perhaps, are nobody's. */
-void dsm_check_units(const struct dsm_heap *heap, char *start, size_t size);
-
-/* ... and there are none yet in a slab: @capacity of @size. */
-void dsm_check_slab(const struct dsm_heap *heap, char *start, size_t size, unsigned int capacity);
 
 #endif /* _DSM_CHECK_H */

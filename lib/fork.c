@@ -23,11 +23,14 @@
 
 #include "arena.h"
 #include "canary.h"
+#include "check.h"
 #include "chunk.h"
 #include "class.h"
 #include "guard.h"
 #include "keep.h"
+#include "local.h"
 #include "options.h"
+#include "process.h"
 #include "slab.h"
 #include "thread.h"
 
@@ -45,6 +48,7 @@ bool dsm_fork_private(struct dsm_heap *heap)
 	if (mine == MAP_FAILED)
 		return false;
 	heap->mine = mine;
+	dsm_process_announced_only();
 	return true;
 }
 
@@ -198,7 +202,7 @@ static bool lock_is_own(struct dsm_heap *heap)
  * From here on no signal is handled, until the child has its copy: a handler of the child's
  * would write to its parent's objects.
  */
-void dsm_fork_prepare(struct dsm_heap *heap)
+static void heap_fork_prepare(struct dsm_heap *heap)
 {
 	struct dsm_thread *thread = dsm_threads[heap->index];
 	sigset_t all, had;
@@ -223,7 +227,7 @@ void dsm_fork_prepare(struct dsm_heap *heap)
 		copy_heap(heap);
 }
 
-void dsm_fork_parent(struct dsm_heap *heap)
+static void heap_fork_parent(struct dsm_heap *heap)
 {
 	sigset_t had = heap->fork_signals;
 
@@ -247,7 +251,7 @@ static void lock_renew(pthread_mutex_t *lock)
 	dsm_lock_init(lock);
 }
 
-static bool fork_child(struct dsm_heap *heap)
+static bool heap_fork_child_locked(struct dsm_heap *heap)
 {
 	struct dsm_thread *thread;
 
@@ -278,10 +282,81 @@ static bool fork_child(struct dsm_heap *heap)
 	return true;
 }
 
-bool dsm_fork_child(struct dsm_heap *heap)
+/* Whether the child has a heap of its own now, and the same thread. */
+static bool heap_fork_child(struct dsm_heap *heap)
 {
-	bool own = fork_child(heap);
+	bool own = heap_fork_child_locked(heap);
 
 	pthread_sigmask(SIG_SETMASK, &heap->fork_signals, NULL);
 	return own;
+}
+
+/* ---- this process's heaps, at its start, fork and exit ------------------- */
+
+static _Atomic(struct dsm_heap *) heaps[HEAPS_MAX];
+
+/* The process ends: the thread that calls exit() has no other end. */
+__attribute__((destructor))
+static void process_exit(void)
+{
+	for (int i = 0; i < HEAPS_MAX; i++)
+		if (heaps[i] && heaps[i]->checks & CHECK_REDZONES)
+			dsm_check_sweep(heaps[i]);
+	dsm_threads_end();
+}
+
+static void fork_prepare(void)
+{
+	for (int i = 0; i < HEAPS_MAX; i++)
+		if (heaps[i] && heaps[i]->mine)
+			heap_fork_prepare(heaps[i]);
+}
+
+static void fork_parent(void)
+{
+	for (int i = 0; i < HEAPS_MAX; i++)
+		if (heaps[i] && heaps[i]->mine)
+			heap_fork_parent(heaps[i]);
+}
+
+/*
+ * The slots are the parent's, unless the heap has become the child's own. Memory of the
+ * parent's threads for other heaps stays mapped, and is empty.
+ */
+static void fork_child(void)
+{
+	for (int i = 0; i < HEAPS_MAX; i++) {
+		for (int slot = 0; heaps[i] && slot < THREADS_MAX; slot++)
+			heaps[i]->by_slot[slot] = NULL;
+		if (heaps[i] && !(heaps[i]->mine && heap_fork_child(heaps[i])))
+			dsm_threads_forget(heaps[i]);
+	}
+}
+
+/*
+ * Before region.c's: of what is to be locked for a fork, the last comes first. Who
+ * has the lock of the regions may wait for an arena's, and not the other way round.
+ */
+__attribute__((constructor(101)))
+static void process_init(void)
+{
+	dsm_local_init(dsm_threads_end);
+	dsm_process_atfork(fork_prepare, fork_parent, fork_child);
+}
+
+uint32_t dsm_heaps_attach(struct dsm_heap *heap)
+{
+	for (uint32_t i = 0; i < HEAPS_MAX; i++) {
+		struct dsm_heap *none = NULL;
+
+		if (atomic_compare_exchange_strong(&heaps[i], &none, heap))
+			return i;
+	}
+	return HEAPS_MAX;
+}
+
+void dsm_heaps_detach(struct dsm_heap *heap)
+{
+	if (heap->index < HEAPS_MAX)
+		atomic_store(&heaps[heap->index], NULL);
 }

@@ -20,10 +20,12 @@
 #include "arena.h"
 #include "canary.h"
 #include "check.h"
+#include "fork.h"
 #include "object.h"
 #include "options.h"
 #include "remote.h"
 #include "thread.h"
+#include "tools.h"
 
 /* ---- making and finding it -------------------------------------------- */
 
@@ -104,6 +106,7 @@ int dsm_heap_attach(struct dsm_heap *heap, void *base, size_t size,
 	if (size >> CHUNK_SHIFT < 2)
 		return ENOMEM;
 	memset(heap, 0, sizeof(*heap));
+	heap->ops = &dsm_thread_ops;
 	heap->base = base;
 	heap->super = base;
 	heap->chunks = size >> CHUNK_SHIFT;
@@ -141,7 +144,7 @@ int dsm_heap_attach(struct dsm_heap *heap, void *base, size_t size,
 	heap->checks = dsm_checks(heap);
 	heap->canary = canary_settle(heap, writable);
 	heap->keep = dsm_option_number(OPTION_HEAP_KEEP, NULL) >> (CHUNK_SHIFT - 20);
-	heap->index = writable ? dsm_threads_attach(heap) : HEAPS_MAX;
+	heap->index = writable ? dsm_heaps_attach(heap) : HEAPS_MAX;
 	return 0;
 }
 
@@ -150,7 +153,7 @@ bool dsm_heap_detach(struct dsm_heap *heap)
 	dsm_thread_end(heap);
 	if (atomic_load(&heap->threads))
 		return false;
-	dsm_threads_detach(heap);
+	dsm_heaps_detach(heap);
 	return true;
 }
 
@@ -229,7 +232,7 @@ static void resize_bounds(struct dsm_heap *heap, void *ptr, size_t *least, size_
 		return;
 	dsm_canary_bounds(heap, &place, least, most);
 	if (heap->checks)
-		dsm_check_take(ptr, *most);
+		dsm_tools_take(ptr, *most);
 }
 
 void *dsm_heap_resize(struct dsm_heap *heap, void *ptr, size_t size,

@@ -7,56 +7,7 @@
 #ifndef _DSM_HEAP_H
 #define _DSM_HEAP_H
 
-#include <signal.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-enum { DSM_THREADS_MAX = 256 };	/* of a node, with slabs of their own */
-
-struct dsm_super;
-struct dsm_arena;
-struct dsm_counters;
-struct dsm_thread;
-
-/*
- * One process's view of a heap; read-only once attached, but for @threads. It
- * must stay where it is until it is detached.
- */
-struct dsm_heap {
-	char		*base;		/* aligned to a chunk */
-	_Atomic uint32_t *table;	/* of chunks */
-	size_t		bytes;		/* whole chunks in the region */
-	size_t		private_off;	/* of struct chunk_private, in a chunk */
-	uint32_t	own_entry;	/* in the table, of our chunks of slabs */
-	uint32_t	index;		/* among this process's heaps */
-	uint32_t	node;
-	uint32_t	nodes;		/* as the superblock has it */
-	uint32_t	chunks;
-	uint32_t	checks;		/* see check.h */
-	uint64_t	canary;		/* 0: objects have none; see canary.h */
-	uint32_t	keep;		/* empty chunks, with their frames */
-	uint32_t	first;		/* of them, the first that is given out */
-	uint32_t	meta_units;	/* at the start of a chunk */
-	size_t		block_size;
-	size_t		nodes_off;	/* of the arenas and mailboxes */
-	size_t		node_size;	/* of each of them */
-	struct dsm_super *super;
-	struct dsm_arena *arena;	/* this node's */
-	struct dsm_counters *counters;	/* this node's */
-	_Atomic uint32_t threads;	/* of this process, that use it */
-	_Atomic uint32_t *mine;		/* units of each chunk, or NULL: see fork.c */
-	char		*copy;		/* for a child */
-	/* This process's, by slot: changed with the arena's lock, but for the first time */
-	struct dsm_thread *_Atomic by_slot[DSM_THREADS_MAX];
-	struct dsm_thread *fork_thread;	/* the forking thread's, saved: see thread.c */
-	void		*fork_saved;
-	sigset_t	fork_signals;	/* that it had blocked */
-	bool		fork_locked;
-	bool		is_private;	/* a child's: nobody else has it */
-	/* Gives a range's frames back, on all nodes: then it is zero; or NULL. */
-	int		(*purge)(void *addr, size_t len);
-};
+#include "layout.h"
 
 /**
  * dsm_heap_attach - use the heap in a range, making it if there is none

@@ -15,8 +15,7 @@
 #include "arena.h"
 #include "canary.h"
 #include "chunk.h"
-#include "fork.h"
-#include "thread.h"
+#include "cache.h"
 
 enum {
 	UNITS_MAX	= 128,	/* of a thread */
@@ -60,7 +59,7 @@ static void *keep_take(struct dsm_thread *thread, size_t align, size_t size)
 		/* not to wait for what the program has stored just now */
 		atomic_store_explicit(unit_word(heap, kept.unit), UNIT_RUN | kept.n,
 				      memory_order_release);
-		dsm_fork_note(heap, ptr);
+		dsm_units_note(heap, ptr);
 		return ptr;
 	}
 	return NULL;

@@ -25,10 +25,67 @@
 #define _DSM_LAYOUT_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-#include "heap.h"
+enum { DSM_THREADS_MAX = 256 };	/* of a node, with slabs of their own */
+
+struct dsm_super;
+struct dsm_arena;
+struct dsm_counters;
+struct dsm_thread;
+struct dsm_heap;
+
+/* What the arena asks of the files above it: see thread.c. It has its lock. */
+struct dsm_heap_ops {
+	/* give units back; @all: the region has no chunk for this node */
+	void	(*reclaim)(struct dsm_heap *heap, bool all);
+	/* the lock's last holder died: make again what is above the units */
+	void	(*rebuild)(struct dsm_heap *heap);
+};
+
+/*
+ * One process's view of a heap; read-only once attached, but for @threads. It
+ * must stay where it is until it is detached.
+ */
+struct dsm_heap {
+	const struct dsm_heap_ops *ops;
+	char		*base;		/* aligned to a chunk */
+	_Atomic uint32_t *table;	/* of chunks */
+	size_t		bytes;		/* whole chunks in the region */
+	size_t		private_off;	/* of struct chunk_private, in a chunk */
+	uint32_t	own_entry;	/* in the table, of our chunks of slabs */
+	uint32_t	index;		/* among this process's heaps */
+	uint32_t	node;
+	uint32_t	nodes;		/* as the superblock has it */
+	uint32_t	chunks;
+	uint32_t	checks;		/* see check.h */
+	uint64_t	canary;		/* 0: objects have none; see canary.h */
+	uint32_t	keep;		/* empty chunks, with their frames */
+	uint32_t	first;		/* of them, the first that is given out */
+	uint32_t	meta_units;	/* at the start of a chunk */
+	size_t		block_size;
+	size_t		nodes_off;	/* of the arenas and mailboxes */
+	size_t		node_size;	/* of each of them */
+	struct dsm_super *super;
+	struct dsm_arena *arena;	/* this node's */
+	struct dsm_counters *counters;	/* this node's */
+	_Atomic uint32_t threads;	/* of this process, that use it */
+	_Atomic uint32_t *mine;		/* units of each chunk, or NULL: see fork.c */
+	char		*copy;		/* for a child */
+	/* This process's, by slot: changed with the arena's lock, but for the first time */
+	struct dsm_thread *_Atomic by_slot[DSM_THREADS_MAX];
+	struct dsm_thread *fork_thread;	/* the forking thread's, saved: see thread.c */
+	void		*fork_saved;
+	sigset_t	fork_signals;	/* that it had blocked */
+	bool		fork_locked;
+	bool		is_private;	/* a child's: nobody else has it */
+	/* Gives a range's frames back, on all nodes: then it is zero; or NULL. */
+	int		(*purge)(void *addr, size_t len);
+};
 
 #define DSM_SUPER_MAGIC		0x3950414548d5d5d5ULL	/* "...HEAP9" */
 
@@ -238,6 +295,17 @@ _Static_assert(sizeof(struct slab) == 64, "slab");
 _Static_assert(THREADS_MAX <= KEPT_OWNER(~0U) && UNITS <= KEPT_UNITS(~0U) + 1, "kept");
 _Static_assert(sizeof(struct slab_hot) == 576, "slab_hot");
 _Static_assert(sizeof(struct chunk_private) <= UNIT_SIZE - 4096, "private");
+
+/* An object, in terms of its slab. */
+struct dsm_place {
+	uint32_t	owner;		/* node */
+	uint32_t	unit;		/* of the region: where its slab or run starts */
+	uint32_t	index;		/* in the slab; of a run 0 */
+	bool		slab;
+	uint8_t		class;		/* of the slab */
+	size_t		size;
+	char		*start;		/* of the object */
+};
 
 static inline char *chunk_addr(const struct dsm_heap *heap, uint32_t chunk)
 {

@@ -9,10 +9,31 @@
 #ifndef _DSM_LOCAL_H
 #define _DSM_LOCAL_H
 
-#include "thread.h"
-#include "words.h"
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct dsm_segment;
+struct dsm_thread;
+
+enum { HEAPS_MAX = 64 };	/* in a process, with threads of their own */
+
+/*
+ * What a thread knows of a few mutexes it has used: enough to take them with
+ * nothing but a compare and exchange. It may be out of date, and then the word
+ * is another one's, which has another tag; but it is not looked at once a region
+ * has been closed, since then the word may not be there.
+ */
+struct dsm_word_known {
+	const void	 *mutex;
+	_Atomic uint64_t *word;
+	uint64_t	 free;		/* what it is when nobody has the mutex */
+	uint64_t	 mine;		/* ... when this thread has it */
+	unsigned int	 change;	/* dsm_segments_change then */
+};
+
+enum { WORDS_KNOWN = 4 };
 
 struct dsm_local {
 	struct dsm_thread *threads[HEAPS_MAX + 1];	/* by the heap's index */
@@ -34,7 +55,18 @@ struct dsm_local {
 extern __thread struct dsm_local *dsm_local
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
-/* The same, made if need be; NULL: there is no memory. errno is kept. */
+/*
+ * The calling thread's of each heap, by the heap's index: in what local.h has,
+ * or all NULL as long as it has none of that. Only thread.c writes there.
+ */
+extern __thread struct dsm_thread **dsm_threads
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+/* In what local.h has; knows nothing as long as the thread has none of that. */
+extern __thread struct dsm_word_known *dsm_words_known
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+/* The same as dsm_local, made if need be; NULL: there is no memory. errno is kept. */
 struct dsm_local *dsm_local_get(void);
 
 /*

@@ -2,29 +2,7 @@
 #ifndef _DSM_OBJECT_H
 #define _DSM_OBJECT_H
 
-#include "layout.h"
-
-/* An object, in terms of its slab. */
-struct dsm_place {
-	uint32_t	owner;		/* node */
-	uint32_t	unit;		/* of the region: where its slab or run starts */
-	uint32_t	index;		/* in the slab; of a run 0 */
-	bool		slab;
-	uint8_t		class;		/* of the slab */
-	size_t		size;
-	char		*start;		/* of the object */
-};
-
-/*
- * Where an object is; NULL, or what is wrong with the address. Takes no lock:
- * of an object that is allocated, nothing read here changes.
- */
-const char *dsm_object_find(const struct dsm_heap *heap, const void *ptr,
-			    struct dsm_place *place);
-
-/* Which object an address is in, wherever in it that is. */
-const char *dsm_object_around(const struct dsm_heap *heap, const void *ptr,
-			      struct dsm_place *place);
+#include "place.h"
 
 /* As of heap.h, but without the checks of check.h: for the heap itself, too. */
 void *dsm_object_alloc(struct dsm_heap *heap, size_t align, size_t size,

@@ -29,6 +29,8 @@
 
 enum { HANDLERS_MAX = 8 };
 
+static bool announced_only;
+
 static struct {
 	void (*prepare)(void);
 	void (*parent)(void);
@@ -52,6 +54,11 @@ void *dsm_process_map(size_t bytes)
 		madvise(at, bytes, MADV_WIPEONFORK);
 	errno = saved;
 	return at;
+}
+
+void dsm_process_announced_only(void)
+{
+	announced_only = true;
 }
 
 void dsm_process_end(const char *why)
@@ -148,7 +155,7 @@ void dsm_process_look(void)
 			mark_make();
 			return;
 		}
-		if (dsm_threads_have_private())
+		if (announced_only)
 			dsm_process_end("it was made by a system call that libdsm-malloc.so does not see, and shares its parent's memory");
 		dsm_process_child();
 		atomic_store(dsm_process_mark, PROCESS_UNANNOUNCED);

@@ -53,8 +53,8 @@ void dsm_process_prepare(void);
 void dsm_process_parent(void);
 void dsm_process_child(void);
 
-/* Whether a process that forks has the child hold its own copy of a heap: see fork.c. */
-bool dsm_threads_have_private(void);
+/* From now on a child needs a copy of its parent's heap: one that is not announced ends. */
+void dsm_process_announced_only(void);
 
 /* One line on standard error, and the end of the process. */
 void dsm_process_end(const char *why) __attribute__((noreturn));

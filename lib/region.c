@@ -28,7 +28,6 @@ static pthread_rwlock_t segments_lock = PTHREAD_RWLOCK_INITIALIZER;
 static struct dsm_segment **segments;	/* sorted by base */
 static size_t segments_count;
 static size_t segments_room;
-_Atomic unsigned int dsm_segments_change;	/* see words.h */
 
 /* Where @addr is, or would be inserted: after all that start at or below it. */
 static size_t segments_search_locked(const char *addr)

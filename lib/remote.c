@@ -22,13 +22,14 @@
 #include <sys/mman.h>
 
 #include "arena.h"
+#include "cache.h"
 #include "chunk.h"
-#include "check.h"
 #include "class.h"
 #include "misuse.h"
-#include "object.h"
+#include "place.h"
+#include "redzone.h"
 #include "slab.h"
-#include "thread.h"
+#include "tools.h"
 
 /* The objects at @bits of word @key % 256 in the slab (or run) @key / 256. */
 struct window {
@@ -104,7 +105,7 @@ static struct parcel *parcel_at(struct dsm_heap *heap, uint64_t offset)
 		return NULL;
 	/* another process may have made it of what we know as freed */
 	if (heap->checks)
-		dsm_check_take(parcel, heap->block_size);
+		dsm_tools_take(parcel, heap->block_size);
 	return parcel;
 }
 
@@ -135,25 +136,32 @@ static void out_send(struct dsm_thread *thread, struct dsm_out *out)
 	parcel_send(thread->heap, thread->slot, parcel);
 }
 
-static struct dsm_out *out_get(struct dsm_thread *thread, uint32_t node)
+static struct dsm_out *out_get(const struct dsm_thread *thread, uint32_t node)
+{
+	struct dsm_out *out = thread ? thread->out[node] : NULL;
+
+	return out && out->parcel ? out : NULL;
+}
+
+bool dsm_remote_needs_parcel(const struct dsm_thread *thread, uint32_t node)
+{
+	return !out_get(thread, node);
+}
+
+bool dsm_remote_give_parcel(struct dsm_thread *thread, uint32_t node, void *block)
 {
 	struct dsm_heap *heap = thread->heap;
 	struct dsm_out *out = thread->out[node];
-	struct parcel *parcel;
+	struct parcel *parcel = block;
 
 	if (!out) {
 		out = mmap(NULL, sizeof(*out), PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (out == MAP_FAILED)
-			return NULL;
+			return false;
 		thread->out[node] = out;
 	}
-	if (out->parcel)
-		return out;
-	parcel = dsm_object_alloc(heap, heap->block_size, heap->block_size, false);
-	if (!parcel)
-		return NULL;
-	dsm_check_clear(heap, parcel, heap->block_size);
+	dsm_redzone_clear(heap, parcel, heap->block_size);
 	parcel->owner = node;
 	parcel->frees = 0;
 	atomic_store(&parcel->count, 0);
@@ -162,7 +170,7 @@ static struct dsm_out *out_get(struct dsm_thread *thread, uint32_t node)
 	atomic_fetch_add(&heap->counters->parcels_out, 1);
 	atomic_store(&thread->slot->outbox, offset_of(heap, parcel));
 	out->parcel = parcel;
-	return out;
+	return true;
 }
 
 static const char *send_homeless(struct dsm_heap *heap, uint32_t owner, void *ptr,
@@ -171,7 +179,7 @@ static const char *send_homeless(struct dsm_heap *heap, uint32_t owner, void *pt
 	struct homeless *homeless = ptr;
 	uint64_t mark = HOMELESS_MARK ^ (uintptr_t)ptr;
 
-	dsm_check_take(ptr, sizeof(*homeless));
+	dsm_tools_take(ptr, sizeof(*homeless));
 	if (homeless->mark == mark)
 		return "double free";
 	homeless->mark = mark;
@@ -217,7 +225,7 @@ note(struct dsm_heap *heap, struct dsm_thread *thread,
 const char *dsm_remote_free(struct dsm_heap *heap, struct dsm_thread *thread,
 			    const struct dsm_place *place, void *ptr)
 {
-	struct dsm_out *out = thread ? out_get(thread, place->owner) : NULL;
+	struct dsm_out *out = out_get(thread, place->owner);
 
 	if (!out)
 		return send_homeless(heap, place->owner, ptr, HOMELESS);
@@ -424,10 +432,10 @@ static bool drain_step(struct dsm_heap *heap)
 	if (at & HOMELESS) {
 		struct homeless *homeless = (void *)(heap->base + (at & ~HOMELESS_PARCEL));
 
-		dsm_check_take(homeless, sizeof(*homeless));
+		dsm_tools_take(homeless, sizeof(*homeless));
 		arena->draining = atomic_load(&homeless->next);
 		homeless->mark = 0;
-		dsm_check_given_back(heap, homeless, sizeof(*homeless));
+		dsm_redzone_given_back(heap, homeless, sizeof(*homeless));
 		homeless_drain(heap, homeless, (at & HOMELESS_PARCEL) == HOMELESS_PARCEL);
 		return true;
 	}

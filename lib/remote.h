@@ -15,6 +15,13 @@ const char *dsm_remote_free(struct dsm_heap *heap, struct dsm_thread *thread,
 			    const struct dsm_place *place, void *ptr);
 
 /*
+ * Whether the thread has no parcel for a node, and so @block, a block that was allocated, is
+ * to be one. If no memory is left to manage it, the block stays the caller's.
+ */
+bool dsm_remote_needs_parcel(const struct dsm_thread *thread, uint32_t node);
+bool dsm_remote_give_parcel(struct dsm_thread *thread, uint32_t node, void *block);
+
+/*
  * The same for an object in a slab, whose address is all that is known; false:
  * it is none, or there is more to do, and nothing was done.
  */

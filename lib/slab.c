@@ -19,11 +19,11 @@
 
 #include "arena.h"
 #include "canary.h"
-#include "check.h"
 #include "chunk.h"
 #include "class.h"
 #include "misuse.h"
-#include "thread.h"
+#include "redzone.h"
+#include "tools.h"
 
 /* How many slabs to look at for one that others have freed in, before one is made. */
 enum { SWEEP_MAX = 64, ACQUIRE_TRIES = 4 };
@@ -91,7 +91,7 @@ void dsm_slab_count(struct slab *slab)
 		hot->used -= __builtin_popcountll(READ(hot->free[w]));
 }
 
-static const char *slab_free_bits(struct slab *slab, unsigned int w, uint64_t bits)
+const char *dsm_slab_free_bits(struct slab *slab, unsigned int w, uint64_t bits)
 {
 	_Atomic uint64_t *freed = &slab->freed[w];
 
@@ -107,46 +107,7 @@ const char *dsm_slab_free_other(struct slab *slab, unsigned int w, uint64_t bits
 {
 	if (bits & ~word_mask(slab, w))
 		return "never allocated";
-	return slab_free_bits(slab, w, bits);
-}
-
-/* Ours, but others have freed in it: this one, perhaps. */
-static bool free_in_dirty(struct slab *slab, unsigned int w, uint64_t bit)
-{
-	struct slab_hot *hot = slab->hot;
-
-	if ((READ(slab->freed[w]) | READ(hot->free[w])) & bit)
-		return false;
-	WRITE(hot->free[w], READ(hot->free[w]) | bit);
-	hot->used--;
-	return true;
-}
-
-void dsm_thread_free_other(struct dsm_thread *thread, struct slab *slab, uint32_t index,
-			   void *ptr, void (*slow)(void *ptr))
-{
-	struct chunk_public *public = (void *)((uintptr_t)slab & -(uintptr_t)CHUNK_SIZE);
-	uint32_t word = UNIT_SLAB | (uint32_t)slab->index << 8 | slab->class;
-	struct slab *first = slab_first(slab);
-	uint64_t bit = 1ULL << index % 64;
-	uint16_t owner = READ(slab->owner);
-
-	if (owner == thread->owner) {
-		if (!free_in_dirty(first, index / 64, bit)) {
-			dsm_thread_leave(thread);
-			slow(ptr);
-		} else if (!first->hot->used) {
-			dsm_thread_slab_event(thread, first);
-		} else {
-			dsm_thread_leave(thread);
-		}
-		return;
-	}
-	dsm_thread_leave(thread);
-	/* of no thread: perhaps no slab, either, any more */
-	if ((!owner && READ(public->unit[slab->head + slab->index]) != word) ||
-	    slab_free_bits(first, index / 64, bit))
-		slow(ptr);
+	return dsm_slab_free_bits(slab, w, bits);
 }
 
 void dsm_slab_freshen(const struct dsm_heap *heap, struct slab *slab, unsigned int w)
@@ -202,8 +163,8 @@ static struct slab *slab_make(struct dsm_heap *heap, unsigned int class)
 	slab->freed = chunk->freed[slab->head];
 	slab->words = (slab->capacity + 63) / 64;
 	slab->state = SLAB_IDLE;
-	dsm_check_clear(heap, slab_start(slab) - dsm_class_front(class), n * UNIT_SIZE);
-	dsm_check_slab(heap, slab_start(slab), size, slab->capacity);
+	dsm_redzone_clear(heap, slab_start(slab) - dsm_class_front(class), n * UNIT_SIZE);
+	dsm_redzone_slab(heap, slab_start(slab), size, slab->capacity);
 	if (dsm_class_is_exact(class))
 		dsm_canary_slab(hot);
 	for (unsigned int w = 0; w < slab->words; w++)
@@ -411,7 +372,6 @@ void dsm_slabs_sweep(struct dsm_heap *heap, bool all)
 {
 	unsigned int max = all ? UINT32_MAX : SWEEP_MAX;
 
-	dsm_threads_recover(heap);
 	for (unsigned int class = 0; class < CLASSES; class++) {
 		struct slab_list *list = &heap->arena->slab[class];
 		struct slab *last = list->last, *slab;

@@ -73,6 +73,9 @@ void dsm_slab_collect(struct slab *slab);
 /* By any thread that knows the objects at @bits to be live. NULL, or what is wrong. */
 const char *dsm_slab_free_other(struct slab *slab, unsigned int w, uint64_t bits);
 
+/* The same where @bits are objects of the slab, and @slab its first unit's. */
+const char *dsm_slab_free_bits(struct slab *slab, unsigned int w, uint64_t bits);
+
 /* Whether all of its objects can be allocated. */
 bool dsm_slab_is_empty(const struct slab *slab);
 
@@ -103,7 +106,7 @@ void *dsm_slab_alloc_any(struct dsm_heap *heap, unsigned int class);
 /* What a thread that died left. */
 void dsm_slabs_recover(struct dsm_heap *heap, uint16_t owner);
 
-/* Some, or all, of the slabs of no thread, and what dead threads left: empty ones go. */
+/* Some, or all, of the slabs of no thread: empty ones go. */
 void dsm_slabs_sweep(struct dsm_heap *heap, bool all);
 
 /* The lists of the arena, after a death. */

@@ -23,19 +23,16 @@
 
 #include "arena.h"
 #include "canary.h"
-#include "check.h"
-#include "fork.h"
 #include "keep.h"
 #include "local.h"
 #include "process.h"
+#include "recover.h"
 #include "remote.h"
 
 enum {
 	LOOKS		= 8,	/* at full slabs */
 	EMPTY_UNITS_MAX	= 64,	/* that a thread keeps */
 	DO_WITHOUT	= 1000,	/* allocations, when there is no slot */
-	FEW_THREADS	= 16,	/* that may have as much as they like */
-	PART		= 8,	/* one of so many of the region's units is for slack */
 	SAMPLES		= 16,
 };
 
@@ -44,8 +41,6 @@ static struct dsm_thread no_thread;	/* all zero: it has nothing */
 __thread struct dsm_thread *dsm_thread_main
 	__attribute__((tls_model("initial-exec"))) = &no_thread;
 _Atomic(struct dsm_heap *) dsm_heap_main;
-
-static _Atomic(struct dsm_heap *) heaps[HEAPS_MAX];
 
 static void thread_set(struct dsm_heap *heap, struct dsm_thread *thread)
 {
@@ -140,63 +135,23 @@ void dsm_thread_end(struct dsm_heap *heap)
 	atomic_fetch_sub(&heap->threads, 1);
 }
 
-static void thread_exit(void)
+void dsm_threads_end(void)
 {
 	for (int i = 0; i < HEAPS_MAX; i++)
 		if (dsm_threads[i])
 			dsm_thread_end(dsm_threads[i]->heap);
 }
 
-/* Of the process, by the thread that calls exit(): it has no other end. */
-__attribute__((destructor))
-static void process_exit(void)
+void dsm_threads_forget(struct dsm_heap *heap)
 {
-	for (int i = 0; i < HEAPS_MAX; i++)
-		if (heaps[i] && heaps[i]->checks & CHECK_REDZONES)
-			dsm_check_sweep(heaps[i]);
-	thread_exit();
-}
-
-static void fork_prepare(void)
-{
-	for (int i = 0; i < HEAPS_MAX; i++)
-		if (heaps[i] && heaps[i]->mine)
-			dsm_fork_prepare(heaps[i]);
-}
-
-static void fork_parent(void)
-{
-	for (int i = 0; i < HEAPS_MAX; i++)
-		if (heaps[i] && heaps[i]->mine)
-			dsm_fork_parent(heaps[i]);
-}
-
-/*
- * The slots are the parent's, unless the heap has become the child's own. What the parent's
- * threads had of other heaps stays mapped, and is empty, but for what is found here.
- */
-static void fork_child(void)
-{
-	struct dsm_heap *main_heap = atomic_load(&dsm_heap_main);
-	bool main_kept = false;
-
-	for (int i = 0; i < HEAPS_MAX; i++) {
-		for (int slot = 0; heaps[i] && slot < THREADS_MAX; slot++)
-			heaps[i]->by_slot[slot] = NULL;
-		if (heaps[i] && heaps[i]->mine && dsm_fork_child(heaps[i])) {
-			main_kept |= heaps[i] == main_heap;
-			continue;
-		}
-		if (heaps[i])
-			heaps[i]->threads = 0;
-		/* where memory is not wiped, it is still there */
-		if (dsm_threads[i])
-			dsm_threads[i] = NULL;
-	}
-	if (main_kept)
+	heap->threads = 0;
+	/* where memory is not wiped, the thread is still there */
+	if (dsm_threads[heap->index])
+		dsm_threads[heap->index] = NULL;
+	if (heap != atomic_load(&dsm_heap_main))
 		return;
 	if (dsm_thread_main != &no_thread)
-		thread_unmap(main_heap, dsm_thread_main);
+		thread_unmap(heap, dsm_thread_main);
 	dsm_thread_main = &no_thread;
 }
 
@@ -256,68 +211,7 @@ void dsm_thread_slot_taken(struct dsm_thread *thread)
 	atomic_store(&thread->heap->by_slot[thread->owner - 1], thread);
 }
 
-bool dsm_threads_have_private(void)
-{
-	for (int i = 0; i < HEAPS_MAX; i++)
-		if (heaps[i] && heaps[i]->mine)
-			return true;
-	return false;
-}
-
-/*
- * Before region.c's: of what is to be locked for a fork, the last comes first. Who
- * has the lock of the regions may wait for an arena's, and not the other way round.
- */
-__attribute__((constructor(101)))
-static void process_init(void)
-{
-	dsm_local_init(thread_exit);
-	dsm_process_atfork(fork_prepare, fork_parent, fork_child);
-}
-
-uint32_t dsm_threads_attach(struct dsm_heap *heap)
-{
-	for (uint32_t i = 0; i < HEAPS_MAX; i++) {
-		struct dsm_heap *none = NULL;
-
-		if (atomic_compare_exchange_strong(&heaps[i], &none, heap))
-			return i;
-	}
-	return HEAPS_MAX;
-}
-
-void dsm_threads_detach(struct dsm_heap *heap)
-{
-	if (heap->index < HEAPS_MAX)
-		atomic_store(&heaps[heap->index], NULL);
-}
-
 /* ---- slots ------------------------------------------------------------ */
-
-static int slot_recover(struct dsm_heap *heap, struct dsm_slot *slot)
-{
-	uint16_t owner = slot - heap->arena->slot + 1;
-
-	dsm_slabs_recover(heap, owner);
-	dsm_keep_recover(heap, owner);
-	dsm_remote_recover(heap, slot);
-	return pthread_mutex_consistent(&slot->alive);
-}
-
-void dsm_threads_recover(struct dsm_heap *heap)
-{
-	struct dsm_arena *arena = heap->arena;
-	uint32_t slots = atomic_load(&arena->slots);
-
-	for (struct dsm_slot *slot = arena->slot; slot < arena->slot + slots; slot++) {
-		int err = pthread_mutex_trylock(&slot->alive);
-
-		if (err == EOWNERDEAD)
-			err = slot_recover(heap, slot);
-		if (!err)
-			pthread_mutex_unlock(&slot->alive);
-	}
-}
 
 static bool slot_take(struct dsm_heap *heap, struct dsm_slot *slot)
 {
@@ -329,7 +223,7 @@ static bool slot_take(struct dsm_heap *heap, struct dsm_slot *slot)
 		err = dsm_arena_lock(heap);
 		if (err)
 			return false;
-		err = slot_recover(heap, slot);
+		err = dsm_recover_slot(heap, slot);
 		dsm_arena_unlock(heap);
 	}
 	return !err;
@@ -578,13 +472,6 @@ bool dsm_thread_may_own(const struct dsm_thread *thread, unsigned int class)
 	return share == SIZE_MAX || thread_slack(thread) + dsm_class_units(class) <= share;
 }
 
-size_t dsm_thread_share(const struct dsm_heap *heap)
-{
-	uint32_t slots = atomic_load(&heap->arena->slots);
-
-	return slots < FEW_THREADS ? SIZE_MAX : (size_t)heap->chunks * UNITS / PART / slots;
-}
-
 /*
  * The arena's. What came home meanwhile may be in a slab of ours; and what is
  * empty of ours may be what we get, for objects of this size now.
@@ -603,7 +490,7 @@ static struct slab *bin_acquire(struct dsm_thread *thread, struct dsm_bin *bin,
 		dsm_thread_release(heap);
 		slab = dsm_slab_acquire(heap, class, thread->owner);
 		if (slab)
-			dsm_fork_note(heap, slab_start(slab));
+			dsm_units_note(heap, slab_start(slab));
 	}
 	dsm_arena_unlock(heap);
 	return slab;
@@ -683,6 +570,45 @@ void *dsm_thread_malloc_slow(struct dsm_thread *thread, size_t size)
 	if (size > CLASS_SIZE_MAX)
 		return NULL;
 	return alloc_exact(thread, &thread->bin[dsm_class_of_nominal(size)], size);
+}
+
+/* Ours, but others have freed in it: this one, perhaps. */
+static bool free_in_dirty(struct slab *slab, unsigned int w, uint64_t bit)
+{
+	struct slab_hot *hot = slab->hot;
+
+	if ((READ(slab->freed[w]) | READ(hot->free[w])) & bit)
+		return false;
+	WRITE(hot->free[w], READ(hot->free[w]) | bit);
+	hot->used--;
+	return true;
+}
+
+void dsm_thread_free_other(struct dsm_thread *thread, struct slab *slab, uint32_t index,
+			   void *ptr, void (*slow)(void *ptr))
+{
+	struct chunk_public *public = (void *)((uintptr_t)slab & -(uintptr_t)CHUNK_SIZE);
+	uint32_t word = UNIT_SLAB | (uint32_t)slab->index << 8 | slab->class;
+	struct slab *first = slab_first(slab);
+	uint64_t bit = 1ULL << index % 64;
+	uint16_t owner = READ(slab->owner);
+
+	if (owner == thread->owner) {
+		if (!free_in_dirty(first, index / 64, bit)) {
+			dsm_thread_leave(thread);
+			slow(ptr);
+		} else if (!first->hot->used) {
+			dsm_thread_slab_event(thread, first);
+		} else {
+			dsm_thread_leave(thread);
+		}
+		return;
+	}
+	dsm_thread_leave(thread);
+	/* of no thread: perhaps no slab, either, any more */
+	if ((!owner && READ(public->unit[slab->head + slab->index]) != word) ||
+	    dsm_slab_free_bits(first, index / 64, bit))
+		slow(ptr);
 }
 
 static void slab_empty(struct dsm_thread *thread, struct dsm_bin *bin,
@@ -782,38 +708,6 @@ void dsm_thread_trim(struct dsm_thread *thread)
  */
 enum { BUSY_LOOKS = 200 };
 
-void dsm_thread_wait(struct dsm_thread *thread)
-{
-	while (atomic_load_explicit(&thread->stopped, memory_order_acquire)) {
-		if (dsm_arena_lock(thread->heap))
-			return;
-		dsm_arena_unlock(thread->heap);
-	}
-}
-
-void dsm_thread_enter_wait(struct dsm_thread *thread)
-{
-	dsm_thread_enter(thread);
-	while (atomic_load_explicit(&thread->stopped, memory_order_acquire)) {
-		dsm_thread_leave(thread);
-		dsm_thread_wait(thread);
-		dsm_thread_enter(thread);
-	}
-}
-
-int dsm_thread_lock(struct dsm_thread *thread)
-{
-	int err;
-
-	dsm_thread_leave(thread);
-	err = dsm_arena_lock(thread->heap);
-	if (err)
-		dsm_thread_enter_wait(thread);
-	else
-		dsm_thread_enter(thread);
-	return err;
-}
-
 static bool processors_barrier(void)
 {
 	int saved = errno;
@@ -894,3 +788,23 @@ void dsm_threads_rob(struct dsm_heap *heap)
 		thread_drop(thread);
 	others_rob(heap);
 }
+
+static void reclaim(struct dsm_heap *heap, bool all)
+{
+	struct dsm_thread *thread = dsm_threads[heap->index];
+
+	if (all) {
+		dsm_threads_rob(heap);
+		return;
+	}
+	dsm_thread_release(heap);
+	if (thread)
+		dsm_keep_release(thread);
+	dsm_recover_threads(heap);
+	dsm_slabs_sweep(heap, false);
+}
+
+const struct dsm_heap_ops dsm_thread_ops = {
+	.reclaim = reclaim,
+	.rebuild = dsm_recover_arena,
+};

@@ -1,109 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * A thread's part of a heap: the slabs it allocates from, and what it freed of
- * other nodes'. The fast paths are here; they take no lock and no atomic
- * instruction.
- */
+/* Allocating and freeing by a thread. The fast paths take no lock and no atomic instruction. */
 #ifndef _DSM_THREAD_H
 #define _DSM_THREAD_H
 
-#include <stddef.h>
-
+#include "cache.h"
 #include "canary.h"
 #include "class.h"
-#include "layout.h"
 #include "slab.h"
-
-enum { HEAPS_MAX = 64 };	/* in a process, with threads of their own */
-
-/*
- * A class: the word of a slab that objects are taken from, and other slabs. @word is the
- * word's distance from the thread's struct dsm_thread; 0, which is a word with nothing
- * free, if there is none. @last is an object of @slab, or the thread's @no_object.
- */
-struct dsm_bin {
-	_Atomic size_t	word;
-	char		*base;		/* the object of its bit 0 */
-	char		*last;		/* the canary in front of it is checked next */
-	char		**note;		/* where each new object is written: to @last, or nowhere */
-	uint32_t	size;
-	struct slab	*slab;
-	struct slab_list partial;
-	struct slab_list full;		/* the one looked at last, last */
-} __attribute__((aligned(64)));
-
-/* What the slabs of a class are like, on any node. */
-struct dsm_class_info {
-	uint64_t	recip;
-	uint32_t	size;
-	uint32_t	capacity;
-};
-
-/* A run of @n units: see keep.c. */
-struct dsm_kept {
-	uint32_t	unit;
-	uint32_t	n;
-};
-
-struct dsm_out;
-
-enum {
-	KEPT_MAX	= 40,
-};
-
-/*
- * When the region is full, what a thread has is taken from it by another one of its
- * process, which has the arena's lock, unless the thread is using it: see thread.c.
- * @busy is set by the thread while it uses what is in here or in its slabs without the
- * arena's lock. @stopped is set by who takes, and @stops counts that; until it is unset,
- * the thread finds nothing to allocate, and no object to be its own.
- *
- * A child finds it all zero, whoever made it: see process.h. That is a thread that has
- * nothing to allocate from and no object to free, so its parent's slabs stay its parent's,
- * and nobody has to look whether this is a new process.
- */
-struct dsm_thread {
-	_Atomic uint64_t none;		/* 0: where bins without a slab point */
-	/* copies of what is in the heap; @bytes is 0 while the thread is stopped */
-	char		*base;
-	_Atomic size_t	bytes;
-	_Atomic uint32_t *table;
-	size_t		slabs_off;	/* of a chunk's slabs */
-	uint64_t	canary;		/* 0: the heap has none */
-	char		no_object[8];	/* directly behind @canary */
-	char		*not_noted;	/* for classes that have no canary in front */
-	uint32_t	own_entry;
-	uint32_t	owner_clean;	/* as struct slab's owner_dirty */
-	uint16_t	owner;		/* the slot's number + 1 */
-	uint16_t	empty_units;	/* of those in @empty */
-	struct slab_list empty;		/* slabs that are kept for now */
-	_Atomic uint32_t busy;
-	_Atomic uint32_t stops;
-	_Atomic bool	stopped;
-	uint32_t	holder;		/* of its slot: see slot_holder() */
-	uint32_t	samples;	/* of larger objects: see alloc_exact() */
-	uint64_t	had;
-	uint16_t	kept_runs;
-	uint16_t	kept_units;
-	struct dsm_heap	*heap;
-	struct dsm_slot	*slot;
-	/* By (size + 7) / 8, where the bin is, from here on; or 0: so is the first word there. */
-	uint32_t	direct[MIDDLE_SIZE_MAX / 8 + 1];
-	struct dsm_bin	bin[CLASSES];
-	struct dsm_class_info class[CLASSES];
-	struct dsm_kept	kept[KEPT_MAX];
-	struct dsm_out	*out[];		/* by node: see remote.c */
-};
-
-_Static_assert(offsetof(struct dsm_thread, no_object) ==
-	       offsetof(struct dsm_thread, canary) + sizeof(uint64_t), "no_object");
-
-/*
- * The calling thread's of each heap, by the heap's index: in what local.h has,
- * or all NULL as long as it has none of that. Only thread.c writes there.
- */
-extern __thread struct dsm_thread **dsm_threads
-	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 /* One heap's, never NULL: until it is known, it has nothing. */
 extern __thread struct dsm_thread *dsm_thread_main
@@ -113,9 +16,7 @@ extern _Atomic(struct dsm_heap *) dsm_heap_main;
 /* Says which one that is, and stays. The caller has it already, perhaps. */
 void dsm_thread_set_main(struct dsm_heap *heap);
 
-/* A number for the heap, below HEAPS_MAX if its threads can have slabs. */
-uint32_t dsm_threads_attach(struct dsm_heap *heap);
-void dsm_threads_detach(struct dsm_heap *heap);
+extern const struct dsm_heap_ops dsm_thread_ops __attribute__((visibility("hidden")));
 
 /* The calling thread's, made if need be; NULL: do without. */
 struct dsm_thread *dsm_thread_make(struct dsm_heap *heap);
@@ -130,6 +31,12 @@ static inline struct dsm_thread *dsm_thread_get(struct dsm_heap *heap)
 /* End the calling thread's: its slabs are the arena's, its parcels leave. */
 void dsm_thread_end(struct dsm_heap *heap);
 
+/* The same of all heaps. */
+void dsm_threads_end(void);
+
+/* In a child: the parent's threads are not its own. */
+void dsm_threads_forget(struct dsm_heap *heap);
+
 /* With the arena's lock: slabs that the calling thread keeps, and are empty. */
 void dsm_thread_release(struct dsm_heap *heap);
 
@@ -142,15 +49,7 @@ void dsm_thread_trim(struct dsm_thread *thread);
  */
 void dsm_threads_rob(struct dsm_heap *heap);
 
-/* With the arena's lock: what threads that died had. */
-void dsm_threads_recover(struct dsm_heap *heap);
-
-/*
- * How many units that are not full the calling thread may have: of many threads in a small
- * region each may have few, and allocates the rest from slabs that all share. Whether it may
- * have one more slab.
- */
-size_t dsm_thread_share(const struct dsm_heap *heap);
+/* Whether the thread may have one more slab: see dsm_thread_share(). */
 bool dsm_thread_may_own(const struct dsm_thread *thread, unsigned int class);
 
 /* An object that is not to be had at once, or NULL. */
@@ -166,35 +65,6 @@ void dsm_thread_slot_taken(struct dsm_thread *thread);
 
 /* A free of this thread's made a slab's count 0. It is busy, and is not then. */
 void dsm_thread_slab_event(struct dsm_thread *thread, struct slab *slab);
-
-static inline _Atomic uint64_t *dsm_bin_word(struct dsm_thread *thread, size_t word)
-{
-	return (_Atomic uint64_t *)((uintptr_t)thread + word);
-}
-
-/* The thread begins, and ends, to use what it has; the first without a look at @stopped. */
-static inline void dsm_thread_enter(struct dsm_thread *thread)
-{
-	WRITE(thread->busy, 1);
-	/* who takes has the kernel order this for all processors: membarrier(2) */
-	atomic_signal_fence(memory_order_seq_cst);
-}
-
-static inline void dsm_thread_leave(struct dsm_thread *thread)
-{
-	atomic_store_explicit(&thread->busy, 0, memory_order_release);
-}
-
-/* The same, when nobody is taking what it has; and wait for that only. */
-void dsm_thread_enter_wait(struct dsm_thread *thread);
-
-/*
- * The arena's lock, for a thread that is busy. It is not while it waits, so what it has may
- * have been taken when it has the lock. 0 or an error number.
- */
-int dsm_thread_lock(struct dsm_thread *thread);
-
-void dsm_thread_wait(struct dsm_thread *thread);
 
 static inline void *dsm_bin_alloc(struct dsm_bin *bin, _Atomic uint64_t *word, uint64_t bits)
 {

@@ -18,6 +18,8 @@
 #include "local.h"
 #include "process.h"
 
+_Atomic unsigned int dsm_segments_change;
+
 void dsm_words_attach(struct dsm_words *words, int fd)
 {
 	struct dsm_attach_arg arg = { .process = 0 };

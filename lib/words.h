@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "dsm.h"
+#include "local.h"
 
 struct dsm_segment;
 
@@ -41,26 +42,6 @@ void dsm_words_detach(struct dsm_words *words);
 void dsm_words_forked(struct dsm_words *words);
 void dsm_words_new_thread(void);
 void dsm_words_learn(const struct dsm_words *words, const void *mutex, uint64_t offset);
-
-/*
- * What a thread knows of a few mutexes it has used: enough to take them with
- * nothing but a compare and exchange. It may be out of date, and then the word
- * is another one's, which has another tag; but it is not looked at once a region
- * has been closed, since then the word may not be there.
- */
-struct dsm_word_known {
-	const void	 *mutex;
-	_Atomic uint64_t *word;
-	uint64_t	 free;		/* what it is when nobody has the mutex */
-	uint64_t	 mine;		/* ... when this thread has it */
-	unsigned int	 change;	/* dsm_segments_change then */
-};
-
-enum { WORDS_KNOWN = 4 };
-
-/* In what local.h has; knows nothing as long as the thread has none of that. */
-extern __thread struct dsm_word_known *dsm_words_known
-	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 /* Counts what makes segments, and words, go, or read-only. */
 extern _Atomic unsigned int dsm_segments_change __attribute__((visibility("hidden")));

@@ -41,7 +41,7 @@ void region_map(const struct region *region)
 		     MAP_SHARED | MAP_FIXED, fd, 0) == BASE);
 	close(fd);
 	/* make valgrind forget what it knew of a previous region there */
-	dsm_check_take(BASE, region->size);
+	dsm_tools_take(BASE, region->size);
 }
 
 _Atomic unsigned int purges;

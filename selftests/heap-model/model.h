@@ -27,6 +27,7 @@
 #include "heap.h"
 #include "layout.h"
 #include "stats.h"
+#include "tools.h"
 
 #define BASE		((char *)0x400000000000)
 #define MIB		((size_t)1 << 20)

@@ -7,8 +7,8 @@
  * does not fit a chunk is a run of chunks. All processes of the node share the
  * arena, under one robust mutex, which is on a block no other node touches.
  *
- * A process may die at any point with the lock. Therefore what is true is
- * written in one store, in an order of which every prefix is a valid heap:
+ * A process may die at any point with the lock. Therefore each fact is written in one store,
+ * and every prefix of the stores is a valid heap:
  *  - a slab or a run is one while its first unit's word says so, a chunk is
  *    ours while the table says so;
  *  - the rest is written before the first, and the first is unmade first, so
@@ -17,11 +17,10 @@
  * the next process that gets the lock. What the dead one was about to
  * return is leaked: one object.
  *
- * Frames of what is empty go back to the kernel, on all nodes, with the lock
- * held: they are those of chunks that nobody else can claim meanwhile. So that a
- * loop of malloc and free does not have them made anew each time, some are kept:
- * @keep empty chunks in the arena, and of large objects' about as many in the
- * region. When there are more, half of the former go, and all of the latter.
+ * The frames of empty memory go back to the kernels of all nodes, with the lock held, so that no
+ * other node claims the chunks meanwhile. Some are kept, so that a loop of malloc and free does
+ * not need new ones each time: @keep empty chunks in the arena, and about as many chunks of
+ * large objects in the region. When there are more, half of the former go, and all of the latter.
  */
 #include "arena.h"
 
@@ -112,7 +111,7 @@ static void chunk_make(struct dsm_heap *heap, uint32_t chunk, bool fresh)
 	private->fresh_units = fresh ? units_all(heap) : 0;
 }
 
-/* Whether it is zero now. A node that cannot be reached may be so later. */
+/* Return the memory's frames to the kernel. Whether the memory is zero now. */
 static bool purge(struct dsm_heap *heap, void *addr, size_t len)
 {
 	int saved = errno;
@@ -290,7 +289,7 @@ static void chunks_purge(struct dsm_heap *heap)
 	heap->arena->dirty = 0;
 }
 
-/* Chunks that were one object's; whoever dies here leaves their kind as it was. */
+/* Release chunks that were one object's. A process that dies here leaves their kind as it was. */
 static void chunks_release(struct dsm_heap *heap, uint32_t chunk, uint32_t n)
 {
 	struct dsm_arena *arena = heap->arena;
@@ -334,7 +333,7 @@ const char *dsm_run_free(struct dsm_heap *heap, uint32_t chunk, size_t off)
 		return "double free";
 	if (off % UNIT_SIZE)
 		return "pointer into an object";
-	/* another thread may free it at the same time, and keep it */
+	/* another thread may free the run at the same time, and keep it */
 	if (!atomic_compare_exchange_strong(unit_word(heap, unit), &word, UNIT_FREE))
 		return "double free";
 	dsm_units_free(heap, unit, UNIT_VALUE(word));
@@ -393,7 +392,7 @@ bool dsm_run_resize(struct dsm_heap *heap, uint32_t unit, size_t size)
 	uint32_t chunk = unit / UNITS;
 	size_t n = (size + UNIT_SIZE - 1) >> UNIT_SHIFT;
 
-	/* what has a chunk's unit 0 has all of it */
+	/* an object at a chunk's unit 0 has all of the chunk */
 	if (unit % UNITS)
 		return n < UNITS && units_resize(heap, unit, n);
 	if (n < UNITS || size > (size_t)(heap->chunks - chunk) << CHUNK_SHIFT)
@@ -542,7 +541,7 @@ static inline void pause_thread(void)
 #endif
 }
 
-/* To try takes the lock's line from who has it, and to look does not. */
+/* Trying takes the lock's line from its holder; looking does not. */
 static bool lock_looks_free(const pthread_mutex_t *lock)
 {
 #ifdef __GLIBC__

@@ -4,10 +4,7 @@
 
 #include "layout.h"
 
-/*
- * Make a lock what it is to be, all zero now, whoever else does the same
- * meanwhile.
- */
+/* Initialise a zeroed robust mutex. Several processes may do so at once. */
 void dsm_lock_init(pthread_mutex_t *lock);
 
 /* 0 or an error number. */
@@ -18,13 +15,13 @@ void dsm_arena_unlock(struct dsm_heap *heap);
 
 /*
  * @n units in a row of one chunk, at a multiple of @align units: the first
- * one's number (chunk * UNITS + unit), or 0. Nothing but the chunk's mask
- * says yet that they are taken. *@fresh: all zero.
+ * one's number (chunk * UNITS + unit), or 0. Only the chunk's mask says so far that
+ * they are taken. *@fresh: all zero.
  */
 uint32_t dsm_units_alloc(struct dsm_heap *heap, unsigned int n,
 			 unsigned int align, bool *fresh);
 
-/* Unmakes them, the first one first. */
+/* Free units, the first one first. */
 void dsm_units_free(struct dsm_heap *heap, uint32_t unit, unsigned int n);
 
 static inline _Atomic uint32_t *unit_word(const struct dsm_heap *heap,
@@ -63,10 +60,10 @@ bool dsm_run_resize(struct dsm_heap *heap, uint32_t unit, size_t size);
 /* Release chunks that are empty, all but @keep. */
 void dsm_arena_release(struct dsm_heap *heap, uint32_t keep);
 
-/* With the arena's lock: all that can be made again is. */
+/* Make the arena's lists and counts again, after a death. */
 void dsm_arena_rebuild(struct dsm_heap *heap);
 
-/* With the arena's lock: the frames of all that is free. */
+/* Return the frames of all free memory. */
 void dsm_arena_purge(struct dsm_heap *heap);
 
 #endif /* _DSM_ARENA_H */

@@ -27,7 +27,7 @@ struct dsm_bin {
 	struct slab_list full;		/* the one looked at last, last */
 } __attribute__((aligned(64)));
 
-/* What the slabs of a class are like, on any node. */
+/* The form of a class's slabs, on any node. */
 struct dsm_class_info {
 	uint64_t	recip;
 	uint32_t	size;
@@ -47,15 +47,15 @@ enum {
 };
 
 /*
- * When the region is full, what a thread has is taken from it by another one of its
- * process, which has the arena's lock, unless the thread is using it: see thread.c.
- * @busy is set by the thread while it uses what is in here or in its slabs without the
- * arena's lock. @stopped is set by who takes, and @stops counts that; until it is unset,
+ * When the region is full, another thread of the process, which has the arena's lock, takes
+ * a thread's slabs and runs, unless the thread is using them: see thread.c.
+ * A thread sets @busy while it uses these fields or its slabs without the arena's lock. The
+ * thread that takes sets @stopped, and counts that in @stops; until it is unset,
  * the thread finds nothing to allocate, and no object to be its own.
  *
- * A child finds it all zero, whoever made it: see process.h. That is a thread that has
- * nothing to allocate from and no object to free, so its parent's slabs stay its parent's,
- * and nobody has to look whether this is a new process.
+ * A child finds it all zero, however it was made: see process.h. Such a thread has nothing to
+ * allocate from and no object to free. So its parent's slabs stay its parent's, and the fast
+ * paths need not ask whether this is a new process.
  */
 struct dsm_thread {
 	_Atomic uint64_t none;		/* 0: where bins without a slab point */
@@ -98,11 +98,11 @@ static inline _Atomic uint64_t *dsm_bin_word(struct dsm_thread *thread, size_t w
 	return (_Atomic uint64_t *)((uintptr_t)thread + word);
 }
 
-/* The thread begins, and ends, to use what it has; the first without a look at @stopped. */
+/* The thread begins, and ends, to use its slabs; the first without a look at @stopped. */
 static inline void dsm_thread_enter(struct dsm_thread *thread)
 {
 	WRITE(thread->busy, 1);
-	/* who takes has the kernel order this for all processors: membarrier(2) */
+	/* the thread that takes has the kernel order this everywhere: membarrier(2) */
 	atomic_signal_fence(memory_order_seq_cst);
 }
 
@@ -111,7 +111,7 @@ static inline void dsm_thread_leave(struct dsm_thread *thread)
 	atomic_store_explicit(&thread->busy, 0, memory_order_release);
 }
 
-/* The same, when nobody is taking what it has; and wait for that only. */
+/* The same, after a wait until no other thread is taking them; or only the wait. */
 void dsm_thread_enter_wait(struct dsm_thread *thread);
 
 /*

@@ -70,10 +70,10 @@ enum {
 	WORD	= sizeof(uint64_t),
 };
 
-/* What is recorded of an object in a slab that was not allocated yet. */
+/* The length of an object in a slab that was never allocated. */
 #define LENGTH_NEVER	UINT32_MAX
 
-/* An object of @size: sets its canaries, and says what length to record; 0: no room for one. */
+/* Set the canaries of an object whose slot has @size bytes. The length to record; 0: no room. */
 static inline uint32_t behind_set(const struct dsm_heap *heap, char *ptr, size_t length,
 				  size_t size)
 {
@@ -109,7 +109,7 @@ static inline void behind_check(const struct dsm_heap *heap, char *ptr, size_t l
 		behind_report(heap, ptr, length, size);
 }
 
-/* What is recorded of a slab's object; only its own node looks there. */
+/* The recorded length of a slab's object. Only the owner reads it. */
 static _Atomic uint32_t *slab_length(const struct dsm_heap *heap, uint32_t unit, uint32_t index)
 {
 	return &chunk_private(heap, unit / UNITS)->hot[unit % UNITS].length[index];

@@ -38,7 +38,7 @@ static inline uint64_t *dsm_canary_front(const void *ptr)
 /* Set the canaries in front of @n objects, the first of which is at @ptr. */
 void dsm_canary_arm(const struct dsm_heap *heap, char *ptr, size_t size, unsigned int n);
 
-/* Look at the canary in front of @ptr, and report and mend what is wrong. */
+/* Check the canary in front of @ptr. A changed one is reported and restored. */
 void dsm_canary_check_front(const struct dsm_heap *heap, void *ptr);
 
 /*
@@ -48,15 +48,15 @@ void dsm_canary_check_front(const struct dsm_heap *heap, void *ptr);
  */
 void dsm_canary_set(const struct dsm_heap *heap, void *ptr, size_t length);
 
-/* The same for what is known to be an object of an exact class. */
+/* The same for an object of an exact class. */
 void dsm_canary_set_slab(const struct dsm_heap *heap, void *ptr, size_t length);
 
-/* Look at the canaries of the run that starts at this unit, before it is used again. */
+/* Check the canaries of the run that starts at @unit, before the run is used again. */
 void dsm_canary_check_run(const struct dsm_heap *heap, uint32_t unit, unsigned int units);
 
 /*
- * How many bytes the object's user may write to. Of another node's object of 1 to 128 KiB
- * that is written where its node writes often, so to read it costs both nodes a fault.
+ * How many bytes the object's user may write to. For another node's object of 1 to 128 KiB
+ * this costs both nodes a fault: the length is in a block that the owner writes often.
  */
 size_t dsm_canary_usable(const struct dsm_heap *heap, const struct dsm_place *place);
 
@@ -71,7 +71,7 @@ void dsm_canary_bounds(const struct dsm_heap *heap, const struct dsm_place *plac
 void dsm_canary_copy(const struct dsm_heap *heap, const struct slab *slab, struct slab_hot *hot,
 		     ptrdiff_t moved);
 
-/* A slab of these has just been made: no object was in it before. */
+/* A slab of an exact class is new: no object was in it. */
 void dsm_canary_slab(struct slab_hot *hot);
 
 #endif /* _DSM_CANARY_H */

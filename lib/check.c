@@ -84,7 +84,7 @@ const char *dsm_check_free(struct dsm_heap *heap, void *ptr)
 	return dsm_object_free(heap, place.start);
 }
 
-/* What is asked may be used, and is not initialised by who asks. */
+/* All of the returned size may be used, and tools must not call it uninitialised. */
 size_t dsm_check_usable(const struct dsm_heap *heap, const void *ptr, const char **wrong)
 {
 	char *start = (char *)(uintptr_t)ptr;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The chunk table: who owns which chunk.
+ * The chunk table: which node owns a chunk.
  *
  * Nodes compete for free chunks with compare-and-swap; a chunk that is owned
  * is changed by its owner only, under its arena's lock. Single chunks are
@@ -74,7 +74,7 @@ uint32_t dsm_chunk_claim(struct dsm_heap *heap, bool *fresh)
 	return 0;
 }
 
-/* Claims @n chunks that end at @end; else *@stop is what was in the way. */
+/* Claim @n chunks that end at @end. On failure *@stop is the chunk that is not free. */
 static bool claim_run_at(struct dsm_heap *heap, uint32_t end, uint32_t n,
 			 bool *fresh, uint32_t *stop)
 {

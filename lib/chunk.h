@@ -4,7 +4,7 @@
 
 #include "layout.h"
 
-/* The caller of what changes something holds its node's arena lock. */
+/* Functions that change the table need the arena's lock. */
 
 /*
  * Claim a chunk, or @n in a row, the second one at a multiple of @align: the first
@@ -16,16 +16,16 @@ uint32_t dsm_chunk_claim_run(struct dsm_heap *heap, uint32_t n, size_t align, bo
 /* Claim these @n chunks, all or none. */
 bool dsm_chunk_claim_at(struct dsm_heap *heap, uint32_t chunk, uint32_t n);
 
-/* How many chunks from @chunk on are claimed that are free, but have frames. */
+/* Claim free chunks that have frames, from @chunk on, @max at most. How many. */
 uint32_t dsm_chunk_claim_dirty(struct dsm_heap *heap, uint32_t chunk, uint32_t max);
 
-/* Make a chunk what it is to be, or is no more. */
+/* Publish a chunk's new kind. */
 void dsm_chunk_publish(struct dsm_heap *heap, uint32_t chunk,
 		       enum chunk_kind kind);
 
 void dsm_chunk_release(struct dsm_heap *heap, uint32_t chunk, bool zero);
 
-/* Whether another node has a chunk that it is making, or unmaking, or trying to get. */
+/* Whether another node has a chunk that it claimed and has not published. */
 bool dsm_chunk_is_claimed(const struct dsm_heap *heap);
 
 /* Whether the chunk is this node's. */

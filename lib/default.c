@@ -41,7 +41,7 @@ static dsm_region *default_open(void)
 			 size_wrong ? size_wrong : block_wrong);
 		return NULL;
 	}
-	/* whoever makes it decides its sizes */
+	/* the process that makes the region decides its sizes */
 	for (int tries = 0; tries < 100; tries++) {
 		region = dsm_region_open_own(name, O_RDWR, 0, &found);
 		if (region || errno != ENOENT)

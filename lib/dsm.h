@@ -128,7 +128,7 @@ const char *dsm_name(const dsm_region *region);
  * dsm_set_root - publish a region's first object
  * @root: an address in the region, or NULL
  *
- * What this thread wrote before is seen by whoever sees the root. Uses the
+ * A thread that sees the root sees everything this thread wrote before. Uses the
  * region's heap: see dsm_heap_malloc().
  *
  * Return: 0, or -1 with errno EACCES (read-only), EINVAL, or as

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What went wrong, in a sentence: errno alone cannot name what is in the way. */
+/* The sentence that says what went wrong, since errno alone cannot name the obstacle. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -2,18 +2,18 @@
 /*
  * fork() of a program that does not know where its malloc is from.
  *
- * It takes for granted that what it allocated is its child's, too, and that
- * each of them changes its own: a shell would fall over its subshells. A region
+ * It takes for granted that a child has its parent's objects, too, and that
+ * each of the two changes its own: a shell would fall over its subshells. A region
  * is shared, so the parent makes a copy, right before the fork, of what it has
  * in the heap, and the child puts it where the region was. It goes on with that
  * until it calls exec: a heap of the same form in private memory, which nobody
  * else sees. Its children have theirs as any memory.
  *
- * What the process has, are the objects in slabs that its threads had, and
- * other objects it allocated; it notes where these are, by units. What is there
- * besides is not copied: the headers say that it is another's.
+ * A process has the objects in the slabs of its threads, and other objects that it
+ * allocated. It notes their units. All else is not copied: in the child's heap, the headers
+ * say that it is another's.
  *
- * $DSM_FORK: "share" is for who wants what fork() does to shared memory.
+ * With DSM_FORK=share, fork() leaves the heap shared, as any shared memory.
  */
 #include "fork.h"
 
@@ -77,7 +77,7 @@ static void copy_slab(struct dsm_heap *heap, uint32_t unit)
 	}
 }
 
-/* What was noted there; false: that was long ago. */
+/* Copy the object or slab at a noted unit; false: it is gone. */
 static bool copy_unit(struct dsm_heap *heap, uint32_t unit)
 {
 	uint32_t word = atomic_load(unit_word(heap, unit));
@@ -273,7 +273,7 @@ static bool heap_fork_child_locked(struct dsm_heap *heap)
 		pthread_mutex_trylock(&thread->slot->alive);
 		dsm_thread_slot_taken(thread);
 	}
-	/* lists have what is absent now */
+	/* the lists have slabs and chunks that were not copied */
 	if (!dsm_arena_lock(heap)) {
 		dsm_arena_rebuild(heap);
 		dsm_keep_forget(heap);
@@ -334,8 +334,8 @@ static void fork_child(void)
 }
 
 /*
- * Before region.c's: of what is to be locked for a fork, the last comes first. Who
- * has the lock of the regions may wait for an arena's, and not the other way round.
+ * Before region.c's handlers. A fork takes the locks of the last handlers first, and a thread
+ * that holds the lock of the regions may wait for an arena's, but not the other way round.
  */
 __attribute__((constructor(101)))
 static void process_init(void)

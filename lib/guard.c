@@ -24,7 +24,7 @@ static void guard_write(uint64_t *guard)
 		guard[i] = GUARD ^ (uintptr_t)&guard[i];
 }
 
-/* The first word that is not what it was, or NULL. */
+/* The first word that was changed, or NULL. */
 static const uint64_t *guard_differs(const uint64_t *guard)
 {
 	for (int i = 0; i < WORDS; i++)

@@ -18,7 +18,7 @@ enum { GUARD_SIZE = 2 * LINE_SIZE };
 /* @off: where objects start in the chunk, which the caller has claimed. */
 void dsm_guard_make(struct dsm_heap *heap, uint32_t chunk, size_t off);
 
-/* Reports what is wrong, and mends it; how many of the two are. */
+/* Report the guards that were changed, and restore them. How many of the two. */
 unsigned int dsm_guard_check(struct dsm_heap *heap, uint32_t chunk, size_t off);
 
 /* @off of a chunk of slabs. */

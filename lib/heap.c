@@ -8,9 +8,8 @@
  * freed (remote.c). The layout and its reasons are in layout.h.
  *
  * The ideas are those of mimalloc (free lists by page, a second one for other
- * threads) and snmalloc (frees as messages). That the lists are bitmaps, apart
- * from the objects, is for the sake of who is killed: a bitmap is right at
- * every instant.
+ * threads) and snmalloc (frees as messages). The lists are bitmaps, apart from the
+ * objects, because a process may be killed: a bitmap is consistent at every instant.
  */
 #include "heap.h"
 
@@ -34,7 +33,7 @@ static size_t round_up(size_t n, size_t to)
 	return (n + to - 1) & -to;
 }
 
-/* Give a field its value unless it has one; what it has then. */
+/* Set a field that is 0. Its value after that. */
 static uint64_t field_settle(_Atomic uint64_t *field, uint64_t value)
 {
 	uint64_t was = 0;
@@ -203,7 +202,7 @@ const char *dsm_heap_free(struct dsm_heap *heap, void *ptr)
 			      dsm_object_free(heap, ptr);
 }
 
-/* By a copy, or not at all: @ptr stays if that is as good. */
+/* Copy the object to a new place. NULL: there is none, and @ptr is still valid. */
 static void *resize_by_copy(struct dsm_heap *heap, void *ptr, size_t has,
 			    size_t size, const char **wrong)
 {
@@ -216,7 +215,7 @@ static void *resize_by_copy(struct dsm_heap *heap, void *ptr, size_t has,
 	return moved;
 }
 
-/* Bounds of what @ptr has; @wrong: what is wrong with it, or NULL. */
+/* Bounds of the size of the object at @ptr. *@wrong: an error, or NULL. */
 static void resize_bounds(struct dsm_heap *heap, void *ptr, size_t *least, size_t *most,
 			  const char **wrong)
 {

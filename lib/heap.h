@@ -36,19 +36,20 @@ void *dsm_heap_alloc(struct dsm_heap *heap, size_t align, size_t size,
 void *dsm_heap_resize(struct dsm_heap *heap, void *ptr, size_t size,
 		      const char **wrong);
 
-/* NULL if @ptr is freed now, else what is wrong with it. */
+/* NULL, or the error because of which @ptr was not freed. */
 const char *dsm_heap_free(struct dsm_heap *heap, void *ptr);
 
-/* Bytes at @ptr; 0 and what is wrong with it. */
+/* The size of the object at @ptr; 0 and *@wrong on an error. */
 size_t dsm_heap_usable(const struct dsm_heap *heap, const void *ptr,
 		       const char **wrong);
 
-/* The node whose arena an address is in; -1 if nobody's. */
+/* The node whose arena an address is in, or -1. */
 int dsm_heap_owner(const struct dsm_heap *heap, const void *ptr);
 
 /*
- * Send home what this thread freed of other nodes', take in what came, and
- * give back what is empty: to the region, and its frames to the kernel.
+ * Send the objects of other nodes that this thread freed to their owners, free the own
+ * objects that others sent, and return empty chunks to the region and their frames to
+ * the kernel.
  */
 void dsm_heap_trim(struct dsm_heap *heap);
 

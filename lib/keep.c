@@ -4,8 +4,8 @@
  * that fits: so it need not have the arena's lock for each.
  *
  * That a run is kept, and by which thread, is in its first unit's word, and the thread
- * alone has a list of them. Whoever frees an object makes the word say so, by
- * compare and exchange, as another may free it, too; from then on no other thread
+ * alone has a list of them. A thread that frees an object changes the word by
+ * compare and exchange, since another may free the object, too; from then on no other thread
  * changes it, unless this one has died: then the run is found by its word. What it keeps
  * is taken from it when the region is full: see thread.c.
  * For the arena it is in use all the time.
@@ -56,7 +56,7 @@ static void *keep_take(struct dsm_thread *thread, size_t align, size_t size)
 			continue;
 		kept_remove(thread, &thread->kept[i - 1]);
 		dsm_canary_check_run(heap, kept.unit, kept.n);
-		/* not to wait for what the program has stored just now */
+		/* a full barrier would wait for the program's last stores */
 		atomic_store_explicit(unit_word(heap, kept.unit), UNIT_RUN | kept.n,
 				      memory_order_release);
 		dsm_units_note(heap, ptr);

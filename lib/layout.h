@@ -14,8 +14,8 @@
  *	units		of slabs (objects of one size) and of runs (one object)
  *   a run of chunks: one large object, after a chunk's headers
  *
- * The headers are on different blocks, and so is every unit. What is used often
- * is not in the first line of its page: caches have few places for the lines at one
+ * The headers are on different blocks, and so is every unit. Fields that are used often
+ * are not in the first line of a page: caches have few places for the lines at one
  * offset of all pages, and large objects start at offset 0. All integers are
  * of the machine's byte order: nodes are of one architecture. A region is at
  * the same address in every process, so what is private to a node has
@@ -115,8 +115,8 @@ enum dsm_heap_limits {
 };
 
 /*
- * Every field but the root goes from 0 to what it stays, by CAS: making a heap
- * is no transaction, and nobody has to wait for it.
+ * Every field but the root is set once, from 0, by CAS. So making a heap is no transaction
+ * that another process would have to wait for.
  */
 struct dsm_super {
 	_Atomic uint64_t magic;
@@ -159,7 +159,7 @@ enum unit_kind {
 	UNIT_KEPT	= 5 << 16,	/* a run, of no object: see keep.c */
 };
 
-/* How to read an address; whoever holds an object may, as its words stay. */
+/* From an address to its object. The words of a live object do not change. */
 struct chunk_public {
 	uint8_t		reserved[10 * LINE_SIZE];	/* at its start a guard: see guard.h */
 	_Atomic uint32_t unit[UNITS];
@@ -181,7 +181,7 @@ enum slab_state {
  * lock; other threads only set bits of freed[]. A slab of no thread (owner 0)
  * is changed under the lock. What other threads read when they free is here,
  * what its thread writes whenever it allocates or frees is in struct slab_hot.
- * In all units of a slab but the first, what is below @index is not used.
+ * Only a slab's first unit uses the fields below @index.
  */
 struct slab {
 	union {
@@ -207,9 +207,10 @@ struct slab {
 } __attribute__((aligned(64)));
 
 /*
- * @used: capacity less the bits of free[]; but of a full slab 1, so that its lists
- * change when a free makes it 0; and of a current one anything, as only frees are
- * counted.
+ * @used depends on the slab's state:
+ *	PARTIAL, EMPTY, IDLE	capacity less the bits of free[]
+ *	FULL			how many frees are left until it is looked at again
+ *	CURRENT			meaningless: only frees are counted
  */
 struct slab_hot {
 	uint32_t	used;
@@ -264,7 +265,7 @@ struct dsm_arena {
 			__attribute__((aligned(64)));
 	uint32_t	spares;		/* chunks all of whose units are free */
 	uint32_t	dirty;		/* chunks released with their frames, roughly */
-	uint32_t	claim_hint;	/* no chunk of ours to claim before this */
+	uint32_t	claim_hint;	/* where the search for a free chunk starts */
 	uint64_t	draining;	/* what is left of a mailbox: see remote.c */
 	struct slab_list slab[CLASSES];	/* those of no thread */
 	_Atomic uint32_t slots;		/* that were ever used */

@@ -39,7 +39,7 @@ void dsm_local_init(void (*end)(void))
 
 /*
  * A preloaded malloc is called before any constructor, by the first thread, whose end
- * is the process's. Without a key, nobody has one: its end would not be seen.
+ * is the process's. Without a key no thread gets one, since its end would not be seen.
  */
 struct dsm_local *dsm_local_get(void)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a thread has of this library, apart from the few pointers that are used
+ * A thread's data of this library, apart from the few pointers that are used
  * most. A library that is loaded while a program runs shares about 1.5 KiB of
  * static TLS with all others that are, so it must not ask for much: this is a
  * mapping of its own, made when the thread first needs it. In a new process it is
@@ -38,7 +38,7 @@ enum { WORDS_KNOWN = 4 };
 struct dsm_local {
 	struct dsm_thread *threads[HEAPS_MAX + 1];	/* by the heap's index */
 	struct dsm_word_known words[WORDS_KNOWN];
-	/* What dsm_segment_find() found last, while the table is what it was then. */
+	/* The last result of dsm_segment_find(), valid while @change is current. */
 	struct {
 		struct dsm_segment *segment;
 		const char	   *base;

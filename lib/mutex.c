@@ -160,7 +160,7 @@ int dsm_mutex_unlock(dsm_mutex_t *mutex)
 {
 	struct dsm_word_known *known = dsm_words_recall(mutex);
 
-	/* Another state is for who has it to change, before it lets go of it. */
+	/* only the holder changes another state, before it unlocks */
 	if (known && mutex->__magic == DSM_MUTEX_MAGIC && state_get(mutex) == MUTEX_OK &&
 	    dsm_words_leave(known))
 		return 0;

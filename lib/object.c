@@ -84,7 +84,7 @@ bool dsm_object_trim(struct dsm_heap *heap)
 	return trim(heap, false);
 }
 
-/* The region is full: of what there is, an object that is large enough. */
+/* The region is full: a free object of this class or of a larger one. */
 static void *alloc_any(struct dsm_heap *heap, unsigned int class, size_t align)
 {
 	void *ptr;
@@ -130,7 +130,7 @@ static void *alloc_slow(struct dsm_heap *heap, unsigned int class, size_t align,
 		if (!ptr)
 			ptr = alloc_any(heap, class, align);
 	}
-	/* what another node has in hand for a moment may be free after that */
+	/* a chunk that another node has claimed may be free in a moment */
 	for (int tries = 0; !ptr && tries < CLAIM_TRIES && dsm_chunk_is_claimed(heap); tries++) {
 		claim_pause();
 		ptr = alloc_once(heap, class, align, size, fresh);
@@ -188,7 +188,7 @@ static const char *free_here(struct dsm_heap *heap, const struct dsm_place *plac
 
 	if (place->slab) {
 		slab = slab_at(heap, chunk, (size_t)(place->unit % UNITS) << UNIT_SHIFT);
-		/* if it were ours and live, dsm_thread_free() had done it */
+		/* dsm_thread_free() frees a live object of this thread's slabs */
 		if (thread && READ(slab->owner) == thread->owner)
 			return "double free";
 		return dsm_slab_free_other(slab, place->index / 64, 1ULL << place->index % 64);

@@ -12,7 +12,7 @@ const char *dsm_object_free(struct dsm_heap *heap, void *ptr);
 /* Make an object larger or smaller where it is. */
 bool dsm_object_resize(struct dsm_heap *heap, void *ptr, size_t size);
 
-/* Take in what came from other nodes, and give back what is empty. */
+/* Free the objects that other nodes sent, and the empty slabs and chunks. */
 bool dsm_object_trim(struct dsm_heap *heap);
 
 #endif /* _DSM_OBJECT_H */

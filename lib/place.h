@@ -5,7 +5,7 @@
 #include "layout.h"
 
 /*
- * Where an object is; NULL, or what is wrong with the address. Takes no lock:
+ * Where an object is. NULL, or an error. Takes no lock:
  * of an object that is allocated, nothing read here changes.
  */
 const char *dsm_object_find(const struct dsm_heap *heap, const void *ptr,

@@ -2,11 +2,11 @@
 /*
  * What process.h describes.
  *
- * What belongs to a thread, or to one process, is in mappings that a child finds empty:
- * so it has no slab, knows no mutex, and goes the long way, which comes here. The child of
+ * The data of a thread, or of one process, is in mappings that a child finds empty:
+ * so the child has no slab, knows no mutex, and goes the long way, which comes here. The child of
  * fork() has been here before that, by its handler.
  *
- * A process that nobody announced shares its parent's regions, by design, and gets slabs
+ * A process that was not announced shares its parent's regions, by design, and gets slabs
  * of its own. It may not go on in two cases, and ends before it can do damage. If its
  * parent's heap was to be copied for it (fork.c), it is too late for that. And if the C
  * library does not know that it is a new process, it takes robust mutexes in the name of
@@ -38,7 +38,7 @@ static struct {
 } handlers[HANDLERS_MAX];
 static unsigned int handlers_count;
 
-/* Until there is a page for it, and if there is none: then nobody is found out. */
+/* Used until there is a page. Without a page, new processes are not detected. */
 static _Atomic uint32_t no_mark;
 _Atomic uint32_t *dsm_process_mark = &no_mark;
 

@@ -46,8 +46,8 @@ void *dsm_process_map(size_t bytes);
 void dsm_process_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 
 /*
- * What fork() does before it makes a process, after that in the parent, and in the child:
- * for who makes one otherwise, but knows of it.
+ * The handlers of fork(), for a caller that makes a process in another way: before it, and
+ * after it in the parent and in the child.
  */
 void dsm_process_prepare(void);
 void dsm_process_parent(void);

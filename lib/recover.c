@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* What is made again, or given back, after a thread or a process was killed. */
+/* Recovery after a thread or a process was killed. */
 #include "recover.h"
 
 #include <errno.h>

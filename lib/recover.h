@@ -6,10 +6,10 @@
 
 /* All with the arena's lock held. */
 
-/* What the thread had that died with the slot's lock. 0 or an error number. */
+/* Recover what the slot's dead thread had. 0 or an error number. */
 int dsm_recover_slot(struct dsm_heap *heap, struct dsm_slot *slot);
 
-/* The same of all slots. */
+/* The same for all slots. */
 void dsm_recover_threads(struct dsm_heap *heap);
 
 /* The lists of slabs and parcels, after a death with the arena's lock. */

@@ -15,7 +15,7 @@ static uint64_t mark_of(const struct dsm_place *place, uint64_t mark)
 	       trailer->front * 0xc2b2ae3d27d4eb4fULL;
 }
 
-/* What is valid of the rest of the slot is what was stored before the mark. */
+/* All else in the slot is stored before the mark. */
 static void mark_set(const struct dsm_place *place, uint64_t mark)
 {
 	struct dsm_trailer *trailer = dsm_trailer_of(place);
@@ -90,7 +90,7 @@ const char *dsm_redzone_check(const struct dsm_place *place, const char *ptr)
 	return dsm_redzone_check_edges(place, &at);
 }
 
-/* What is free, and nobody's but its slab's or the thread's that keeps it. */
+/* Check a slot that is free, in a slab or in a kept run. */
 const char *dsm_redzone_check_freed(const struct dsm_place *place, const char **at)
 {
 	*at = differs(place->start, (const char *)dsm_trailer_of(place), FILL_FREE);
@@ -125,8 +125,8 @@ void dsm_redzone_clear(const struct dsm_heap *heap, void *ptr, size_t size)
 }
 
 /*
- * A run that a thread kept was nobody else's, and must be as it was when it was freed.
- * From now on it may be used in other pieces, so its mark goes.
+ * Nobody else used a run that a thread kept, so it must be unchanged since it was freed.
+ * From now on its units may be used in other pieces, so its mark goes.
  */
 void dsm_redzone_units(const struct dsm_heap *heap, char *start, size_t size)
 {
@@ -143,7 +143,7 @@ void dsm_redzone_units(const struct dsm_heap *heap, char *start, size_t size)
 		dsm_misuse(at, wrong);
 }
 
-/* What was never allocated is as what was freed: who writes to it is found, too. */
+/* An object that was never allocated looks freed, so that writes to it are found. */
 void dsm_redzone_slab(const struct dsm_heap *heap, char *start, size_t size, unsigned int capacity)
 {
 	struct dsm_place place = { .size = size };

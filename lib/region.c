@@ -145,7 +145,7 @@ static void fork_init(void)
 
 /* ---- mapping ---------------------------------------------------------- */
 
-/* What is mapped in the way of [base, base + size), for the error message. */
+/* The mapping that overlaps [base, base + size), for the error message. */
 static int map_collision(const char *base, size_t size)
 {
 	char line[512], name[256], shown[300] = "something";
@@ -243,7 +243,7 @@ static int segment_upgrade_locked(struct dsm_segment *segment, int fd)
 {
 	if (segment_map(segment, fd, true, MAP_FIXED))
 		return -1;
-	/* nobody uses a mutex of what was open for reading */
+	/* a region that was open for reading has no mutex in use */
 	atomic_fetch_add(&dsm_segments_change, 1);
 	dsm_words_detach(&segment->words);
 	/* the number stays: another thread may be in an ioctl on it */

@@ -14,8 +14,8 @@
  * owner that dies while it frees loses one word: where it is, is written down
  * first.
  *
- * Who frees when the region is full has nowhere to write: it sends the object
- * itself, as a parcel that says it is one.
+ * When the region is full there is no memory for a parcel. Then the object itself is sent, and
+ * says that it is its own parcel.
  */
 #include "remote.h"
 
@@ -85,7 +85,7 @@ static uint64_t offset_of(const struct dsm_heap *heap, const void *ptr)
 
 /* ---- sending ---------------------------------------------------------- */
 
-/* @next is in what is at @offset. */
+/* @next is a field of the parcel, or the object, at @offset. */
 static void mailbox_push(struct dsm_heap *heap, uint32_t owner, uint64_t offset,
 			 _Atomic uint64_t *next)
 {
@@ -377,7 +377,7 @@ static void homeless_drain(struct dsm_heap *heap, void *ptr, bool parcel)
 		dsm_misuse(ptr, wrong);
 }
 
-/* Everything in the mailbox, but only if nothing is left of what was. */
+/* Take everything in the mailbox, unless the last lot is not drained yet. */
 static void mailbox_take(struct dsm_heap *heap)
 {
 	struct dsm_mailbox *mailbox = node_mailbox(heap, heap->node);
@@ -460,7 +460,7 @@ uint64_t dsm_remote_drain(struct dsm_heap *heap)
 	return heap->counters->homecomings - before;
 }
 
-/* It may have died before it took what it was about to. */
+/* The dead process may not have taken the parcels that @draining names. */
 void dsm_remote_rebuild(struct dsm_heap *heap)
 {
 	uint64_t draining = heap->arena->draining;

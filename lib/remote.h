@@ -9,7 +9,7 @@ struct dsm_thread;
 
 /*
  * Send an object of another node's home, with others. @thread: the caller's,
- * or NULL. NULL, or what is wrong with it; the owner may yet find more.
+ * or NULL. NULL, or an error; the owner may find more.
  */
 const char *dsm_remote_free(struct dsm_heap *heap, struct dsm_thread *thread,
 			    const struct dsm_place *place, void *ptr);
@@ -31,10 +31,10 @@ bool dsm_remote_free_slab(struct dsm_thread *thread, const void *ptr);
 void dsm_remote_flush(struct dsm_thread *thread);
 void dsm_remote_end(struct dsm_thread *thread);
 
-/* With the arena's lock: free what others sent; how many objects. */
+/* With the arena's lock: free the objects that others sent. How many. */
 uint64_t dsm_remote_drain(struct dsm_heap *heap);
 
-/* With the arena's lock: send what a thread that died had ready. */
+/* With the arena's lock: send a dead thread's parcels. */
 void dsm_remote_recover(struct dsm_heap *heap, struct dsm_slot *slot);
 
 /* With the arena's lock, after a death. */

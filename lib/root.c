@@ -20,7 +20,7 @@ int dsm_set_root(dsm_region *region, void *root)
 	return 0;
 }
 
-/* Makes nothing: who waits for a root must not write to a plain region. */
+/* Makes no heap: a program that waits for a root must not write to a plain region. */
 void *dsm_root(const dsm_region *region)
 {
 	const struct dsm_segment *segment = region->segment;

@@ -4,7 +4,7 @@
  *
  * An object can be allocated if its bit in free[] is set, and is not live
  * either if its bit in freed[] is. Only the slab's thread (or, if it has none,
- * who holds the arena's lock) writes free[], and moves bits from freed[] to
+ * the holder of the arena's lock) writes free[], and moves bits from freed[] to
  * it, in this order, so that it does no harm to do it again after a death.
  * Any thread of the node sets bits in freed[]. As long as its object is live
  * the slab stays what it is; so it says first that the slab is worth a look

@@ -65,12 +65,12 @@ static inline void slab_list_remove(struct slab_list *list, struct slab *slab)
 		list->first = slab->next;
 }
 
-/* By its thread, or of no thread's by who has the lock. */
+/* The caller is the slab's thread, or holds the lock and the slab has none. */
 
-/* Take in what others freed. */
+/* Move the bits of freed[] to free[]. */
 void dsm_slab_collect(struct slab *slab);
 
-/* By any thread that knows the objects at @bits to be live. NULL, or what is wrong. */
+/* Free the objects at @bits, which the caller takes to be live. NULL, or an error. */
 const char *dsm_slab_free_other(struct slab *slab, unsigned int w, uint64_t bits);
 
 /* The same where @bits are objects of the slab, and @slab its first unit's. */
@@ -79,7 +79,7 @@ const char *dsm_slab_free_bits(struct slab *slab, unsigned int w, uint64_t bits)
 /* Whether all of its objects can be allocated. */
 bool dsm_slab_is_empty(const struct slab *slab);
 
-/* Make hot->used what it is of a slab that is neither current nor full. */
+/* Set hot->used of a slab that is neither current nor full. */
 void dsm_slab_count(struct slab *slab);
 
 /*
@@ -94,7 +94,7 @@ void dsm_slab_freshen(const struct dsm_heap *heap, struct slab *slab, unsigned i
 struct slab *dsm_slab_acquire(struct dsm_heap *heap, unsigned int class,
 			      uint16_t owner);
 
-/* Its thread's, or nobody's, and in no list: belongs to no thread from now on. */
+/* A slab that is in no list belongs to no thread from now on. */
 void dsm_slab_abandon(struct dsm_heap *heap, struct slab *slab);
 
 /* For a thread that has no slabs. */
@@ -103,7 +103,7 @@ void *dsm_slab_alloc(struct dsm_heap *heap, unsigned int class);
 /* The same of slabs that there are, of this class or else of a larger one. */
 void *dsm_slab_alloc_any(struct dsm_heap *heap, unsigned int class);
 
-/* What a thread that died left. */
+/* Abandon a dead thread's slabs. */
 void dsm_slabs_recover(struct dsm_heap *heap, uint16_t owner);
 
 /* Some, or all, of the slabs of no thread: empty ones go. */

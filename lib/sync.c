@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Synchronisation objects: what they have in common.
+ * The common part of synchronisation objects.
  *
  * The queue of an object is kept by the module at the home of its block, and
  * waiting is in one ioctl. A mutex that is on this node already is words.c's.

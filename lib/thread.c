@@ -103,7 +103,7 @@ static void bin_set(struct dsm_thread *thread, struct dsm_bin *bin, struct slab 
 	WRITE(bin->word, 0);
 }
 
-/* With the arena's lock, and nobody uses it: all that a thread has is the arena's. */
+/* With the arena's lock: return all of a thread's slabs and runs, while it uses none. */
 static void thread_drop(struct dsm_thread *thread)
 {
 	empty_release(thread);
@@ -192,8 +192,8 @@ struct dsm_thread *dsm_thread_restore(struct dsm_heap *heap)
 }
 
 /*
- * Who has a slot's lock, as the lock says: a thread may end unseen, and another have its
- * slot then, and its slabs.
+ * The holder of a slot's lock, by the lock. A thread may end unseen; then another has its
+ * slot and its slabs.
  */
 static uint32_t slot_holder(const struct dsm_slot *slot)
 {
@@ -336,7 +336,7 @@ static struct slab_hot *slab_hot_of(_Atomic uint64_t *word)
 	return (struct slab_hot *)((char *)word - offsetof(struct slab_hot, free));
 }
 
-/* The first of words [w, end) of what can be allocated that is not 0, or @end. */
+/* The first word of free[w..end) that is not 0, or @end. */
 static unsigned int hot_search(const struct slab_hot *hot, unsigned int w, unsigned int end)
 {
 	while (w < end && !READ(hot->free[w]))
@@ -346,8 +346,8 @@ static unsigned int hot_search(const struct slab_hot *hot, unsigned int w, unsig
 
 /*
  * The next word after @w that has something free, or else as many as there are.
- * What was allocated before is in the caches, and has pages: so it is first,
- * unless nothing was freed since it was searched.
+ * Objects that were allocated before are in the caches, and have pages. So they come first,
+ * unless nothing was freed since they were searched.
  */
 static unsigned int hot_next(struct slab_hot *hot, unsigned int w, unsigned int words)
 {
@@ -473,8 +473,8 @@ bool dsm_thread_may_own(const struct dsm_thread *thread, unsigned int class)
 }
 
 /*
- * The arena's. What came home meanwhile may be in a slab of ours; and what is
- * empty of ours may be what we get, for objects of this size now.
+ * A slab of the arena. But other nodes may have sent objects of a full slab of this thread,
+ * and one of its empty slabs may be made into the new one.
  */
 static struct slab *bin_acquire(struct dsm_thread *thread, struct dsm_bin *bin,
 				unsigned int class)
@@ -626,13 +626,13 @@ static void slab_empty(struct dsm_thread *thread, struct dsm_bin *bin,
 	dsm_arena_unlock(heap);
 }
 
-/* What was full is not, or what was not in use for allocating is empty. */
+/* A full slab has free objects again, or another one has become empty. */
 static void slab_event(struct dsm_thread *thread, struct slab *slab)
 {
 	struct dsm_bin *bin = &thread->bin[slab->class];
 
 	slab = slab_first(slab);
-	/* nobody counts what is allocated from it: it may become 0 at any time */
+	/* allocations are not counted there, so it may become 0 at any time */
 	if (slab->state == SLAB_CURRENT)
 		return;
 	if (slab->state == SLAB_FULL) {
@@ -691,9 +691,10 @@ void dsm_thread_trim(struct dsm_thread *thread)
 /* ---- when the region is full ------------------------------------------- */
 
 /*
- * What other threads have then is taken from those that do not use it at that moment,
+ * Then slabs and runs are taken from threads that do not use theirs at that moment,
  * however long they may sleep. A thread that allocates or frees says so in @busy, with
- * no more than a store before and after, which the processor may delay. So who takes
+ * no more than a store before and after, which the processor may delay. So the
+ * thread that takes
  *
  *	makes the other thread find nothing of its own when it looks the next time: no
  *	word to allocate from, no object in the heap (@bytes is 0), and @stopped set;

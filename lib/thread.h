@@ -44,8 +44,8 @@ void dsm_thread_release(struct dsm_heap *heap);
 void dsm_thread_trim(struct dsm_thread *thread);
 
 /*
- * With the arena's lock: all that the calling thread has, and this process's other threads,
- * as far as they are not using it, is the arena's.
+ * With the arena's lock: return all slabs and runs of the calling thread, and those of this
+ * process's other threads, except of threads that use them right now.
  */
 void dsm_threads_rob(struct dsm_heap *heap);
 
@@ -55,7 +55,7 @@ bool dsm_thread_may_own(const struct dsm_thread *thread, unsigned int class);
 /* An object that is not to be had at once, or NULL. */
 void *dsm_thread_alloc_next(struct dsm_thread *thread, struct dsm_bin *bin);
 
-/* Around fork(), with the arena's lock: the child goes on with what its parent had. */
+/* Around fork(), with the arena's lock: the child goes on with its parent's thread. */
 void dsm_thread_save(struct dsm_heap *heap);
 void dsm_thread_saved_free(struct dsm_heap *heap);
 struct dsm_thread *dsm_thread_restore(struct dsm_heap *heap);
@@ -104,7 +104,7 @@ static inline void *dsm_thread_alloc(struct dsm_thread *thread, struct dsm_bin *
 /* An object of this heap, which has canaries, without an alignment; or NULL. */
 void *dsm_thread_malloc_slow(struct dsm_thread *thread, size_t size);
 
-/* malloc: what is not done at once, @slow does. */
+/* malloc: @slow does all that is not done at once. */
 static inline void *dsm_thread_malloc(struct dsm_thread *thread, size_t size,
 				      void *(*slow)(size_t size))
 {
@@ -137,8 +137,8 @@ void dsm_thread_free_other(struct dsm_thread *thread, struct slab *slab, uint32_
 			   void *ptr, void (*slow)(void *ptr));
 
 /*
- * free: what is not an object of a slab of some thread of this node, or has
- * something wrong with it, is for @slow, and nothing was done.
+ * free: if @ptr is not an object in a slab of one of this node's threads, or is not valid,
+ * nothing is done, and @slow is called.
  */
 static inline void dsm_thread_free(struct dsm_thread *thread, void *ptr,
 				   void (*slow)(void *ptr))

@@ -8,7 +8,7 @@
 /* Whether this process runs under one of them. */
 bool dsm_tools_present(void);
 
-/* The heap itself uses what is, or was, an object. */
+/* The heap itself uses memory that is, or was, an object's. */
 void dsm_tools_take(void *ptr, size_t size);
 
 /* Nobody may use it. */

@@ -2,7 +2,7 @@
 /*
  * The C library's own malloc, beneath ours.
  *
- * glibc exports what its malloc is made of under names that nobody replaces.
+ * glibc exports its own malloc's functions under names that no library replaces.
  * They are called directly: dlsym() would allocate before there is anything to
  * allocate from. The two functions that have no such name are looked up when
  * they are called, as then there is.

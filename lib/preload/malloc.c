@@ -8,7 +8,7 @@
  *
  * A process that cannot have the heap, because it is in a sandbox, say, has the
  * C library's malloc instead, for as long as it lives. An object is always freed
- * by whoever gave it, which its address tells.
+ * by the malloc that it is from, which its address tells.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -104,10 +104,10 @@ static void heap_find_locked(void)
 	finding = false;
 }
 
-/* NULL: see use_libc, and if that is not set, nobody can know yet. */
+/* NULL: there is no heap if use_libc is set, and else none yet. */
 static struct dsm_heap *heap_find(void)
 {
-	/* as long as there are no variables, nobody knows which one */
+	/* before there are environment variables, its name is not known */
 	if (finding || !environ || atomic_load_explicit(&use_libc, memory_order_acquire))
 		return NULL;
 	pthread_mutex_lock(&find_lock);

@@ -28,13 +28,13 @@ static const struct {
 	uint64_t max;
 	const char *right;	/* what a good value is */
 } options[OPTIONS] = {
-	[OPTION_REGION]		= { "DSM_REGION", TEXT },
+	[OPTION_REGION]		= { "DSM_REGION", TEXT, 0, 0, NULL },
 	[OPTION_SIZE]		= { "DSM_SIZE", SIZE, 256 << 20, DSM_REGION_SIZE_MAX,
 				    "a number of bytes, with K, M or G, up to 4 TiB" },
 	[OPTION_BLOCK_SIZE]	= { "DSM_BLOCK_SIZE", SIZE, 0, DSM_BLOCK_SIZE_MAX,
 				    "a power of two from the page size to 65536" },
 	[OPTION_SHARED_HEAP]	= { "DSM_SHARED_HEAP", FLAG, 0, 1, "0 or 1" },
-	[OPTION_DEBUG]		= { "DSM_DEBUG", TEXT },
+	[OPTION_DEBUG]		= { "DSM_DEBUG", TEXT, 0, 0, NULL },
 	[OPTION_HEAP_CHECK]	= { "DSM_HEAP_CHECK", FLAG, NOT_SET, 1, "0 or 1" },
 	[OPTION_HEAP_KEEP]	= { "DSM_HEAP_KEEP", NUMBER, 16, UINT32_MAX, "a number of MiB" },
 	[OPTION_HEAP_ABORT]	= { "DSM_HEAP_ABORT", FLAG, 1, 1, "0 or 1" },

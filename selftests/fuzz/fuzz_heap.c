@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "tools.h"
 #include "dsm.h"
 #include "fuzz.h"
 #include "heap.h"
@@ -197,7 +198,7 @@ static void begin(bool redzones)
 	}
 	/* all zero again */
 	FUZZ_CHECK(!ftruncate(fd, 0) && !ftruncate(fd, REGION), "ftruncate");
-	dsm_check_take(BASE, REGION);
+	dsm_tools_take(BASE, REGION);
 	FUZZ_CHECK(!(redzones ? setenv("DSM_HEAP_CHECK", "1", 1) : unsetenv("DSM_HEAP_CHECK")),
 		   "setenv");
 	for (unsigned int node = 0; node < NODES; node++) {

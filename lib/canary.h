@@ -11,7 +11,7 @@
  *	  slot or run. The heap records the length that was asked for, apart from the object.
  *	  An object that leaves less than 8 bytes has no canary, and one that leaves less than
  *	  16 has only the first. In a slab, an object has these when it is the first one in
- *	  its slot, and of later ones about one of 17 has: the end of a large object is seldom in
+ *	  its slot, and of later ones about one of 129 has: the end of a large object is seldom in
  *	  a cache, so that looking there costs more than all the rest of malloc().
  *
  * When they are checked: a canary behind an object, when its memory is allocated again. A

@@ -33,7 +33,7 @@ enum {
 	LOOKS		= 8,	/* at full slabs */
 	EMPTY_UNITS_MAX	= 64,	/* that a thread keeps */
 	DO_WITHOUT	= 1000,	/* allocations, when there is no slot */
-	SAMPLES		= 16,
+	SAMPLES		= 128,
 };
 
 static struct dsm_thread no_thread;	/* all zero: it has nothing */

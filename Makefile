@@ -104,6 +104,7 @@ bench:
 bench-heap:
 	@selftests/vm/deps libjemalloc2 libmimalloc2.0
 	$(sub) lib bench
+	$(sub) tools
 	$(sub) selftests
 	@O=$(out) selftests/bench/heap-compare $(subst $(comma), ,$(ONLY))
 

@@ -156,6 +156,9 @@ int certificate_node(gnutls_x509_crt_t certificate)
 
 		if (type == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
 			return node;
+		/* A longer name is not a node's. */
+		if (type < 0 && type != GNUTLS_E_SHORT_MEMORY_BUFFER)
+			return CERTIFICATE_NAMES_NONE;
 		named = type == GNUTLS_SAN_DNSNAME ? name_node(name, size) : -1;
 		if (named >= 0 && node >= 0 && named != node)
 			return CERTIFICATE_NAMES_SEVERAL;
@@ -232,7 +235,10 @@ static bool x509_init(struct credentials *credentials, const struct config *conf
 	return certificate_is_ours(credentials, config);
 }
 
-/* What is negotiated: with a key, or certificates; AES first, or last. Complains if it fails. */
+/*
+ * Set the cipher suites: those for a key or those for certificates, with AES first or last.
+ * False, and a complaint, if this GnuTLS does not know one of them.
+ */
 bool credentials_prefer(struct credentials *credentials, bool key, bool aes)
 {
 	char priority[256];

@@ -38,6 +38,8 @@ static struct json_object *ask(void)
 
 	if (fd < 0)
 		return NULL;
+	/* connect() waits while the backlog is full, for as long as a send may. */
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	if (!connect(fd, (const struct sockaddr *)&address, length) && is_dsmd(fd))
 		answer = json_object_from_fd(fd);

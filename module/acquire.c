@@ -222,7 +222,7 @@ void dsm_block_ahead(struct dsm_region *region, u64 index, bool write)
 	/* They are charged to this thread, and not to the helper that receives them. */
 	prefetch_run(region, first, n, write, true, &batch);
 	dsm_batch_end(&batch, region->node);
-	/* There was room for these, and the other node is busy with them: make room for the next. */
+	/* The home is busy with these requests: meanwhile, make room for the next window. */
 	dsm_reclaim_balance(region);
 }
 

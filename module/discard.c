@@ -84,10 +84,8 @@ static int ask_all(struct dsm_region *region, struct dsm_chunk *chunk, u64 first
 		if (is_zeroes(region, chunk, dsm_chunk_block(region, chunk, i)))
 			continue;
 		ev.req = dsm_node_next_req(region->node);
-		if (!dsm_chunk_block_get(region, chunk, i, GFP_KERNEL))
-			err = -ENOMEM;
-		else
-			err = dsm_block_event(region, chunk, i, &ev, &batch, GFP_KERNEL);
+		err = dsm_chunk_block_get(region, chunk, i, GFP_KERNEL) ?
+		      dsm_block_event(region, chunk, i, &ev, &batch, GFP_KERNEL) : -ENOMEM;
 		dsm_batch_run(&batch, region->node);
 		dsm_batch_wake(&batch);
 		if (!err)

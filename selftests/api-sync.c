@@ -213,11 +213,16 @@ TEST(far_deadlines)
 	unshare_region(region);
 }
 
-/* A process of the last node dies while it holds the mutex. */
+/* A process of the last node dies while it holds the mutex. All nodes call this. */
 static void die_with_mutex(struct shared *shared)
 {
-	pid_t pid = fork();
+	pid_t pid;
 
+	if (node() != nodes() - 1) {
+		together("held");
+		return;
+	}
+	pid = fork();
 	ASSERT_OK(pid);
 	if (!pid) {
 		if (dsm_mutex_lock(&shared->mutex))
@@ -237,10 +242,7 @@ TEST(mutex_of_the_dead)
 	dsm_region *region;
 	struct shared *shared = share_objects(&region);
 
-	if (node() == nodes() - 1)
-		die_with_mutex(shared);
-	else
-		together("held");
+	die_with_mutex(shared);
 	/* Meanwhile node 0 waits for the mutex. */
 	if (!node()) {
 		ASSERT_EQ(dsm_mutex_lock(&shared->mutex), EOWNERDEAD);
@@ -286,10 +288,7 @@ TEST(mutex_of_the_dead_not_mended)
 	dsm_region *region;
 	struct shared *shared = share_objects(&region);
 
-	if (node() == nodes() - 1)
-		die_with_mutex(shared);
-	else
-		together("held");
+	die_with_mutex(shared);
 	if (!node()) {
 		ASSERT_EQ(dsm_mutex_lock(&shared->mutex), EOWNERDEAD);
 		EXPECT_EQ(dsm_mutex_unlock(&shared->mutex), 0);

@@ -403,7 +403,7 @@ TEST(attach_arguments)
 			  DSM_WORDS_OFFSET + 4096), EINVAL);
 	at = mmap(NULL, DSM_WORDS_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, DSM_WORDS_OFFSET);
 	ASSERT_NE(at, MAP_FAILED);
-	/* The mapping outlives the descriptor. What was held through it does not. */
+	/* The mapping outlives the descriptor. A mutex that was locked through it does not. */
 	ASSERT_EQ(lock(64 * node(), 0), 0);
 	EXPECT_NE(*word(at, dsm_word_set(64 * node())), 0);
 	ASSERT_OK(close(fd));

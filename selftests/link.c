@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A node is cut off from the others and comes back. What it cannot get fails in time, what it
- * has stays available, and afterwards everything is as before.
+ * A node is cut off from the others and comes back. Accesses to blocks that it has succeed, and
+ * all others fail in time. Afterwards everything is as before.
  */
 #include <fcntl.h>
 #include <signal.h>

@@ -22,7 +22,7 @@
 
 #include "mark.h"
 
-/* What is used of version 1 of QEMU's interface, whose header Debian does not package. */
+/* The part of QEMU's plugin interface (version 1) that we use: Debian does not package its header. */
 typedef uint64_t qemu_plugin_id_t;
 struct qemu_plugin_tb;
 struct qemu_plugin_insn;

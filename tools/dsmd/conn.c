@@ -224,7 +224,7 @@ static void credits_return(struct conn *conn, unsigned int at_least)
 	module->ops->credit(module, conn->peer->id, conn->peer->session, credits);
 }
 
-/* What was to be sent, and has not been, the module sends again on the next connection. */
+/* The module sends all that was not acknowledged again, on the next connection. */
 static void conn_renew(struct conn *conn)
 {
 	conn_fail(conn, LOG_INFO, "made again: %llu records have been written with one key",
@@ -346,7 +346,7 @@ static void timer_expired(struct loop_timer *timer)
 	links_sync(links);
 }
 
-/* What is written now, only the other end can read, if we have credentials. */
+/* If we have credentials, the connection is encrypted by now. */
 void conn_greet(struct conn *conn)
 {
 	struct dsm_wire_hello hello;

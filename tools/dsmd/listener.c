@@ -32,8 +32,8 @@ static void address_print(const struct sockaddr_storage *addr, socklen_t len,
 }
 
 /*
- * What is the same for all connections of a host: of an IPv6 address the network, since the
- * host chooses the rest.
+ * The part of an address that a host cannot choose: all of an IPv4 address, and the network
+ * (64 bits) of an IPv6 address.
  */
 static void host_of(const struct sockaddr_storage *addr, unsigned char host[CONN_HOST_SIZE])
 {
